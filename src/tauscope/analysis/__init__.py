@@ -1,0 +1,1 @@
+"""How a network remembers: one file per measurement, each a pure function."""

@@ -1,0 +1,221 @@
+"""What is kept on disk: atomic writes, checksummed states, and weights that are never executed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tauscope.errors import DamagedFileError, InputError
+
+_MAGIC = b"tauscope state 1\n"
+STATE, PREVIOUS_STATE = "state.pt", "state.previous.pt"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that, whatever happens, either the old content or the new is there.
+
+    Parameters
+    ----------
+    path : Path
+        Target; its folder must exist.
+    content : bytes
+        All of it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written (no space, no permission); the old file is untouched.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "x"
+    >>> write_atomically(path, b"1"), path.read_bytes()
+    (None, b'1')
+    """
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # A temporary file is private; what it becomes has the permissions that the user's other files have.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; expected a writable folder with room for "
+            f"{len(content)} bytes; what was there is unchanged"
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _dump(content: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Save the state of a run under way with its checksum, and keep the one before it.
+
+    Parameters
+    ----------
+    folder : Path
+        Run folder.
+    state : dict
+        Tensors, numbers, strings, lists and dicts.
+    """
+    payload = _dump(state)
+    content = _MAGIC + hashlib.sha256(payload).digest() + payload
+    newest, fresh = folder / STATE, folder / f"{STATE}.new"
+    write_atomically(fresh, content)
+    try:
+        if newest.exists():
+            newest.replace(folder / PREVIOUS_STATE)
+        fresh.replace(newest)
+        _sync_folder(folder)
+    except OSError as error:
+        raise InputError(f"cannot write {newest}: {error.strerror}; the state before it is unchanged") from error
+
+
+def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Load the newest intact state of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        Run folder.
+
+    Returns
+    -------
+    state : dict or None
+        ``None`` if there never was one.
+    notices : list of str
+        What was wrong with a newer file that was passed over.
+
+    Raises
+    ------
+    DamagedFileError
+        If there are states but none is intact.
+    """
+    problems: list[str] = []
+    for name in (STATE, PREVIOUS_STATE):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            return _read_state(path), [f"{problem}; going on from {path.name}" for problem in problems]
+        except DamagedFileError as error:
+            problems.append(str(error))
+    if problems:
+        raise DamagedFileError(f"{'; '.join(problems)}; no intact state is left, expected one in {folder}")
+    return None, []
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    start = len(_MAGIC) + hashlib.sha256().digest_size
+    payload = content[start:]
+    if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != content[len(_MAGIC) : start]:
+        raise DamagedFileError(f"{path} is damaged: its checksum does not match its content")
+    state: dict[str, Any] = torch.load(io.BytesIO(payload), weights_only=True)
+    return state
+
+
+def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Save weights as the published code does: ``{"state_dict": …}`` by `torch.save`.
+
+    Parameters
+    ----------
+    path : Path
+        Target.
+    weights : dict of Tensor
+        Named tensors.
+    """
+    write_atomically(path, _dump({"state_dict": {key: value.detach().cpu() for key, value in weights.items()}}))
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Load weights without executing anything.
+
+    Parameters
+    ----------
+    path : Path
+        A file written by `save_weights` or by the published code.
+
+    Returns
+    -------
+    dict of Tensor
+        Named tensors on the CPU, all finite.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    DamagedFileError
+        If it is truncated, altered, compressed, asks for code, or holds something else than finite tensors.
+    """
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}: expected a file such as rnn_N2_N10")
+    _verify_archive(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DamagedFileError(f"{path} is not a checkpoint of weights: {reason[:160]}") from error
+    weights = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise DamagedFileError(f"{path} is not a checkpoint of weights: expected {{'state_dict': named tensors}}")
+    for key, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise DamagedFileError(f"{path} holds non-finite numbers in {key!r}: expected finite weights")
+    return dict(weights)
+
+
+def _verify_archive(path: Path) -> None:
+    """Check the checksums of a zip archive, and that it does not unpack to more than it is."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise DamagedFileError(
+                    f"{path} is compressed: expected the uncompressed archive that torch.save writes"
+                )
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from error
+    if broken is not None:
+        raise DamagedFileError(f"{path} is damaged: the checksum of {broken!r} does not match its content")

@@ -1,0 +1,117 @@
+"""``tauscope evaluate``: what a trained network answers for every N."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+from typing import cast
+
+import torch
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from tauscope.analysis.accuracy import evaluate
+from tauscope.checkpoints import write_atomically
+from tauscope.cli import flags
+from tauscope.errors import InputError
+from tauscope.loading import find_checkpoint, load, trained_Ns
+from tauscope.plotting.accuracy import plot_accuracy, plot_accuracy_matrix
+from tauscope.runs import CONFIG, read_config
+from tauscope.tasks import TASKS, BinaryMemoryTask
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    parser.add_argument("path", type=Path, help="a checkpoint, or a run folder for its furthest one")
+    parser.add_argument(
+        "--Ns", type=flags.integers, help="which N, e.g. 1-20 or 2,5,9; by default 1 to 5 beyond the trained ones"
+    )
+    parser.add_argument(
+        "--heads", choices=("own", "all"), default="own", help="read N by its own head, or by every trained head"
+    )
+    parser.add_argument("-t", "--task", choices=tuple(TASKS), help="by default the trained one")
+    parser.add_argument("--p", type=float, help="probability of a 1; by default as in training")
+    parser.add_argument("--length", type=int, help="bits in a sequence; by default as in training")
+    parser.add_argument("--sequences", type=int, default=2560, help="fresh sequences")
+    parser.add_argument("-s", "--seed", type=int, default=0, help="of the sequences")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="folder of the table and the picture; by default that of the checkpoint"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--cell", help="module:Class of a cell of your own")
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Evaluate, print the table, write CSV and PNG, and return the exit code."""
+    path = find_checkpoint(options.path)
+    device = flags.device(options.device)
+    model = load(path, device, options.cell)
+    task = _task(path, options)
+    trained = trained_Ns(path)
+    last = trained[1] if trained else 10
+    Ns = options.Ns or tuple(range(1, last + 6))
+    heads = (
+        "own" if options.heads == "own" else [2] if model.heads.shared else _trained_heads(model.heads.labels, trained)
+    )
+    generator = torch.Generator(device).manual_seed(options.seed)
+    accuracy = evaluate(model, task, Ns, heads=heads, n_sequences=options.sequences, generator=generator)
+    if accuracy.ndim == 1:
+        console.print(_table(accuracy))
+        ax = plot_accuracy(accuracy, trained=trained)
+    else:
+        ax = plot_accuracy_matrix(accuracy)
+    ax.set_title(f"{path.parent.name}/{path.name}", fontsize="small")
+    _write(path, options, accuracy, ax, console)
+    return 0
+
+
+def _task(path: Path, options: argparse.Namespace) -> BinaryMemoryTask:
+    """Return the task that the network was trained on, with the options that were given."""
+    folder, plus_minus, p = path.parent, False, options.p
+    name = options.task
+    if (folder / CONFIG).exists():
+        template = read_config(folder).template()
+        name = name or read_config(folder).task
+        plus_minus, p = template.plus_minus, template.p if p is None else p
+    name = name or next((known for known in TASKS if f"_{known}_" in folder.name), None)
+    if name is None:
+        raise InputError(f"the task of {path} is not in its folder's name: expected --task {' or '.join(TASKS)}")
+    longest = max(options.Ns) if options.Ns else 1
+    if options.length is not None and options.length < longest:
+        raise InputError(f"length is {options.length}: expected at least the largest N, {longest}")
+    return TASKS[name]((1,), p=p, plus_minus=plus_minus, length=options.length)
+
+
+def _trained_heads(labels: tuple[int, ...], trained: tuple[int, int] | None) -> list[int]:
+    return [N for N in labels if trained is None or trained[0] <= N <= trained[1]]
+
+
+def _table(accuracy: xr.DataArray) -> Table:
+    table = Table("N", "accuracy", "95 % interval", "chance", title=f"{accuracy.attrs['n_sequences']} sequences")
+    for one in accuracy:
+        if one.isnull():
+            table.add_row(str(int(one["N"])), "no head", "", f"{float(one['chance']):.3f}")
+        else:
+            interval = f"{float(one['low']):.3f} - {float(one['high']):.3f}"
+            table.add_row(str(int(one["N"])), f"{float(one):.3f}", interval, f"{float(one['chance']):.3f}")
+    return table
+
+
+def _write(path: Path, options: argparse.Namespace, accuracy: xr.DataArray, ax: Axes, console: Console) -> None:
+    folder = options.output or path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {error.strerror}; expected a writable folder as --output"
+        ) from error
+    stem = f"evaluation_{path.name}" + ("" if accuracy.ndim == 1 else "_all_heads")
+    picture = io.BytesIO()
+    cast(Figure, ax.figure).savefig(picture, format="png", dpi=200)
+    write_atomically(folder / f"{stem}.csv", accuracy.to_dataframe().to_csv().encode())
+    write_atomically(folder / f"{stem}.png", picture.getvalue())
+    console.print(f"wrote {folder / stem}.csv and .png", highlight=False, soft_wrap=True)

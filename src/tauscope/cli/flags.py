@@ -1,0 +1,132 @@
+"""Command-line flags from dataclass fields, and errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, NoReturn
+
+import torch
+
+from tauscope.errors import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises `InputError` instead of printing its usage, and names the nearest flag."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the message."""
+        raise InputError(message)
+
+    def parse_all(self, arguments: list[str]) -> argparse.Namespace:
+        """Parse arguments, refusing unknown ones by name."""
+        parsed, unknown = self.parse_known_args(arguments)
+        if unknown:
+            command = getattr(parsed, "parser", self)
+            known = [flag for action in command._actions for flag in action.option_strings]
+            close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}?" if close else f"expected one that {command.prog} --help lists"
+            raise InputError(f"unknown argument {unknown[0]!r}: {hint}")
+        return parsed
+
+
+def add_dataclass(parser: argparse.ArgumentParser, kind: type) -> None:
+    """Add a flag for every field of a dataclass whose fields carry ``help``, ``short``, ``choices``, ``group``.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Gets ``--field_name`` (``--field-name`` means the same) and the short form of every field.
+    kind : type
+        The dataclass. A field not given on the command line is left out of the namespace.
+    """
+    types_by_name = typing.get_type_hints(kind)
+    groups: dict[str, Any] = {}
+    for option in fields(kind):
+        about = option.metadata
+        if about["group"] not in groups:
+            groups[about["group"]] = parser.add_argument_group(about["group"])
+        names = [f"-{about['short']}"] if about["short"] else []
+        names += list(dict.fromkeys([f"--{option.name}", f"--{option.name.replace('_', '-')}"]))
+        default = "" if option.default is None else f" (default: {option.default})"
+        groups[about["group"]].add_argument(
+            *names,
+            dest=option.name,
+            default=argparse.SUPPRESS,
+            help=about["help"] + default,
+            metavar="{" + ",".join(about["choices"]) + "}" if about["choices"] else option.name.upper(),
+            **_conversion(types_by_name[option.name]),
+        )
+
+
+def _conversion(hint: Any) -> dict[str, Any]:
+    if isinstance(hint, types.UnionType):
+        hint = next(one for one in typing.get_args(hint) if one is not type(None))
+    if hint is bool:
+        return {"type": yes_or_no}
+    if typing.get_origin(hint) is tuple:
+        return {"type": integers}
+    return {"type": hint}
+
+
+def named(name: str) -> Callable[[Callable[[str], Any]], Callable[[str], Any]]:
+    """Give a converter the name that argparse shows in its errors."""
+
+    def decorate(function: Callable[[str], Any]) -> Callable[[str], Any]:
+        function.__name__ = name
+        return function
+
+    return decorate
+
+
+@named("yes or no")
+def yes_or_no(text: str) -> bool:
+    """Convert ``yes`` and ``no`` (``true``, ``1``, …)."""
+    answers = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    return answers[text.lower()] if text.lower() in answers else _refuse(text)
+
+
+@named("list of whole numbers, such as 7,8,9,10")
+def integers(text: str) -> tuple[int, ...]:
+    """Convert ``7,8,9,10`` or ``1-20``."""
+    if match := re.fullmatch(r"(\d{1,6})-(\d{1,6})", text.strip()):
+        return tuple(range(int(match[1]), int(match[2]) + 1)) or _refuse(text)
+    return tuple(int(one) for one in text.strip("[] ").split(","))
+
+
+@named("duration, such as 90s, 30m or 2h")
+def duration(text: str) -> float:
+    """Convert a duration with its unit to seconds; a bare number is in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else _refuse(text)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(text)
+
+
+def device(name: str) -> str:
+    """Return the device that a name means; ``auto`` is a GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        If this machine has no such device.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"device {name!r} cannot be used here: expected auto, cpu, or a device of this machine"
+        ) from error
+    return name

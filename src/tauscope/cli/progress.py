@@ -1,0 +1,108 @@
+"""What a user sees while a network is trained."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from tauscope.training import Training
+
+
+def ranges(Ns: list[int], accuracy: list[float]) -> str:
+    """Return accuracies in percent over at most four ranges of heads, the newest head by itself.
+
+    Examples
+    --------
+    >>> ranges([2, 3, 4, 5], [1.0, 0.99, 0.98, 0.5])
+    'N 2: 100.0, 3: 99.0, 4: 98.0, 5: 50.0 %'
+    >>> ranges([7], [0.5])
+    'N 7: 50.0 %'
+    """
+    older = len(Ns) - 1
+    size = max(1, -(-older // 3))
+    parts = [range(first, min(first + size, older)) for first in range(0, older, size)] + [range(older, len(Ns))]
+    shown = [
+        f"{Ns[part[0]]}{f'-{Ns[part[-1]]}' if len(part) > 1 else ''}: {100 * sum(accuracy[i] for i in part) / len(part):.1f}"
+        for part in parts
+    ]
+    return f"N {', '.join(shown)} %"
+
+
+def epoch_line(record: dict[str, Any]) -> str:
+    """Return the line that reports a finished epoch.
+
+    Examples
+    --------
+    >>> epoch_line({"epoch": 1, "Ns": [2], "loss": 0.1, "accuracy": [0.99], "solved": True, "steps_per_second": 50.0})
+    'epoch 1 | loss 0.1000 | N 2: 99.0 % | 50.0 steps/s | solved N = 2'
+    """
+    solved = f" | solved N = {record['Ns'][-1]}" if record["solved"] else ""
+    return (
+        f"epoch {record['epoch']} | loss {record['loss']:.4f} | {ranges(record['Ns'], record['accuracy'])} | "
+        f"{record['steps_per_second']:.1f} steps/s{solved}"
+    )
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as minutes and seconds, or hours and minutes.
+
+    Examples
+    --------
+    >>> clock(75), clock(7260)
+    ('1:15', '2:01 h')
+    """
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
+
+
+class Display:
+    """A live bar on a terminal, and in any case one line for every epoch.
+
+    Parameters
+    ----------
+    console : Console
+        Where to show it.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[rate]}"))
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", total=1, rate="")
+        self._steps = 0
+        self._start = time.monotonic()
+        self._loss = 0.0
+
+    def __enter__(self) -> Display:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def on_step(self, training: Training, loss: float) -> None:
+        """Show the step that was taken."""
+        self._steps += 1
+        self._loss = loss if self._steps == 1 else 0.98 * self._loss + 0.02 * loss
+        rate = self._steps / (time.monotonic() - self._start)
+        total = training.recipe.steps_per_epoch
+        Ns = training.curriculum.Ns
+        asked = f"N {Ns[0]}" if len(Ns) == 1 else f"N {Ns[0]}-{Ns[-1]}"
+        last = training.history[-1] if training.history else None
+        shown = f" | last test {ranges(last['Ns'], last['accuracy'])}" if last else ""
+        self._bar.update(
+            self._task,
+            completed=training.step,
+            total=total,
+            description=f"epoch {training.epoch + 1} | {asked} | loss {self._loss:.4f}{shown}",
+            # A stage can only be solved by the test that ends an epoch.
+            rate=f"{rate:.1f} steps/s | next stage in {clock((total - training.step) / rate)} at the earliest",
+        )
+
+    def on_epoch(self, _: Training, record: dict[str, Any]) -> None:
+        """Report a finished epoch."""
+        self._steps, self._start = 0, time.monotonic()
+        self._bar.console.print(epoch_line(record), highlight=False, soft_wrap=True)

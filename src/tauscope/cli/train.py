@@ -1,0 +1,171 @@
+"""``tauscope train``: teach a network, stop anywhere, go on exactly."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from tauscope.cli import flags
+from tauscope.cli.progress import Display
+from tauscope.config import TrainConfig
+from tauscope.errors import InputError, nearest
+from tauscope.runs import CONFIG, Run, read_config
+from tauscope.training import Training, train
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    flags.add_dataclass(parser, TrainConfig)
+    network = parser.add_argument_group("shorthands")
+    network.add_argument(
+        "--gru", dest="cell", action="store_const", const="gru", default=argparse.SUPPRESS, help="--cell gru"
+    )
+    network.add_argument(
+        "--lstm", dest="cell", action="store_const", const="lstm", default=argparse.SUPPRESS, help="--cell lstm"
+    )
+    group = parser.add_argument_group("where and how long")
+    group.add_argument(
+        "-b", "--base_path", "--base-path", type=Path, default=Path("trained_models"), help="folder of the runs"
+    )
+    group.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with the run in this folder, by its own options"
+    )
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    group.add_argument("--threads", type=int, help="processor threads")
+    group.add_argument(
+        "--time_limit", "--time-limit", type=flags.duration, help="stop and save after this long, e.g. 90s, 30m, 2h"
+    )
+    group.add_argument(
+        "--save_every", "--save-every", type=float, default=60.0, help="seconds between saved states inside an epoch"
+    )
+    group.add_argument("--tensorboard", action="store_true", help="log to TensorBoard too (needs the extra 'track')")
+
+
+def configuration(options: argparse.Namespace) -> tuple[Path, TrainConfig]:
+    """Return the run folder and the configuration that a command line means."""
+    given = {
+        option.name: getattr(options, option.name) for option in fields(TrainConfig) if hasattr(options, option.name)
+    }
+    if options.resume is None:
+        config = TrainConfig.from_dict(given)
+        return options.base_path / config.name, config
+    folder = options.resume
+    if not (folder / CONFIG).is_file():
+        there = [str(path.parent) for path in folder.parent.glob(f"*/{CONFIG}")] if folder.parent.is_dir() else []
+        raise InputError(f"no run in {folder} to resume: {nearest(folder, there)}")
+    config = read_config(folder)
+    fixed = sorted(set(given) - {"epochs", "max_N"})
+    if fixed:
+        raise InputError(
+            f"{fixed[0]} cannot change in a resumed run: expected epochs or max_N with --resume, or neither"
+        )
+    return folder, replace(config, **given)
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Train, and return the exit code."""
+    folder, config = configuration(options)
+    device = flags.device(options.device)
+    if options.threads is not None:
+        if options.threads < 1:
+            raise InputError(f"threads is {options.threads}: expected at least 1 (nearest valid value: 1)")
+        torch.set_num_threads(options.threads)
+    with Run(folder, config) as opened, _signals() as caught:
+        config = opened.config
+        model, state, notices = opened.begin(device)
+        for notice in notices:
+            console.print(f"note: {notice}", highlight=False, soft_wrap=True)
+        deadline = time.monotonic() + options.time_limit if options.time_limit is not None else None
+        start = f"epoch {state['epoch'] + 1}, step {state['step'] + 1}" if state else f"seed {config.seed}"
+        console.print(
+            f"{folder}: {start}, {device}, {torch.get_num_threads()} threads", highlight=False, soft_wrap=True
+        )
+        with Display(console) as display, _tensorboard(folder, options.tensorboard) as log:
+
+            def on_epoch(training: Training, record: dict[str, Any]) -> None:
+                display.on_epoch(training, record)
+                log(record)
+
+            training = train(
+                model,
+                config.template(),
+                config.curriculum(),
+                config.recipe(),
+                state=state,
+                store=opened,
+                save_every=options.save_every,
+                on_step=display.on_step,
+                on_epoch=on_epoch,
+                stop=lambda: bool(caught) or (deadline is not None and time.monotonic() >= deadline),
+            )
+    return _report(training, folder, caught, console)
+
+
+def _report(training: Training, folder: Path, caught: list[int], console: Console) -> int:
+    """Say how the call ended, and return its exit code."""
+    if training.finished:
+        solved = [record["Ns"][-1] for record in training.history if record["solved"]]
+        reached = f"solved N = {solved[-1]}" if solved else "solved no N"
+        more = "" if training.curriculum.finished else "; raise --epochs to go on"
+        message, code = f"finished after {training.epoch} epochs: {reached}{more}", 0
+    else:
+        again = f"tauscope train --resume {shlex.quote(str(folder))}"
+        why = signal.Signals(caught[0]).name if caught else "time limit"
+        message = (
+            f"stopped by {why} in epoch {training.epoch + 1} after step {training.step}, all saved; go on: {again}"
+        )
+        code = 128 + caught[0] if caught else 0
+    console.print(message, highlight=False, soft_wrap=True)
+    return code
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect the first SIGINT or SIGTERM; a second one ends the process at once."""
+    caught: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, _: object) -> None:
+        caught.append(number)
+        for one in before:
+            signal.signal(one, signal.SIG_DFL)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _tensorboard(folder: Path, wanted: bool) -> Iterator[Any]:
+    """Yield a function that logs the record of an epoch, or does nothing."""
+    if not wanted:
+        yield lambda _: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise InputError("tensorboard is not installed: expected pip install 'tauscope[track]'") from error
+    with SummaryWriter(folder / "tensorboard") as writer:
+
+        def log(record: dict[str, Any]) -> None:
+            writer.add_scalar("loss", record["loss"], record["epoch"])
+            writer.add_scalar("N", record["Ns"][-1], record["epoch"])
+            writer.add_scalar("steps_per_second", record["steps_per_second"], record["epoch"])
+            for N, accuracy in zip(record["Ns"], record["accuracy"], strict=True):
+                writer.add_scalar(f"accuracy/N{N}", accuracy, record["epoch"])
+
+        yield log

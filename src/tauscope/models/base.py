@@ -1,0 +1,259 @@
+"""What a cell and a model are: pure steps, stacked, with named read-out heads."""
+
+from __future__ import annotations
+
+import abc
+import copy
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from tauscope.errors import InputError
+from tauscope.models.readout import Heads
+
+State = tuple[Tensor, ...]
+"""State of one cell: tensors [batch, unit], of which the first is what other layers and the read-out see."""
+
+
+class Cell(nn.Module, abc.ABC):
+    """One layer of a recurrent network, given by a pure step.
+
+    A cell of one's own subclasses this, takes ``(n_inputs, n_units, generator)`` and implements `step`; everything
+    in tauscope then runs on it. `sequence` may be overridden by a faster equal of the loop over `step`.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Channels of the input.
+    n_units : int
+        Number of units.
+    """
+
+    n_states = 1
+
+    def __init__(self, n_inputs: int, n_units: int) -> None:
+        super().__init__()
+        self.n_inputs = n_inputs
+        self.n_units = n_units
+
+    @abc.abstractmethod
+    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
+        """Return the next state.
+
+        Parameters
+        ----------
+        x : Tensor [batch, channel]
+            Input of this step.
+        state : tuple of Tensor [batch, unit]
+            State before the step; never changed in place.
+        noise : Tensor [batch, unit], optional
+            Private noise, added where the cell's equation says.
+
+        Returns
+        -------
+        tuple of Tensor [batch, unit]
+            State after the step.
+        """
+
+    @property
+    def tau(self) -> Tensor | None:
+        """Single-unit timescales in steps, ``[unit]``; ``None`` where the cell has none."""
+        return None
+
+    def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
+        """Return the state before the first step: zeros, unless a cell draws it from the generator."""
+        del generator
+        like = next(self.parameters())
+        return tuple(like.new_zeros(batch_size, self.n_units) for _ in range(self.n_states))
+
+    def at_resolution(self, k: int) -> Cell:
+        """Return this cell with time steps of 1/k of a bit, where it has a continuous-time form."""
+        raise InputError(f"{type(self).__name__} cannot run at k = {k}: expected model type 'continuous'")
+
+    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run `step` over a sequence.
+
+        Parameters
+        ----------
+        inputs : Tensor [time, batch, channel]
+            Input of every step.
+        state : tuple of Tensor [batch, unit]
+            State before the first step.
+
+        Returns
+        -------
+        outputs : Tensor [time, batch, unit]
+            First component of every state.
+        state : tuple of Tensor [batch, unit]
+            State after the last step.
+        """
+        outputs = []
+        for x in inputs.unbind(0):
+            state = self.step(x, state)
+            outputs.append(state[0])
+        return torch.stack(outputs), state
+
+
+class Model(nn.Module):
+    """A stack of cells and its read-out heads.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Layers, the first one nearest to the input.
+    heads : Heads
+        Read-outs of the last layer.
+    skip_input : bool
+        Give every layer above the first the network's input too, behind the units of the layer below.
+
+    Attributes
+    ----------
+    n_inputs, n_units : int
+        Channels of the input; units of all layers together.
+    """
+
+    def __init__(self, cells: Sequence[Cell], heads: Heads, skip_input: bool = False) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList(cells)
+        self.heads = heads
+        self.skip_input = skip_input
+        self.n_inputs = cells[0].n_inputs
+        self.n_units = sum(cell.n_units for cell in cells)
+
+    @property
+    def layers(self) -> list[Cell]:
+        """The cells, the first one nearest to the input."""
+        return [cast(Cell, cell) for cell in self.cells]
+
+    def forward(
+        self, inputs: Tensor, state: tuple[State, ...] | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, tuple[State, ...]]:
+        """Run a sequence.
+
+        Parameters
+        ----------
+        inputs : Tensor [time, batch, channel]
+            Input of every step.
+        state : tuple of layer states, optional
+            From `initial_state` or an earlier call; by default `initial_state` without a generator.
+        hold : Tensor [time, batch] of bool, optional
+            Steps at which the state stays as it is; the sequence is then run step by step.
+
+        Returns
+        -------
+        states : Tensor [time, batch, unit]
+            Units of all layers, the first layer first.
+        state : tuple of layer states
+            State after the last step.
+        """
+        if inputs.dim() != 3 or inputs.shape[-1] != self.n_inputs:
+            raise InputError(f"inputs have shape {tuple(inputs.shape)}: expected [time, batch, {self.n_inputs}]")
+        if state is None:
+            state = self.initial_state(inputs.shape[1])
+        if hold is not None:
+            return self._held(inputs, state, hold)
+        below, layers, final = inputs, [], []
+        for depth, (cell, one) in enumerate(zip(self.layers, state, strict=True)):
+            if depth and self.skip_input:
+                below = torch.cat([below, inputs], dim=-1)
+            below, last = cell.sequence(below, one)
+            layers.append(below)
+            final.append(last)
+        return layers[0] if len(layers) == 1 else torch.cat(layers, dim=-1), tuple(final)
+
+    def step(self, x: Tensor, state: tuple[State, ...], noise: Tensor | None = None) -> tuple[State, ...]:
+        """Return the next state; pure, and the definition that `forward` is tested against.
+
+        Parameters
+        ----------
+        x : Tensor [batch, channel]
+            Input of this step.
+        state : tuple of layer states
+            State before the step.
+        noise : Tensor [batch, unit], optional
+            Private noise of the units of all layers.
+
+        Returns
+        -------
+        tuple of layer states
+            State after the step.
+        """
+        below, final, first = x, [], 0
+        for depth, (cell, one) in enumerate(zip(self.layers, state, strict=True)):
+            if depth and self.skip_input:
+                below = torch.cat([below, x], dim=-1)
+            own = None if noise is None else noise[:, first : first + cell.n_units]
+            final.append(cell.step(below, one, own))
+            below, first = final[-1][0], first + cell.n_units
+        return tuple(final)
+
+    def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> tuple[State, ...]:
+        """Return the state before the first step, drawn from the generator where the cell's is random.
+
+        Without a generator, every random component takes its mean, so that the call is deterministic.
+        """
+        return tuple(cell.initial_state(batch_size, generator) for cell in self.layers)
+
+    def hidden(self, state: tuple[State, ...]) -> Tensor:
+        """Return the units of all layers of a state, ``[batch, unit]``."""
+        return state[0][0] if len(state) == 1 else torch.cat([one[0] for one in state], dim=-1)
+
+    def readout(self, states: Tensor, N: int | Sequence[int]) -> Tensor:
+        """Read one head or several out.
+
+        Parameters
+        ----------
+        states : Tensor [..., unit]
+            Units of all layers, as `forward` and `hidden` return them.
+        N : int or sequence of int
+            Label of the head, or of several.
+
+        Returns
+        -------
+        Tensor [..., output], or [..., head, output] for a sequence
+            Logits.
+
+        Raises
+        ------
+        InputError
+            If there is no such head.
+        """
+        outputs: Tensor = self.heads(states[..., self.n_units - self.layers[-1].n_units :], N)
+        return outputs
+
+    @property
+    def tau(self) -> Tensor | None:
+        """Single-unit timescales in steps, ``[unit]``, of all layers; ``None`` where a layer has none."""
+        taus = [tau for cell in self.layers if (tau := cell.tau) is not None]
+        return torch.cat(taus) if len(taus) == len(self.layers) else None
+
+    def at_resolution(self, k: int) -> Model:
+        """Return this network with time steps of 1/k of a bit, sharing its parameters.
+
+        Raises
+        ------
+        InputError
+            If a layer has no continuous-time form.
+        """
+        return Model([cell.at_resolution(k) for cell in self.layers], self.heads, self.skip_input)
+
+    def _held(self, inputs: Tensor, state: tuple[State, ...], hold: Tensor) -> tuple[Tensor, tuple[State, ...]]:
+        outputs = []
+        for x, held in zip(inputs.unbind(0), hold.unbind(0), strict=True):
+            moved = self.step(x, state)
+            state = tuple(
+                tuple(torch.where(held[:, None], old, new) for old, new in zip(before, after, strict=True))
+                for before, after in zip(state, moved, strict=True)
+            )
+            outputs.append(self.hidden(state))
+        return torch.stack(outputs), state
+
+
+def sharing_copy(module: nn.Module) -> nn.Module:
+    """Return a shallow copy of a module: attributes of its own, parameters and buffers shared."""
+    twin = copy.copy(module)
+    for registry in ("_parameters", "_buffers", "_modules"):
+        twin.__dict__[registry] = dict(module.__dict__[registry])
+    return twin

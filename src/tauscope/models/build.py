@@ -1,0 +1,117 @@
+"""Putting a network together from the names that the command line uses."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+
+import torch
+
+from tauscope.errors import InputError, nearest, require_at_least
+from tauscope.models.base import Cell, Model
+from tauscope.models.gated import GATED
+from tauscope.models.leaky import LeakyRNN
+from tauscope.models.readout import Heads
+
+CELLS = ("leaky", *GATED)
+
+
+def user_cell(name: str) -> type[Cell]:
+    """Import a cell class named ``module:Class``.
+
+    Parameters
+    ----------
+    name : str
+        Importable module and the name of a `Cell` subclass in it.
+
+    Returns
+    -------
+    type
+        The class.
+
+    Raises
+    ------
+    InputError
+        If there is no such module or class, or it is not a `Cell`.
+
+    Examples
+    --------
+    >>> user_cell("tauscope.models.gated:GRUCell").__name__
+    'GRUCell'
+    """
+    module_name, _, class_name = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(f"cell {name!r}: module {module_name!r} cannot be imported ({error})") from error
+    found = getattr(module, class_name, None)
+    if found is None:
+        names = [key for key, value in vars(module).items() if isinstance(value, type)]
+        raise InputError(f"cell {name!r}: {module_name!r} has no {class_name!r}, {nearest(class_name, names)}")
+    if not (isinstance(found, type) and issubclass(found, Cell)):
+        raise InputError(f"cell {name!r} is not a cell: expected a subclass of tauscope.Cell")
+    return found
+
+
+def build_model(
+    cell: str = "leaky",
+    n_units: int | Sequence[int] = 500,
+    *,
+    generator: torch.Generator,
+    n_inputs: int = 1,
+    n_outputs: int = 2,
+    n_heads: int = 100,
+    shared_head: bool = False,
+    form: str = "default",
+    afunc: str = "leakyrelu",
+    tau: float | None = None,
+    precision: str = "fp32",
+) -> Model:
+    """Build a network of a named cell.
+
+    Parameters
+    ----------
+    cell : str
+        ``"leaky"``, ``"gru"``, ``"lstm"``, or a user's own as ``"module:Class"``.
+    n_units, generator, n_inputs, n_outputs, n_heads, shared_head, form, afunc, tau, precision
+        As in `LeakyRNN`; the last four are the leaky network's alone.
+
+    Returns
+    -------
+    Model
+        The network with fresh weights.
+
+    Raises
+    ------
+    InputError
+        If the name or an option is not known.
+
+    Examples
+    --------
+    >>> build_model("gru", 8, generator=torch.Generator().manual_seed(0)).n_units
+    8
+    """
+    if cell == "leaky":
+        return LeakyRNN(
+            n_units,
+            generator=generator,
+            n_inputs=n_inputs,
+            n_outputs=n_outputs,
+            n_heads=n_heads,
+            shared_head=shared_head,
+            form=form,
+            afunc=afunc,
+            tau=tau,
+            precision=precision,
+        )
+    if cell not in GATED and ":" not in cell:
+        raise InputError(f"cell {cell!r} is unknown: {nearest(cell, [*CELLS, 'module:Class'])}")
+    if precision != "fp32":
+        raise InputError(f"precision {precision!r} is for leaky networks: expected 'fp32' for cell {cell!r}")
+    kind = GATED.get(cell) or user_cell(cell)
+    sizes = (n_units,) if isinstance(n_units, int) else tuple(n_units)
+    for size in sizes:
+        require_at_least("number of units", size, 1)
+    cells = [kind(below, size, generator) for below, size in zip((n_inputs, *sizes), sizes, strict=False)]  # type: ignore[call-arg]
+    return Model(cells, Heads(sizes[-1], range(2, 2 + n_heads), n_outputs, shared_head, generator))

@@ -1,0 +1,108 @@
+"""Gated networks: GRU and LSTM."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tauscope.models import init
+from tauscope.models.base import Cell, State
+
+
+class _GatedCell(Cell):
+    """A single-layer `torch.nn` recurrence with its step written out beside it."""
+
+    kind: type[nn.GRU] | type[nn.LSTM]
+
+    def __init__(self, n_inputs: int, n_units: int, generator: torch.Generator) -> None:
+        super().__init__(n_inputs, n_units)
+        self.rnn = nn.utils.skip_init(self.kind, n_inputs, n_units, device=generator.device)
+        bound = 1 / math.sqrt(n_units)
+        with torch.no_grad():
+            for parameter in self.rnn.parameters():
+                parameter.copy_(init.uniform(tuple(parameter.shape), -bound, bound, generator))
+
+    def _projections(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        rnn = self.rnn
+        return (
+            nn.functional.linear(x, rnn.weight_ih_l0, rnn.bias_ih_l0),
+            nn.functional.linear(h, rnn.weight_hh_l0, rnn.bias_hh_l0),
+        )
+
+
+class GRUCell(_GatedCell):
+    """A GRU layer: r, z = σ(·), n = tanh(W x + r ⊙ (U h)), h ← (1 - z) ⊙ n + z ⊙ h (+ noise).
+
+    Source: Cho et al. 2014 in the form of `torch.nn.GRU`, whose kernel runs sequences.
+
+    Parameters
+    ----------
+    n_inputs, n_units : int
+        Channels of the input, number of units.
+    generator : torch.Generator
+        Source of the initial weights, U(±1/√n_units).
+
+    Examples
+    --------
+    >>> cell = GRUCell(1, 4, torch.Generator().manual_seed(0))
+    >>> cell.step(torch.ones(2, 1), cell.initial_state(2))[0].shape
+    torch.Size([2, 4])
+    """
+
+    kind = nn.GRU
+
+    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
+        """Return the next state, by the class's equation."""
+        (h,) = state
+        from_x, from_h = (p.chunk(3, dim=-1) for p in self._projections(x, h))
+        r, z = torch.sigmoid(from_x[0] + from_h[0]), torch.sigmoid(from_x[1] + from_h[1])
+        n = torch.tanh(from_x[2] + r * from_h[2])
+        h = (1 - z) * n + z * h
+        return (h if noise is None else h + noise,)
+
+    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run a sequence by `torch.nn.GRU`."""
+        outputs, last = self.rnn(inputs, state[0].unsqueeze(0))
+        return outputs, (last[0],)
+
+
+class LSTMCell(_GatedCell):
+    """An LSTM layer: i, f, o = σ(·), g = tanh(·), c ← f ⊙ c + i ⊙ g, h ← o ⊙ tanh(c) (+ noise).
+
+    Source: Hochreiter & Schmidhuber 1997 in the form of `torch.nn.LSTM`, whose kernel runs sequences.
+
+    Parameters
+    ----------
+    n_inputs, n_units : int
+        Channels of the input, number of units.
+    generator : torch.Generator
+        Source of the initial weights, U(±1/√n_units).
+
+    Examples
+    --------
+    >>> cell = LSTMCell(1, 4, torch.Generator().manual_seed(0))
+    >>> len(cell.step(torch.ones(2, 1), cell.initial_state(2)))
+    2
+    """
+
+    kind = nn.LSTM
+    n_states = 2
+
+    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
+        """Return the next state, by the class's equation."""
+        h, c = state
+        from_x, from_h = self._projections(x, h)
+        i, f, g, o = (from_x + from_h).chunk(4, dim=-1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        return (h if noise is None else h + noise, c)
+
+    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run a sequence by `torch.nn.LSTM`."""
+        outputs, (h, c) = self.rnn(inputs, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
+        return outputs, (h[0], c[0])
+
+
+GATED: dict[str, type[_GatedCell]] = {"gru": GRUCell, "lstm": LSTMCell}

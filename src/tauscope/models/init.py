@@ -1,0 +1,71 @@
+"""Initial values, drawn from an explicit generator."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Draw i.i.d. uniform numbers on the generator's device.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the result.
+    low, high : float
+        Interval, ``[low, high)``.
+    generator : torch.Generator
+        Source of chance.
+
+    Returns
+    -------
+    Tensor
+        The numbers, float32.
+
+    Examples
+    --------
+    >>> uniform((3,), 1.0, 2.0, torch.Generator().manual_seed(0)).round(decimals=2)
+    tensor([1.5000, 1.7700, 1.0900])
+    """
+    return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
+
+
+def linear_(weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:
+    """Fill a linear map in place with U(-1/√fan_in, 1/√fan_in), the initialisation of `torch.nn.Linear`.
+
+    Parameters
+    ----------
+    weight : Tensor [out, in]
+        Filled in place.
+    bias : Tensor [out]
+        Filled in place, over the same interval.
+    generator : torch.Generator
+        Source of chance.
+
+    Examples
+    --------
+    >>> weight, bias = torch.empty(2, 4), torch.empty(2)
+    >>> linear_(weight, bias, torch.Generator().manual_seed(0))
+    >>> bool(weight.abs().max() <= 0.5)
+    True
+    """
+    bound = 1 / math.sqrt(weight.shape[1])
+    with torch.no_grad():
+        for tensor in (weight, bias):
+            tensor.copy_(uniform(tuple(tensor.shape), -bound, bound, generator))
+
+
+def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
+    """Return a `torch.nn.Linear` initialised by `linear_` instead of the global generator.
+
+    Examples
+    --------
+    >>> linear(4, 2, torch.Generator().manual_seed(0)).weight.shape
+    torch.Size([2, 4])
+    """
+    module = nn.utils.skip_init(nn.Linear, n_in, n_out, device=generator.device)
+    linear_(module.weight, module.bias, generator)
+    return module

@@ -1,0 +1,82 @@
+"""Named read-out heads, of which only those that are asked are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tauscope.errors import InputError
+from tauscope.models import init
+
+
+class Heads(nn.Module):
+    """Linear read-outs of the top layer, one for each label.
+
+    Parameters
+    ----------
+    n_units : int
+        Number of units that are read.
+    labels : sequence of int
+        Label of every head; N for the memory tasks.
+    n_outputs : int
+        Outputs of every head.
+    shared : bool
+        Whether the first head answers every label, as in single-head training.
+    generator : torch.Generator
+        Source of the initial weights.
+
+    Notes
+    -----
+    Each head is a parameter of its own, so that an optimiser neither moves nor decays a head that was not asked;
+    the asked ones are stacked for one product.
+    """
+
+    def __init__(
+        self, n_units: int, labels: Sequence[int], n_outputs: int, shared: bool, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.labels = tuple(labels)
+        self.shared = shared
+        self.linears = nn.ModuleList(init.linear(n_units, n_outputs, generator) for _ in self.labels)
+
+    def index(self, label: int) -> int:
+        """Return the position of the head that answers a label.
+
+        Raises
+        ------
+        InputError
+            If no head has that label.
+        """
+        if self.shared:
+            return 0
+        if label not in self.labels:
+            low, high = self.labels[0], self.labels[-1]
+            closest = min(self.labels, key=lambda known: abs(known - label))
+            raise InputError(f"no head for N = {label}: expected N = {low} ... {high} (nearest valid value: {closest})")
+        return self.labels.index(label)
+
+    def forward(self, hidden: Tensor, label: int | Sequence[int]) -> Tensor:
+        """Read heads out.
+
+        Parameters
+        ----------
+        hidden : Tensor [..., unit]
+            States of the top layer.
+        label : int or sequence of int
+            Which heads.
+
+        Returns
+        -------
+        Tensor [..., output], or [..., head, output] for a sequence of labels
+            Logits.
+        """
+        labels = [label] if isinstance(label, int) else list(label)
+        heads = [cast(nn.Linear, self.linears[self.index(one)]) for one in labels]
+        weight = torch.cat([head.weight for head in heads])
+        bias = torch.cat([head.bias for head in heads])
+        outputs = F.linear(hidden, weight, bias)
+        return outputs if isinstance(label, int) else outputs.unflatten(-1, (len(heads), -1))

@@ -1,0 +1,224 @@
+"""The fast recurrence: a whole sequence of a leaky network in one autograd function.
+
+The state is kept with units first, ``[time, unit + channel + 1, batch]``, with the input and a row of ones stacked
+below the units. All that is linear in a step is then one product with ``M = [recurrent | input | bias]``, its
+gradient is one product with the saved buffer, and one elementwise pass is left in each direction: three products a
+step, the least that exact backpropagation through time can do. Gradients of the weights and of τ inside M follow from
+ordinary autograd on the small matrix.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from tauscope.models.activations import ACTIVATIONS
+from tauscope.models.gemm import matmul_nt
+
+
+def _stacked(initial: Tensor, inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the buffer ``[time + 1, unit + channel + 1, batch]`` with the initial state, inputs and ones in place."""
+    (n_steps, n_batch, n_channels), n_units = inputs.shape, initial.shape[1]
+    buffer = torch.empty(n_steps + 1, n_units + n_channels + 1, n_batch, dtype=dtype, device=inputs.device)
+    buffer[0, :n_units] = initial.t()
+    buffer[:-1, n_units:-1] = inputs.transpose(1, 2)
+    buffer[:, -1] = 1
+    return buffer
+
+
+class _Recurrence(torch.autograd.Function):
+    """What both recurrences share: their outputs and the handling of absent gradients."""
+
+    @staticmethod
+    def _outputs(ctx: Any, buffer: Tensor, n_units: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        states = buffer[1:, :n_units].transpose(1, 2).to(dtype)
+        return states, states[-1].clone()
+
+    @staticmethod
+    def _initial_gradient(last: Tensor | None, like: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the gradient that enters at the last state, ``[unit, batch]``."""
+        if last is None:
+            return torch.zeros(like.shape, dtype=dtype, device=like.device)
+        return last.t().contiguous()
+
+
+class _Inside(_Recurrence):
+    """h_t = φ(M [h_{t-1}; x_t; 1] + leak ⊙ h_{t-1}); without a leak term, M carries it on its diagonal."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, M: Tensor, leak: Tensor | None, initial: Tensor, inputs: Tensor, afunc: str
+    ) -> tuple[Tensor, Tensor]:
+        n_units = len(M)
+        phi = ACTIVATIONS[afunc]
+        buffer = _stacked(initial, inputs, M.dtype)
+        slots = buffer.unbind(0)
+        h = initial.t()
+        for now, following in itertools.pairwise(slots):
+            z = matmul_nt(M, now.t())
+            if leak is None:
+                phi.into(z, following[:n_units])
+            else:
+                h = phi.function(torch.addcmul(z.to(h.dtype), leak[:, None], h))
+                following[:n_units] = h
+        ctx.save_for_backward(M, leak, buffer)
+        ctx.afunc = afunc
+        states, last = _Recurrence._outputs(ctx, buffer, n_units, initial.dtype)
+        return states, last if leak is None else h.t().clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        M, leak, buffer = ctx.saved_tensors
+        g_states, g_last = gradients
+        n_units, backward = len(M), ACTIVATIONS[ctx.afunc].backward
+        wants_inputs = ctx.needs_input_grad[3]
+        dtype = M.dtype if leak is None else leak.dtype
+        slots = buffer.unbind(0)
+        g = _Recurrence._initial_gradient(g_last, slots[0][:n_units], dtype)
+        delta = torch.empty_like(g)
+        M_t = (M if wants_inputs else M[:, :n_units]).t().contiguous()
+        g_M = torch.zeros(M.shape, dtype=dtype, device=M.device)
+        g_leak = None if leak is None else torch.zeros_like(leak)
+        g_inputs = M.new_empty(len(slots) - 1, buffer.shape[1] - n_units - 1, g.shape[1]) if wants_inputs else None
+        for t in range(len(slots) - 2, -1, -1):
+            if g_states is not None:
+                g = g + g_states[t].t()
+            backward(g, slots[t + 1][:n_units].to(dtype), delta)
+            low = delta.to(M.dtype)
+            g_M += matmul_nt(low, slots[t])
+            back = matmul_nt(M_t, low.t())
+            if g_inputs is not None:
+                g_inputs[t] = back[n_units:-1]
+            g = back[:n_units]
+            if leak is not None:
+                g_leak += (delta * slots[t][:n_units]).sum(dim=1)
+                g = torch.addcmul(g.to(dtype), leak[:, None], delta)
+        g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2).to(dtype)
+        return g_M.to(M.dtype), g_leak, g.t(), g_inputs, None
+
+
+class _Outside(_Recurrence):
+    """h_t = (1 - a) ⊙ h_{t-1} + a ⊙ φ(M [h_{t-1}; x_t; 1])."""
+
+    @staticmethod
+    def forward(ctx: Any, M: Tensor, a: Tensor, initial: Tensor, inputs: Tensor, afunc: str) -> tuple[Tensor, Tensor]:
+        n_units = len(M)
+        phi = ACTIVATIONS[afunc]
+        buffer = _stacked(initial, inputs, M.dtype)
+        slots = buffer.unbind(0)
+        rates = torch.empty(len(inputs), n_units, len(initial), dtype=M.dtype, device=M.device)
+        h = initial.t()
+        for now, following, rate in zip(slots, slots[1:], rates.unbind(0), strict=False):
+            phi.into(matmul_nt(M, now.t()), rate)
+            h = torch.lerp(h, rate.to(h.dtype), a[:, None])
+            following[:n_units] = h
+        ctx.save_for_backward(M, a, buffer, rates)
+        ctx.afunc = afunc
+        states, _ = _Recurrence._outputs(ctx, buffer, n_units, initial.dtype)
+        return states, h.t().clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        M, a, buffer, rates = ctx.saved_tensors
+        g_states, g_last = gradients
+        n_units, backward = len(M), ACTIVATIONS[ctx.afunc].backward
+        wants_inputs = ctx.needs_input_grad[3]
+        slots, rates = buffer.unbind(0), rates.unbind(0)
+        g = _Recurrence._initial_gradient(g_last, slots[0][:n_units], a.dtype)
+        delta = torch.empty_like(g)
+        M_t = (M if wants_inputs else M[:, :n_units]).t().contiguous()
+        g_M = torch.zeros(M.shape, dtype=a.dtype, device=M.device)
+        g_a = torch.zeros_like(a)
+        g_inputs = M.new_empty(len(rates), buffer.shape[1] - n_units - 1, g.shape[1]) if wants_inputs else None
+        keep, share = (1 - a)[:, None], a[:, None]
+        for t in range(len(rates) - 1, -1, -1):
+            if g_states is not None:
+                g = g + g_states[t].t()
+            rate = rates[t].to(a.dtype)
+            g_a += (g * (rate - slots[t][:n_units])).sum(dim=1)
+            backward(g * share, rate, delta)
+            low = delta.to(M.dtype)
+            g_M += matmul_nt(low, slots[t])
+            back = matmul_nt(M_t, low.t())
+            if g_inputs is not None:
+                g_inputs[t] = back[n_units:-1]
+            g = torch.addcmul(back[:n_units].to(a.dtype), g, keep)
+        g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2).to(a.dtype)
+        return g_M.to(M.dtype), g_a, g.t(), g_inputs, None
+
+
+def leaky_inside(
+    M: Tensor, initial: Tensor, inputs: Tensor, afunc: str = "leakyrelu", leak: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Run ``h_t = φ(M [h_{t-1}; x_t; 1] + leak ⊙ h_{t-1})`` over a sequence.
+
+    Parameters
+    ----------
+    M : Tensor [unit, unit + channel + 1]
+        Recurrent weights, input weights and bias side by side.
+    initial : Tensor [batch, unit]
+        h_0.
+    inputs : Tensor [time, batch, channel]
+        x_1 … x_T.
+    afunc : str
+        Name of φ, a key of `tauscope.models.activations.ACTIVATIONS`.
+    leak : Tensor [unit], optional
+        Elementwise carry-over kept apart from M; needed where M is of lower precision than the state, because
+        bfloat16 rounds ``1 - 1/τ`` to 1 for large τ.
+
+    Returns
+    -------
+    states : Tensor [time, batch, unit]
+        h_1 … h_T.
+    last : Tensor [batch, unit]
+        h_T; a loss on it alone spares the backward pass a gradient for every step.
+
+    Examples
+    --------
+    >>> M = torch.tensor([[0.5, 1.0, 0.0]])
+    >>> states, last = leaky_inside(M, torch.zeros(1, 1), torch.ones(3, 1, 1), "relu")
+    >>> states.flatten()
+    tensor([1.0000, 1.5000, 1.7500])
+    """
+    return _Inside.apply(M, leak, initial, inputs, afunc)
+
+
+def leaky_outside(
+    M: Tensor, a: Tensor, initial: Tensor, inputs: Tensor, afunc: str = "leakyrelu"
+) -> tuple[Tensor, Tensor]:
+    """Run ``h_t = (1 - a) ⊙ h_{t-1} + a ⊙ φ(M [h_{t-1}; x_t; 1])`` over a sequence.
+
+    Parameters
+    ----------
+    M : Tensor [unit, unit + channel + 1]
+        Recurrent weights, input weights and bias side by side.
+    a : Tensor [unit]
+        Step size over time constant, in (0, 1].
+    initial : Tensor [batch, unit]
+        h_0.
+    inputs : Tensor [time, batch, channel]
+        x_1 … x_T.
+    afunc : str
+        Name of φ.
+
+    Returns
+    -------
+    states : Tensor [time, batch, unit]
+        h_1 … h_T.
+    last : Tensor [batch, unit]
+        h_T.
+
+    Examples
+    --------
+    >>> M, a = torch.tensor([[0.0, 1.0, 0.0]]), torch.tensor([0.5])
+    >>> leaky_outside(M, a, torch.zeros(1, 1), torch.ones(3, 1, 1), "relu")[0].flatten()
+    tensor([0.5000, 0.7500, 0.8750])
+    """
+    return _Outside.apply(M, a, initial, inputs, afunc)

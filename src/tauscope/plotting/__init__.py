@@ -1,0 +1,1 @@
+"""One function per figure: takes results, returns Axes."""

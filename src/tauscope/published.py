@@ -1,0 +1,296 @@
+"""Reading and writing the files of the published code (LevinaLab/rnn_timescale_public)."""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tauscope.errors import DamagedFileError, InputError
+from tauscope.models import Model
+from tauscope.models.gated import GATED
+from tauscope.models.leaky import LeakyCell
+
+
+def _leaky_names(n_layers: int, n_heads: int) -> dict[str, str]:
+    """Return our parameter name for every published one: τ, then input, recurrent, feed-forward and head layers."""
+    names = {f"parameterlist.{i}": f"cells.{i}.raw_tau" for i in range(n_layers)}
+    modules = ["cells.0.input"]
+    modules += [f"cells.{i}.recurrent" for i in range(n_layers)]
+    modules += [f"cells.{i}.from_below" for i in range(1, n_layers)]
+    modules += [f"heads.linears.{i}" for i in range(n_heads)]
+    for i, module in enumerate(modules):
+        names |= {f"modulelist.{i}.{kind}": f"{module}.{kind}" for kind in ("weight", "bias")}
+    return names
+
+
+def _gated_names(cell: str, n_layers: int, n_heads: int) -> dict[str, str]:
+    names = {
+        f"{cell}.{kind}_{side}_l{layer}": f"cells.{layer}.rnn.{kind}_{side}_l0"
+        for layer in range(n_layers)
+        for kind in ("weight", "bias")
+        for side in ("ih", "hh")
+    }
+    for i in range(n_heads):
+        names |= {f"modulelist.{i}.{kind}": f"heads.linears.{i}.{kind}" for kind in ("weight", "bias")}
+    return names
+
+
+def _names(model: Model) -> dict[str, str] | None:
+    n_layers, n_heads = len(model.cells), len(model.heads.labels)
+    if isinstance(model.cells[0], LeakyCell):
+        return _leaky_names(n_layers, n_heads)
+    for cell, kind in GATED.items():
+        if isinstance(model.cells[0], kind):
+            return _gated_names(cell, n_layers, n_heads)
+    return None
+
+
+def to_published(model: Model) -> dict[str, Tensor]:
+    """Return a network's weights under the published code's names.
+
+    Parameters
+    ----------
+    model : Model
+        Leaky, GRU or LSTM; any other network keeps its own names.
+
+    Returns
+    -------
+    dict of Tensor
+        ``parameterlist.0`` (τ), ``modulelist.0`` (input), ``modulelist.1`` (recurrent), ``modulelist.2 …`` (heads).
+
+    Examples
+    --------
+    >>> from tauscope.models import LeakyRNN
+    >>> model = LeakyRNN(4, generator=torch.Generator().manual_seed(0), n_heads=1)
+    >>> sorted(to_published(model))[:3]
+    ['modulelist.0.bias', 'modulelist.0.weight', 'modulelist.1.bias']
+    """
+    weights: dict[str, Tensor] = model.state_dict()
+    names = _names(model)
+    return weights if names is None else {published: weights[ours] for published, ours in names.items()}
+
+
+def describe(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
+    """Read off published weights what network they belong to.
+
+    Parameters
+    ----------
+    weights : dict of Tensor
+        As `load_weights` returns them.
+    path : Path
+        Named in errors.
+
+    Returns
+    -------
+    dict
+        ``cell``, ``n_units`` (of every layer), ``n_inputs``, ``n_outputs``, ``n_heads``.
+
+    Raises
+    ------
+    InputError
+        If they are of no network that the published code knows.
+    """
+    modules = 1 + max(
+        (int(m[1]) for key in weights if (m := re.fullmatch(r"modulelist\.(\d+)\.weight", key))), default=-1
+    )
+    gated = next((cell for cell in GATED if f"{cell}.weight_hh_l0" in weights), None)
+    try:
+        if gated:
+            n_layers = sum(key.startswith(f"{gated}.weight_hh_l") for key in weights)
+            sizes = [weights[f"{gated}.weight_hh_l{i}"].shape[1] for i in range(n_layers)]
+            n_inputs, n_heads = weights[f"{gated}.weight_ih_l0"].shape[1], modules
+        else:
+            n_layers = sum(key.startswith("parameterlist.") for key in weights)
+            sizes = [weights[f"modulelist.{1 + i}.weight"].shape[0] for i in range(n_layers)]
+            n_inputs, n_heads = weights["modulelist.0.weight"].shape[1], modules - 2 * n_layers
+        n_outputs = weights[f"modulelist.{modules - 1}.weight"].shape[0]
+        if not sizes or n_heads < 1:
+            raise KeyError("parameterlist.0")
+    except (KeyError, IndexError) as error:
+        raise InputError(f"{path} holds no network that tauscope knows: {error.args[0]!r} is missing") from error
+    return {
+        "cell": gated or "leaky",
+        "n_units": sizes,
+        "n_inputs": n_inputs,
+        "n_outputs": n_outputs,
+        "n_heads": n_heads,
+    }
+
+
+def load_published(model: Model, weights: dict[str, Tensor], path: Path) -> None:
+    """Fill a network in place with published weights.
+
+    Parameters
+    ----------
+    model : Model
+        Of the shape that `describe` gives.
+    weights : dict of Tensor
+        As `load_weights` returns them; a single τ stands for all units.
+    path : Path
+        Named in errors.
+
+    Raises
+    ------
+    InputError
+        If a tensor is missing, unknown, or of another shape.
+    """
+    own = model.state_dict()
+    names = _names(model) or {key: key for key in own}
+    unknown = sorted(set(weights) - set(names))
+    missing = sorted(set(names) - set(weights))
+    if unknown or missing:
+        problem = f"{missing[0]!r} is missing" if missing else f"{unknown[0]!r} is unknown"
+        raise InputError(f"{path} does not fit this network: {problem}")
+    with torch.no_grad():
+        for published, ours in names.items():
+            value = weights[published]
+            if value.numel() == 1 and ours.endswith("raw_tau"):
+                value = value.expand(own[ours].shape)
+            if value.shape != own[ours].shape:
+                expected = list(own[ours].shape)
+                raise InputError(f"{path}: {published!r} has shape {list(value.shape)}, expected {expected}")
+            own[ours].copy_(value)
+
+
+def stats_bytes(losses: list[float], accuracies: list[list[float]]) -> bytes:
+    """Return the content of the published code's ``stats.npy``.
+
+    Parameters
+    ----------
+    losses : list of float [epoch]
+        Mean loss of every epoch.
+    accuracies : list of list of float [epoch][head]
+        Accuracy of every active head, in [0, 1]; written in percent.
+
+    Returns
+    -------
+    bytes
+        An ``.npy`` file.
+    """
+    content = {"loss": losses, "accuracy": [100 * np.asarray(one) for one in accuracies]}
+    buffer = io.BytesIO()
+    np.save(buffer, np.array(content, dtype=object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+def read_stats(path: Path) -> dict[str, list[Any]]:
+    """Read the published code's ``stats.npy`` without unpickling anything but lists and arrays of numbers.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        ``loss`` [epoch], ``accuracy`` [epoch] of arrays [head] in percent.
+
+    Raises
+    ------
+    DamagedFileError
+        If it holds anything else.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            if shape != () or dtype != np.dtype(object):
+                raise ValueError(f"an array of shape {shape} and type {dtype}")
+            content = _NumbersUnpickler(file).load()
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+        IndexError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise DamagedFileError(f"{path} is no stats.npy: {error}; expected a dict of 'loss' and 'accuracy'") from error
+    if isinstance(content, _Array):
+        content = content.value.item()
+    if not (isinstance(content, dict) and {"loss", "accuracy"} <= set(content)):
+        raise DamagedFileError(f"{path} is no stats.npy: expected a dict of 'loss' and 'accuracy'")
+    return {
+        "loss": [float(_number(one)) for one in content["loss"]],
+        "accuracy": [np.atleast_1d(np.asarray(_number(one), dtype=float)) for one in content["accuracy"]],
+    }
+
+
+def _number(value: Any) -> Any:
+    return value.value if isinstance(value, _Array) else value
+
+
+class _Array:
+    """Stands in for a NumPy array or scalar while a pickle of them is read: data in, nothing executed."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.value: Any = None
+        if len(arguments) == 2 and isinstance(arguments[0], _DType):
+            self.value = np.frombuffer(_raw(arguments[1]), arguments[0].dtype())[0]
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, content = state
+        if isinstance(content, list):
+            if len(content) != math.prod(shape):
+                raise pickle.UnpicklingError("array of objects of another length than its shape")
+            self.value = np.empty(len(content), dtype=object)
+            self.value[:] = content
+            self.value = self.value.reshape(shape)
+        else:
+            flat = np.frombuffer(_raw(content), dtype.dtype())
+            self.value = flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _raw(content: Any) -> bytes:
+    return content.encode("latin1") if isinstance(content, str) else bytes(content)
+
+
+class _DType:
+    """Stands in for a NumPy dtype; only plain numbers are accepted."""
+
+    def __init__(self, name: str, *_: Any) -> None:
+        self.name, self.order = str(name), "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1] if state[1] in "<>" else "="
+
+    def dtype(self) -> np.dtype[Any]:
+        """Return the dtype itself."""
+        if not re.fullmatch(r"[fiu][1248]", self.name):
+            raise pickle.UnpicklingError(f"array of type {self.name!r}")
+        return np.dtype(self.order + self.name)
+
+
+def _reconstruct(*_: Any) -> _Array:
+    return _Array()
+
+
+_STAND_INS: dict[str, Any] = {"_reconstruct": _reconstruct, "scalar": _Array, "ndarray": object, "dtype": _DType}
+
+
+class _NumbersUnpickler(pickle.Unpickler):
+    """Resolves the five names that pickled arrays of numbers use, to stand-ins, and refuses all others."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return the stand-in, or refuse."""
+        if module == "_codecs" and name == "encode":
+            return _encode
+        if module.partition(".")[0] == "numpy" and name in _STAND_INS:
+            return _STAND_INS[name]
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def _encode(text: str, _encoding: str) -> bytes:
+    return text.encode("latin1")

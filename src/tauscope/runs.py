@@ -1,0 +1,287 @@
+"""A run folder: configuration, environment, metrics, checkpoints, and who is writing to it."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import platform
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from tauscope import checkpoints, published
+from tauscope.config import TrainConfig
+from tauscope.errors import DamagedFileError, InputError
+from tauscope.models import Model
+from tauscope.training import Training
+
+CONFIG, ENVIRONMENT, METRICS, LOCK = "config.json", "environment.json", "metrics.jsonl", "run.lock"
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return what a result depends on beside its configuration.
+
+    Parameters
+    ----------
+    device : str
+        Where the run computes.
+
+    Returns
+    -------
+    dict
+        Versions, git commit of the package, threads, device, processor, time.
+
+    Examples
+    --------
+    >>> environment("cpu")["device"]
+    'cpu'
+    """
+    from tauscope import __version__
+
+    source = Path(__file__).resolve().parent
+    git = ["git", "-C", str(source), "log", "-1", "--format=%H", "--", "."]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        commit = None
+    return {
+        "tauscope": __version__,
+        "git_commit": commit,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "processor": platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "started": now(),
+    }
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    DamagedFileError
+        If it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DamagedFileError(f"{path} cannot be read: {error}; expected a JSON file") from error
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """Return the configuration of a run folder.
+
+    Raises
+    ------
+    DamagedFileError
+        If there is none or it is not one.
+    """
+    options = read_json(folder / CONFIG)
+    if not isinstance(options, dict):
+        raise DamagedFileError(f"{folder / CONFIG} is not a configuration: expected options by name")
+    try:
+        return TrainConfig.from_dict(options)
+    except (InputError, TypeError) as error:
+        raise DamagedFileError(f"{folder / CONFIG}: {error}") from error
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the records of all finished epochs; a last line cut off by a crash is passed over."""
+    path = folder / METRICS
+    records = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return records
+
+
+def checkpoint_name(Ns: tuple[int, ...]) -> str:
+    """Return the published name of the file that keeps a network which solved these Ns.
+
+    Examples
+    --------
+    >>> checkpoint_name((2, 3, 4))
+    'rnn_N2_N4'
+    """
+    return f"rnn_N{Ns[0]}_N{Ns[-1]}"
+
+
+class Run:
+    """A run folder, open for writing by this process alone.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+    config : TrainConfig
+        Must be that of the folder, if it holds a run; only ``epochs`` and ``max_N`` may change. A seed that is not
+        given is the folder's.
+
+    Raises
+    ------
+    InputError
+        If the folder holds another run, is being written by another process, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, config: TrainConfig) -> None:
+        self.folder = Path(folder)
+        self._lock = self._claim()
+        try:
+            self.config = self._settle(config)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes write to the folder."""
+        self._lock.close()
+
+    def begin(self, device: str) -> tuple[Model, dict[str, Any] | None, list[str]]:
+        """Write down what the run depends on and return the network, the state to go on from, and notices.
+
+        Parameters
+        ----------
+        device : str
+            Where to compute.
+
+        Returns
+        -------
+        model : Model
+            With its initial weights.
+        state : dict or None
+            For `train`; ``None`` for a fresh run.
+        notices : list of str
+            Damaged files that were passed over, a changed environment.
+        """
+        state, notices = checkpoints.load_state(self.folder)
+        here = environment(device)
+        sessions = read_json(self.folder / ENVIRONMENT) if (self.folder / ENVIRONMENT).exists() else []
+        if state is not None and sessions:
+            notices += [
+                f"{name} was {sessions[-1].get(name)} and is {here[name]}: the result will not be bitwise the same"
+                for name in ("torch", "threads", "device", "capability")
+                if sessions[-1].get(name) != here[name]
+            ]
+        self._write_json(CONFIG, self.config.to_dict())
+        self._write_json(ENVIRONMENT, [*sessions, here])
+        model = self.config.model(device)
+        if state is None:
+            checkpoints.save_weights(self.folder / "rnn_init", published.to_published(model))
+            kept: list[dict[str, Any]] = []
+        else:
+            kept = state["history"]
+        self._write_metrics(kept)
+        return model, state, notices
+
+    def save_state(self, training: Training) -> None:
+        """Keep the state of the run under way."""
+        checkpoints.save_state(self.folder, training.state_dict())
+
+    def save_epoch(self, training: Training, solved: tuple[int, ...] | None) -> None:
+        """Keep a finished epoch: the network if it solved its Ns, the records, then the state that counts them."""
+        if solved is not None:
+            weights = published.to_published(training.model)
+            checkpoints.save_weights(self.folder / checkpoint_name(solved), weights)
+        self._write_metrics(training.history)
+        losses = [one["loss"] for one in training.history]
+        accuracies = [one["accuracy"] for one in training.history]
+        checkpoints.write_atomically(self.folder / "stats.npy", published.stats_bytes(losses, accuracies))
+        self.save_state(training)
+
+    def _claim(self) -> IO[str]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / LOCK).open("a+")
+        except OSError as error:
+            raise InputError(f"cannot write to {self.folder}: {error.strerror}; expected a writable folder") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            lock.close()
+            raise InputError(
+                f"{self.folder} is being written by process {holder}: expected a run of one's own; "
+                "choose another network number"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        return lock
+
+    def _settle(self, config: TrainConfig) -> TrainConfig:
+        """Return the configuration with a seed, refusing a folder that holds something else."""
+        if not (self.folder / CONFIG).exists():
+            foreign = sorted(path.name for path in self.folder.glob("rnn_*"))
+            if foreign:
+                raise InputError(
+                    f"{self.folder} holds {foreign[0]} but no {CONFIG}: expected an empty folder or a run of tauscope's; "
+                    f"the nearest free network number is {free_number(self.folder.parent, config)}"
+                )
+            return config if config.seed is not None else replace(config, seed=_random_seed())
+        there = read_config(self.folder)
+        if config.seed is None:
+            config = replace(config, seed=there.seed)
+        ours, theirs = config.identity(), there.identity()
+        for name, value in ours.items():
+            if value != theirs[name]:
+                raise InputError(
+                    f"{self.folder} holds a different run: its {name} is {theirs[name]}, not {value}; give "
+                    f"network number {free_number(self.folder.parent, config)} for a new run, or {name} {theirs[name]}"
+                )
+        return config
+
+    def _write_json(self, name: str, content: Any) -> None:
+        checkpoints.write_atomically(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def _write_metrics(self, records: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        checkpoints.write_atomically(self.folder / METRICS, lines.encode())
+
+
+def free_number(base: Path, config: TrainConfig) -> int:
+    """Return the first network number whose folder does not exist yet."""
+    number = config.network_number
+    while (base / replace(config, network_number=number).name).exists():
+        number += 1
+    return number
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process is writing to a run folder now."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _random_seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1)[0])

@@ -1,0 +1,201 @@
+"""Memory of a stream of bits: N-parity and N-delayed-match-to-sample."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.tasks.base import Batch, ClassificationTask, validate_Ns
+
+_SOURCE = "Khajehabdollahi et al., ICLR 2024, section 2 (https://openreview.net/forum?id=xwKt6bUkXj)"
+
+
+@dataclass(frozen=True)
+class BinaryMemoryTask(ClassificationTask):
+    """A stream of bits with one question about its past for each N.
+
+    Attributes
+    ----------
+    Ns : tuple of int
+        Memory demands, ascending.
+    p : float, optional
+        Probability of a 1. ``None`` is the task's own: for N-parity drawn uniformly from [0, 1) for every
+        sequence, for N-DMS 0.5, because there a biased stream makes one answer likelier.
+    plus_minus : bool
+        Code the bits as -1 and +1 instead of 0 and 1.
+    repeat : int
+        Number of steps for which each bit is shown (k; a step is then 1/k of a bit).
+    labels : {"last", "every"}
+        Ask at the last step, or at every bit as soon as N bits have been shown (at the last of its steps).
+    length : int or (int, int), optional
+        Bits in a sequence, or the inclusive range it is drawn from for every batch;
+        ``None`` draws from ``{N_max + 2, ..., 4 N_max + 1}``.
+    """
+
+    p: float | None = None
+    plus_minus: bool = False
+    repeat: int = 1
+    labels: str = "last"
+    length: int | tuple[int, int] | None = None
+
+    source: ClassVar[str] = _SOURCE
+    optimum: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "Ns", validate_Ns(self.Ns))
+        if self.p is not None and not 0 <= self.p <= 1:
+            raise InputError(f"p is {self.p}: expected a probability (nearest valid value: {float(self.p > 1)})")
+        require_at_least("repeat", self.repeat, 1)
+        require_choice("labels", self.labels, ("last", "every"))
+        low, high = self.length_range
+        if not self.Ns[-1] <= low <= high:
+            raise InputError(
+                f"length {self.length} is too short for N = {self.Ns[-1]}: expected at least {self.Ns[-1]}"
+            )
+
+    @property
+    def length_range(self) -> tuple[int, int]:
+        """Shortest and longest sequence, in bits, both included."""
+        if self.length is None:
+            return self.Ns[-1] + 2, 4 * self.Ns[-1] + 1
+        if isinstance(self.length, int):
+            return self.length, self.length
+        return self.length
+
+    @abc.abstractmethod
+    def _bias(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Return the probability of a 1 in every sequence, ``[batch]``."""
+
+    @abc.abstractmethod
+    def _answers(self, bits: Tensor) -> Tensor:
+        """Return the answers ``[bit, batch, head]`` to a stream ``bits [bit, batch]`` of 0 and 1."""
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+        """Draw sequences of one length and their answers.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of sequences.
+        generator : torch.Generator
+            The only source of chance; the batch lies on its device.
+
+        Returns
+        -------
+        Batch
+            ``inputs [bits * repeat, batch, 1]``, ``targets [1, batch, head]`` for ``labels="last"``, else
+            ``[bits * repeat, batch, head]`` with ``weight [bits * repeat, 1, head]``; ``info["p"] [batch]``.
+        """
+        low, high = self.length_range
+        n_bits = int(torch.randint(low, high + 1, (), generator=generator, device=generator.device))
+        p = self._bias(batch_size, generator)
+        bits = (torch.rand(n_bits, batch_size, generator=generator, device=generator.device) < p).float()
+        return self.batch_of(bits, info={"p": p})
+
+    def batch_of(self, bits: Tensor, info: dict[str, Tensor] | None = None) -> Batch:
+        """Make the batch of a given stream.
+
+        Parameters
+        ----------
+        bits : Tensor [bit, batch]
+            A stream of 0 and 1, at least as long as the largest N.
+        info : dict, optional
+            Passed on.
+
+        Returns
+        -------
+        Batch
+            As `sample` returns it.
+
+        Examples
+        --------
+        >>> import torch
+        >>> Parity([2, 3]).batch_of(torch.tensor([[1.0], [1.0], [0.0], [1.0]])).targets
+        tensor([[[1, 0]]])
+        """
+        inputs = (2 * bits - 1 if self.plus_minus else bits).repeat_interleave(self.repeat, dim=0).unsqueeze(-1)
+        if self.labels == "last":
+            longest = bits[-self.Ns[-1] :]
+            return Batch(inputs, self._answers(longest)[-1:], info=info or {})
+        answers = self._answers(bits).repeat_interleave(self.repeat, dim=0)
+        step = torch.arange(1, len(answers) + 1, device=bits.device)[:, None]
+        enough = step >= torch.tensor(self.Ns, device=bits.device) * self.repeat
+        weight = (enough & (step % self.repeat == 0)).to(bits.dtype).unsqueeze(1)
+        return Batch(inputs, answers, weight=weight, info=info or {})
+
+
+class Parity(BinaryMemoryTask):
+    """N-parity: is the number of ones among the last N bits odd?
+
+    The label is ``(sum of the last N bits) mod 2``. An optimal observer scores 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> batch = Parity([2, 3]).sample(4, torch.Generator().manual_seed(0))
+    >>> batch.inputs.shape[1:], batch.targets.shape
+    (torch.Size([4, 1]), torch.Size([1, 4, 2]))
+    """
+
+    def chance(self, N: int) -> float:
+        """Return the accuracy of the best constant answer.
+
+        The sum of N bits is even with probability ``(1 + (1 - 2p)^N) / 2``; averaged over p ~ U(0, 1)
+        this is ``(1 + 1 / (N + 1)) / 2`` for even N and 1/2 for odd N.
+
+        Examples
+        --------
+        >>> Parity([2]).chance(3)
+        0.5
+        """
+        if self.p is None:
+            return 0.5 * (1 + 1 / (N + 1)) if N % 2 == 0 else 0.5
+        return 0.5 * (1 + abs((1 - 2 * self.p) ** N))
+
+    def _bias(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        if self.p is None:
+            return torch.rand(batch_size, generator=generator, device=generator.device)
+        return torch.full((batch_size,), self.p, device=generator.device)
+
+    def _answers(self, bits: Tensor) -> Tensor:
+        ones = torch.cat([bits.new_zeros(1, bits.shape[1]), bits.cumsum(dim=0)])
+        end = torch.arange(1, len(bits) + 1, device=bits.device)[:, None]
+        start = (end - torch.tensor(self.Ns, device=bits.device)).clamp(min=0)
+        return ((ones[1:, None] - ones[start]) % 2).long().transpose(1, 2)
+
+
+class DelayedMatchToSample(BinaryMemoryTask):
+    """N-delayed-match-to-sample: does the last bit equal the one N - 1 bits before it?
+
+    The label is ``[S(M) == S(M - N + 1)]``. An optimal observer scores 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> DelayedMatchToSample([2, 3]).batch_of(torch.tensor([[1.0], [0.0], [1.0]])).targets
+    tensor([[[0, 1]]])
+    """
+
+    def chance(self, N: int) -> float:
+        """Return the accuracy of answering "match" always, ``p^2 + (1 - p)^2`` (1 for N = 1).
+
+        Examples
+        --------
+        >>> DelayedMatchToSample([2]).chance(2)
+        0.5
+        """
+        p = 0.5 if self.p is None else self.p
+        return 1.0 if N == 1 else p**2 + (1 - p) ** 2
+
+    def _bias(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        return torch.full((batch_size,), 0.5 if self.p is None else self.p, device=generator.device)
+
+    def _answers(self, bits: Tensor) -> Tensor:
+        end = torch.arange(len(bits), device=bits.device)[:, None]
+        sample = (end + 1 - torch.tensor(self.Ns, device=bits.device)).clamp(min=0)
+        return (bits[:, None] == bits[sample]).long().transpose(1, 2)

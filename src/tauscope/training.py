@@ -1,0 +1,360 @@
+"""The training loop, readable from top to bottom, and the state from which it goes on exactly."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tauscope.curricula import Curriculum
+from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
+from tauscope.models.base import Model
+from tauscope.models.gemm import keep_freed_memory
+from tauscope.tasks.base import Batch, Task
+
+OPTIMIZERS = ("sgd", "adam")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; the defaults are those of Khajehabdollahi et al. (ICLR 2024).
+
+    Attributes
+    ----------
+    epochs : int
+        Epochs at most; the curriculum may finish earlier.
+    steps_per_epoch : int
+        Optimiser steps an epoch (for each of the ``duplicates``, where given).
+    batch_size : int
+        Sequences a step.
+    test_steps : int
+        Batches of fresh sequences on which every epoch ends.
+    optimizer : {"sgd", "adam"}
+        SGD with Nesterov momentum, or Adam.
+    lr, momentum : float
+        Learning rate; momentum (SGD alone).
+    clip : float
+        Largest global gradient norm.
+    duplicates : tuple of int, optional
+        Continuous time: numbers of steps k for which a bit is shown, one optimiser step for each in turn.
+    seed : int
+        Root of all generators: initial weights, training data, initial states, test data.
+
+    Examples
+    --------
+    >>> Recipe(epochs=10, seed=1).batch_size
+    256
+    """
+
+    epochs: int = 1000
+    steps_per_epoch: int = 600
+    batch_size: int = 256
+    test_steps: int = 50
+    optimizer: str = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.1
+    clip: float = 2.0
+    duplicates: tuple[int, ...] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps_per_epoch", "batch_size", "test_steps"):
+            require_at_least(name.replace("_", " "), getattr(self, name), 1)
+        require_choice("optimizer", self.optimizer, OPTIMIZERS)
+        for name in ("lr", "clip"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}: expected a number above 0")
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"momentum is {self.momentum}: expected a number in [0, 1) (nearest valid value: 0.1)")
+        require_at_least("seed", self.seed, 0)
+        for k in self.duplicates or ():
+            require_at_least("duplicates", k, 1)
+
+
+def generators(seed: int, device: torch.device | str = "cpu") -> dict[str, torch.Generator]:
+    """Return the independent generators of a run.
+
+    Parameters
+    ----------
+    seed : int
+        Root seed.
+    device : torch.device or str
+        Where they draw.
+
+    Returns
+    -------
+    dict of torch.Generator
+        ``init`` (weights), ``data`` (training sequences), ``state`` (initial states), ``test`` (all of testing).
+
+    Examples
+    --------
+    >>> sorted(generators(0))
+    ['data', 'init', 'state', 'test']
+    """
+    names = ("init", "data", "state", "test")
+    seeds = np.random.SeedSequence(seed).generate_state(len(names), dtype=np.uint64)
+    # CUDA generators take signed 64-bit seeds only.
+    return {name: torch.Generator(device).manual_seed(int(one) >> 1) for name, one in zip(names, seeds, strict=True)}
+
+
+@dataclass
+class Training:
+    """Everything that changes while a network is trained.
+
+    Attributes
+    ----------
+    model, task, curriculum, recipe
+        What is trained, on what, in which order, how.
+    epoch, step : int
+        Finished epochs; finished steps of the epoch under way.
+    loss_sum : float
+        Sum of the losses of those steps.
+    history : list of dict
+        One record for every finished epoch.
+    best : dict
+        Best accuracy of the newest head on the current stage, and the epoch it was reached in.
+    """
+
+    model: Model
+    task: Task
+    curriculum: Curriculum
+    recipe: Recipe
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.task = replace(self.task, Ns=self.curriculum.Ns)
+        self.device = next(self.model.parameters()).device
+        self.optimizer = _optimizer(self.model, self.recipe)
+        self.generators = generators(self.recipe.seed, self.device)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the curriculum or the epochs are used up."""
+        return self.curriculum.finished or self.epoch >= self.recipe.epochs
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that `load_state_dict` needs to go on bit for bit."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": {name: one.get_state() for name, one in self.generators.items()},
+            "curriculum": self.curriculum.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss_sum": self.loss_sum,
+            "history": self.history,
+            "best": self.best,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, one in self.generators.items():
+            one.set_state(state["generators"][name].cpu())
+        self.curriculum.load_state_dict(state["curriculum"])
+        self.epoch, self.step, self.loss_sum = state["epoch"], state["step"], state["loss_sum"]
+        self.history, self.best = list(state["history"]), dict(state["best"])
+        self.task = replace(self.task, Ns=self.curriculum.Ns)
+
+    def resolutions(self) -> list[tuple[Model, Task]]:
+        """Return the network and the task at every time resolution that a step trains."""
+        if self.recipe.duplicates is None:
+            return [(self.model, self.task)]
+        return [(self.model.at_resolution(k), replace(self.task, repeat=k)) for k in self.recipe.duplicates]  # type: ignore[call-arg]
+
+
+class Store(Protocol):
+    """What the loop asks of the place where a run is kept."""
+
+    def save_state(self, training: Training) -> None:
+        """Keep the state of a run under way."""
+
+    def save_epoch(self, training: Training, solved: tuple[int, ...] | None) -> None:
+        """Keep what a finished epoch gave: its record, and the network if it solved those Ns."""
+
+
+def train(
+    model: Model,
+    task: Task,
+    curriculum: Curriculum,
+    recipe: Recipe | None = None,
+    *,
+    state: dict[str, Any] | None = None,
+    store: Store | None = None,
+    save_every: float = 60.0,
+    on_step: Callable[[Training, float], None] | None = None,
+    on_epoch: Callable[[Training, dict[str, Any]], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Training:
+    """Train a network in place until its curriculum is finished, its epochs are used up, or it is told to stop.
+
+    Parameters
+    ----------
+    model : Model
+        Trained in place.
+    task : Task
+        Its Ns are those of the curriculum.
+    curriculum : Curriculum
+        Advanced in place.
+    recipe : Recipe, optional
+        How to train; the published one by default.
+    state : dict, optional
+        `Training.state_dict` of an earlier call with the same arguments, from which to go on exactly.
+    store : Store, optional
+        Where states, records and solved networks are kept; nothing is written without one.
+    save_every : float
+        Seconds between states saved inside an epoch.
+    on_step : callable, optional
+        Called with the training and the loss after every optimiser step.
+    on_epoch : callable, optional
+        Called with the training and the record of every finished epoch.
+    stop : callable, optional
+        Asked after every step; when true, the state is saved and the call returns.
+
+    Returns
+    -------
+    Training
+        What was reached; ``history`` has a record for every epoch.
+
+    Raises
+    ------
+    DivergedError
+        If the loss or its gradient is not finite; the weights are those before that step.
+
+    Examples
+    --------
+    >>> import tauscope as ts, torch
+    >>> model = ts.LeakyRNN(16, generator=torch.Generator().manual_seed(0))
+    >>> recipe = ts.Recipe(epochs=1, steps_per_epoch=3, batch_size=8, test_steps=2)
+    >>> training = ts.train(model, ts.Parity([2]), ts.Cumulative(), recipe)
+    >>> training.epoch, sorted(training.history[0])
+    (1, ['Ns', 'accuracy', 'epoch', 'finished', 'loss', 'seconds', 'solved', 'steps_per_second'])
+    """
+    training = Training(model, task, curriculum, recipe or Recipe())
+    if state is not None:
+        training.load_state_dict(state)
+    keep_freed_memory()
+    last_save = time.monotonic()
+    while not training.finished:
+        epoch_start, first_step = time.monotonic(), training.step
+        while training.step < training.recipe.steps_per_epoch:
+            loss = _step(training)
+            training.loss_sum += loss
+            training.step += 1
+            if on_step is not None:
+                on_step(training, loss)
+            stopping = stop()
+            if store is not None and (stopping or time.monotonic() - last_save >= save_every):
+                store.save_state(training)
+                last_save = time.monotonic()
+            if stopping:
+                return training
+
+        seconds = time.monotonic() - epoch_start
+        record = _finish_epoch(training, seconds, training.step - first_step)
+        solved = tuple(record["Ns"]) if record["solved"] else None
+        if store is not None:
+            store.save_epoch(training, solved)
+            last_save = time.monotonic()
+        if on_epoch is not None:
+            on_epoch(training, record)
+    return training
+
+
+def answer(model: Model, batch: Batch, Ns: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    """Run a batch and read out the asked heads at the asked steps.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    batch : Batch
+        What it is shown.
+    Ns : tuple of int
+        Heads.
+    generator : torch.Generator or None
+        Source of the initial states.
+
+    Returns
+    -------
+    Tensor [answer, batch, head, output]
+        Logits.
+    """
+    states, last = model(batch.inputs, model.initial_state(batch.inputs.shape[1], generator), batch.hold)
+    n_answers = len(batch.targets)
+    seen = model.hidden(last).unsqueeze(0) if n_answers == 1 else states[-n_answers:]
+    return model.readout(seen, Ns)
+
+
+def _optimizer(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=recipe.lr)
+    return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+
+
+def _step(training: Training) -> float:
+    """Take one optimiser step for every time resolution and return the mean loss."""
+    recipe, total = training.recipe, 0.0
+    resolutions = training.resolutions()
+    for model, task in resolutions:
+        batch = task.sample(recipe.batch_size, training.generators["data"])
+        training.optimizer.zero_grad()
+        loss = task.loss(answer(model, batch, task.Ns, training.generators["state"]), batch)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(training.model.parameters(), recipe.clip)
+        value = loss.item()
+        if not (math.isfinite(value) and torch.isfinite(norm)):
+            raise DivergedError(
+                f"training diverged at epoch {training.epoch + 1}, step {training.step + 1}, N = {task.Ns[-1]}: "
+                f"loss {value}, gradient norm {norm.item()}; expected finite ones, try a learning rate below {recipe.lr}"
+            )
+        training.optimizer.step()
+        total += value
+    return total / len(resolutions)
+
+
+def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str, Any]:
+    """Test the network, move the curriculum on, and return the record of the epoch."""
+    Ns = training.curriculum.Ns
+    accuracy = _test(training)
+    solved = training.curriculum.update(accuracy)
+    training.epoch += 1
+    record = {
+        "epoch": training.epoch,
+        "Ns": list(Ns),
+        "loss": training.loss_sum / training.step,
+        "accuracy": accuracy,
+        "solved": solved,
+        "seconds": seconds,
+        "steps_per_second": n_steps / seconds,
+        "finished": training.finished,
+    }
+    if training.best.get("Ns") != list(Ns) or accuracy[-1] > training.best["accuracy"]:
+        training.best = {"Ns": list(Ns), "accuracy": accuracy[-1], "epoch": training.epoch}
+    training.history.append(record)
+    training.step, training.loss_sum = 0, 0.0
+    training.task = replace(training.task, Ns=training.curriculum.Ns)
+    return record
+
+
+@torch.no_grad()
+def _test(training: Training) -> list[float]:
+    """Return the accuracy of every active head on fresh sequences."""
+    scores = []
+    for _ in range(training.recipe.test_steps):
+        for model, task in training.resolutions():
+            batch = task.sample(training.recipe.batch_size, training.generators["test"])
+            scores.append(task.score(answer(model, batch, task.Ns, training.generators["test"]), batch).double())
+    return [float(score) for score in torch.stack(scores).mean(dim=0)]

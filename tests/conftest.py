@@ -1,0 +1,34 @@
+"""What every test shares: torch's global settings must survive it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
+
+
+def _globals() -> tuple[object, ...]:
+    return (torch.get_rng_state().tolist(), torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled())
+
+
+@pytest.fixture(autouse=True)
+def torch_globals_unchanged() -> Iterator[None]:
+    before = _globals()
+    yield
+    assert _globals() == before, "the test changed torch's global generator, default dtype, threads or grad mode"
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def reference() -> Path:
+    if not REFERENCE.is_dir():
+        pytest.skip("the published checkpoints are not beside this checkout (../shared/reference)")
+    return REFERENCE
