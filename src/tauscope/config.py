@@ -95,8 +95,7 @@ class TrainConfig:
             )
         self.curriculum()
         self.template()
-        if self.seed is not None:
-            self.recipe()
+        self.recipe()
 
     @property
     def gated(self) -> bool:
@@ -114,7 +113,7 @@ class TrainConfig:
         affixes += [f"duplicates{list(self.duplicates)}"] if self.duplicates is not None else []
         affixes += [f"mod_{self.afunc}"] if self.model_type != "default" else []
         affixes += [self.afunc] if self.model_type == "default" and self.afunc != "leakyrelu" else []
-        affixes += [f"T_{self.tau:.15g}" if self.tau % 1 else f"T_{self.tau:.1f}"] if self.tau is not None else []
+        affixes += [f"T_{float(self.tau)}"] if self.tau is not None else []
         affixes += [self.cell.rpartition(":")[2]] if self.cell != "leaky" else []
         return "_".join([kind, self.task, *affixes, f"network_{self.network_number}"])
 

@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+DEMO := demo/cumulative_parity_size_100_network_1
+
+.PHONY: help install demo test test-slow bench clean
+
+help:
+	@echo "make demo       install, train a small network on N-parity, evaluate it and draw the result"
+	@echo "make test       install, lint, check types, run all tests but the slow ones"
+	@echo "make test-slow  run the slow tests"
+	@echo "make bench      print the speed table (on an otherwise idle machine)"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+# Run again, it goes on where it was stopped, or says that it is finished.
+demo: install
+	$(BIN)/tauscope train -c cumulative -t parity -s 0 -nn 100 --max-N 12 --batch-size 64 --lr 0.1 --steps-per-epoch 300 --threads 1 -b demo
+	$(BIN)/tauscope evaluate $(DEMO)
+	@echo "The picture: $(DEMO)/evaluation_rnn_N2_N12.png"
+
+test: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow"
+
+test-slow: install
+	$(BIN)/pytest -m slow
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
