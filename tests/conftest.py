@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+# The networks of the tests are small: a second thread only waits, and on a busy machine it waits long. The variable
+# reaches the processes that tests start.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import pickle
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -17,7 +17,9 @@ from torch import Tensor
 from tauscope.errors import DamagedFileError, InputError
 
 _MAGIC = b"tauscope state 1\n"
-STATE, PREVIOUS_STATE = "state.pt", "state.previous.pt"
+_UNFINISHED = ".tmp"
+# The first is there only if the process was killed between the two renames of `save_state`; it is the newest then.
+STATES = NEW_STATE, STATE, PREVIOUS_STATE = "state.pt.new", "state.pt", "state.previous.pt"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -44,7 +46,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED, delete=False
+        ) as file:
             temporary = Path(file.name)
             file.write(content)
             file.flush()
@@ -62,6 +66,25 @@ def write_atomically(path: Path, content: bytes) -> None:
             f"cannot write {path}: {error.strerror or error}; expected a writable folder with room for "
             f"{len(content)} bytes; what was there is unchanged"
         ) from error
+
+
+def remove_unfinished(folder: Path, beginnings: Sequence[str]) -> None:
+    """Remove what `write_atomically` left of files that it was writing when its process was killed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are; no other process may be writing such files there now.
+    beginnings : sequence of str
+        How their names begin.
+
+    Examples
+    --------
+    >>> remove_unfinished(Path("nowhere"), ["state.pt"])
+    """
+    for beginning in beginnings:
+        for path in folder.glob(f".{beginning}*{_UNFINISHED}"):
+            path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -90,7 +113,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     """
     payload = _dump(state)
     content = _MAGIC + hashlib.sha256(payload).digest() + payload
-    newest, fresh = folder / STATE, folder / f"{STATE}.new"
+    newest, fresh = folder / STATE, folder / NEW_STATE
     write_atomically(fresh, content)
     try:
         if newest.exists():
@@ -122,7 +145,7 @@ def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         If there are states but none is intact.
     """
     problems: list[str] = []
-    for name in (STATE, PREVIOUS_STATE):
+    for name in STATES:
         path = folder / name
         if not path.exists():
             continue
@@ -136,13 +159,27 @@ def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedFileError(f"{path} cannot be read: {error.strerror}") from error
     start = len(_MAGIC) + hashlib.sha256().digest_size
     payload = content[start:]
     if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != content[len(_MAGIC) : start]:
         raise DamagedFileError(f"{path} is damaged: its checksum does not match its content")
-    state: dict[str, Any] = torch.load(io.BytesIO(payload), weights_only=True)
+    state = _load(io.BytesIO(payload), f"{path} is not a state")
+    if not isinstance(state, dict):
+        raise DamagedFileError(f"{path} is not a state: it holds a {type(state).__name__}")
     return state
+
+
+def _load(file: Path | IO[bytes], problem: str) -> Any:
+    """Return what a file of `torch.save` holds, without executing anything."""
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # an altered pickle can raise anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DamagedFileError(f"{problem}: {reason[:160]}") from error
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
@@ -180,23 +217,11 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}: expected a file such as rnn_N2_N10")
-    _verify_archive(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-    ) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DamagedFileError(f"{path} is not a checkpoint of weights: {reason[:160]}") from error
+    content = _load(_verified(path), f"{path} is not a checkpoint of weights")
     weights = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
+    ):
         raise DamagedFileError(f"{path} is not a checkpoint of weights: expected {{'state_dict': named tensors}}")
     for key, value in weights.items():
         if not torch.isfinite(value).all():
@@ -204,18 +229,25 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return dict(weights)
 
 
-def _verify_archive(path: Path) -> None:
-    """Check the checksums of a zip archive, and that it does not unpack to more than it is."""
-    if not zipfile.is_zipfile(path):
-        return
+def _verified(path: Path) -> Path | IO[bytes]:
+    """Return a zip archive packed anew from data that match their checksums; any other file as it is.
+
+    Torch's reader checks no checksums, and reads an entry whose flags are altered as uninitialised memory; of an
+    archive packed anew it reads what was checked here.
+    """
+    fresh = io.BytesIO()
     try:
-        with zipfile.ZipFile(path) as archive:
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                raise DamagedFileError(
-                    f"{path} is compressed: expected the uncompressed archive that torch.save writes"
-                )
-            broken = archive.testzip()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from error
-    if broken is not None:
-        raise DamagedFileError(f"{path} is damaged: the checksum of {broken!r} does not match its content")
+        if not zipfile.is_zipfile(path):
+            return path
+        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(fresh, "w") as packed:
+            entries = archive.infolist()
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise ValueError("it is compressed, expected the uncompressed archive that torch.save writes")
+            if sum(entry.file_size for entry in entries) > path.stat().st_size:
+                raise ValueError("it unpacks to more than it holds")
+            for entry in entries:
+                packed.writestr(entry.filename, archive.read(entry))
+    except Exception as error:  # zipfile raises many kinds of errors on altered headers
+        raise DamagedFileError(f"{path} is damaged: {str(error) or type(error).__name__}") from error
+    fresh.seek(0)
+    return fresh

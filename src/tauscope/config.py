@@ -19,6 +19,9 @@ from tauscope.training import OPTIMIZERS, Recipe, generators
 N_HEADS = 100
 """Heads of a network unless more are asked for, as published: N = 2 … 101."""
 
+LEAKY_OPTIONS = ("model_type", "afunc", "tau", "precision")
+"""Options that no other cell has."""
+
 
 def _option(default: Any, help: str, short: str | None = None, choices: Any = None, group: str = "task") -> Any:
     return field(default=default, metadata={"help": help, "short": short, "choices": choices, "group": group})
@@ -29,7 +32,7 @@ class TrainConfig:
     """The options that define a run; two runs with the same ones have the same numbers.
 
     Each field is a flag of ``tauscope train``; its help text is in the field's metadata. Options left at ``None``
-    take the published default of their cell (`resolved`).
+    take the published default of their cell (`recipe`, `template`).
 
     Examples
     --------
@@ -46,7 +49,7 @@ class TrainConfig:
     add_heads: int = _option(1, "number of Ns added when all are solved (cumulative)", "dh")
     forget_heads: int = _option(1, "number of Ns dropped, and added, when all are solved (sliding)", "fh")
     max_N: int = _option(101, "largest N; the run ends when it is solved")
-    p: float | None = _option(None, "probability of a 1; by default U(0, 1) a sequence for parity, 0.5 for dms")
+    p: float | None = _option(None, "probability of a 1; by default 0.5 for dms, gru and lstm, else U(0, 1) a sequence")
     plus_minus: bool | None = _option(None, "code bits as -1 and +1; by default so for gru and lstm alone")
     labels: str = _option("last", "ask at the last step, or at every one", choices=("last", "every"))
 
@@ -86,8 +89,13 @@ class TrainConfig:
             require_at_least("tau", self.tau, 1.0)
         if self.cell not in CELLS and ":" not in self.cell:
             raise InputError(f"cell {self.cell!r} is unknown: {nearest(self.cell, [*CELLS, 'module:Class'])}")
-        if self.cell != "leaky" and (self.tau is not None or self.model_type != "default"):
-            raise InputError(f"tau and model_type are for the leaky cell: expected neither with cell {self.cell!r}")
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if self.cell != "leaky" and option.name in LEAKY_OPTIONS and value != option.default:
+                raise InputError(
+                    f"{option.name} is {value}, an option of the leaky cell: expected {option.default} with cell "
+                    f"{self.cell!r}"
+                )
         if (self.duplicates is not None) != (self.model_type == "continuous"):
             raise InputError(
                 f"model_type {self.model_type!r} with duplicates {self.duplicates}: expected model_type 'continuous' "

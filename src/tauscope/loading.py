@@ -14,6 +14,7 @@ from tauscope.errors import InputError, nearest
 from tauscope.models import Model, build_model
 from tauscope.models.activations import ACTIVATIONS
 from tauscope.runs import CONFIG, checkpoint_name, read_config
+from tauscope.tasks import TASKS, BinaryMemoryTask
 
 _CHECKPOINT = re.compile(r"rnn_N(\d+)_N(\d+)")
 
@@ -121,6 +122,8 @@ def find_checkpoint(path: Path) -> Path:
     InputError
         If there is none.
     """
+    # The name of the folder says what the network was trained on, also where the user stands inside it.
+    path = path.absolute()
     if not path.is_dir():
         if path.exists() or not path.parent.is_dir():
             return path
@@ -149,6 +152,44 @@ def trained_Ns(path: Path) -> tuple[int, int] | None:
     """
     parts = _CHECKPOINT.fullmatch(Path(path).name)
     return (int(parts[1]), int(parts[2])) if parts else None
+
+
+def trained_task(path: Path, name: str | None = None) -> BinaryMemoryTask:
+    """Return the task that a checkpoint was trained on, with its coding, p and steps a bit; its Ns are (1,).
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint, in its run folder.
+    name : str, optional
+        A task to ask instead, a key of `tauscope.tasks.TASKS`.
+
+    Returns
+    -------
+    BinaryMemoryTask
+        ``repeat`` is the largest k that a continuous-time network was trained at, 1 for any other.
+
+    Raises
+    ------
+    InputError
+        If neither the run's configuration nor the folder's name tells.
+
+    Examples
+    --------
+    >>> trained_task(Path("single_dms_network_1/rnn_N5_N5"))
+    DelayedMatchToSample(Ns=(1,), p=None, plus_minus=False, repeat=1, labels='last', length=None)
+    """
+    folder = path.parent
+    if (folder / CONFIG).exists():
+        config = read_config(folder)
+        like = config.template()
+        kind, p, plus_minus = TASKS[name or config.task], like.p, like.plus_minus
+        return kind((1,), p=p, plus_minus=plus_minus, repeat=max(config.duplicates or (1,)))
+    name = name or next((known for known in TASKS if f"_{known}_" in folder.name), None)
+    if name is None:
+        raise InputError(f"the task of {path} is not in its folder's name: expected a task, {' or '.join(TASKS)}")
+    duplicates = re.search(r"_duplicates\[([\d, ]+)\]", folder.name)
+    return TASKS[name]((1,), repeat=max(int(k) for k in duplicates[1].split(",")) if duplicates else 1)
 
 
 def _find_run(base: Path, parts: list[str], number: int) -> Path:

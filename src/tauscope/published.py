@@ -207,25 +207,16 @@ def read_stats(path: Path) -> dict[str, list[Any]]:
             if shape != () or dtype != np.dtype(object):
                 raise ValueError(f"an array of shape {shape} and type {dtype}")
             content = _NumbersUnpickler(file).load()
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        KeyError,
-        IndexError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:
+        if isinstance(content, _Array):
+            content = content.value.item()
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}")
+        return {
+            "loss": [float(_number(one)) for one in content["loss"]],
+            "accuracy": [np.atleast_1d(np.asarray(_number(one), dtype=float)) for one in content["accuracy"]],
+        }
+    except Exception as error:  # an altered pickle or header can raise anything
         raise DamagedFileError(f"{path} is no stats.npy: {error}; expected a dict of 'loss' and 'accuracy'") from error
-    if isinstance(content, _Array):
-        content = content.value.item()
-    if not (isinstance(content, dict) and {"loss", "accuracy"} <= set(content)):
-        raise DamagedFileError(f"{path} is no stats.npy: expected a dict of 'loss' and 'accuracy'")
-    return {
-        "loss": [float(_number(one)) for one in content["loss"]],
-        "accuracy": [np.atleast_1d(np.asarray(_number(one), dtype=float)) for one in content["accuracy"]],
-    }
 
 
 def _number(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import fcntl
 import json
@@ -22,6 +23,9 @@ from tauscope.models import Model
 from tauscope.training import Training
 
 CONFIG, ENVIRONMENT, METRICS, LOCK = "config.json", "environment.json", "metrics.jsonl", "run.lock"
+STATS, INITIAL = "stats.npy", "rnn_init"
+OWN_FILES = (CONFIG, ENVIRONMENT, METRICS, STATS, checkpoints.STATE, "rnn_")
+"""How the names of all files begin that only the process which holds the lock may write."""
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the records of all finished epochs; a last line cut off by a crash is passed over."""
     path = folder / METRICS
     records = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             records.append(json.loads(line))
         except ValueError:
@@ -134,18 +138,27 @@ class Run:
     config : TrainConfig
         Must be that of the folder, if it holds a run; only ``epochs`` and ``max_N`` may change. A seed that is not
         given is the folder's.
+    device : str
+        Where to compute.
 
     Raises
     ------
     InputError
-        If the folder holds another run, is being written by another process, or cannot be written.
+        If the folder holds another run, is being written by another process, or cannot be written, or if the network
+        cannot be built; nothing is left behind then.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, device: str = "cpu") -> None:
         self.folder = Path(folder)
+        self.device = device
+        # Whatever can be refused is refused before anything is written.
+        self.config = self._settle(config)
+        self._model = self.config.model(device)
+        self._made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
         self._lock = self._claim()
         try:
-            self.config = self._settle(config)
+            self._sign()
+            self._settle(self.config)  # another process may have begun a run in the meantime
         except BaseException:
             self.close()
             raise
@@ -157,16 +170,14 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Let other processes write to the folder."""
+        """Let other processes write to the folder; take it away if no run was begun in it."""
+        if not (self.folder / CONFIG).exists():
+            (self.folder / LOCK).unlink(missing_ok=True)
+            self._remove_made()
         self._lock.close()
 
-    def begin(self, device: str) -> tuple[Model, dict[str, Any] | None, list[str]]:
+    def begin(self) -> tuple[Model, dict[str, Any] | None, list[str]]:
         """Write down what the run depends on and return the network, the state to go on from, and notices.
-
-        Parameters
-        ----------
-        device : str
-            Where to compute.
 
         Returns
         -------
@@ -176,9 +187,17 @@ class Run:
             For `train`; ``None`` for a fresh run.
         notices : list of str
             Damaged files that were passed over, a changed environment.
+
+        Raises
+        ------
+        DamagedFileError
+            If a file that the run needs is damaged or of another run.
         """
         state, notices = checkpoints.load_state(self.folder)
-        here = environment(device)
+        if state is not None:
+            self._require_fit(state)
+        checkpoints.remove_unfinished(self.folder, OWN_FILES)
+        here = environment(self.device)
         sessions = read_json(self.folder / ENVIRONMENT) if (self.folder / ENVIRONMENT).exists() else []
         if state is not None and sessions:
             notices += [
@@ -188,14 +207,13 @@ class Run:
             ]
         self._write_json(CONFIG, self.config.to_dict())
         self._write_json(ENVIRONMENT, [*sessions, here])
-        model = self.config.model(device)
         if state is None:
-            checkpoints.save_weights(self.folder / "rnn_init", published.to_published(model))
+            checkpoints.save_weights(self.folder / INITIAL, published.to_published(self._model))
             kept: list[dict[str, Any]] = []
         else:
             kept = state["history"]
         self._write_metrics(kept)
-        return model, state, notices
+        return self._model, state, notices
 
     def save_state(self, training: Training) -> None:
         """Keep the state of the run under way."""
@@ -209,29 +227,54 @@ class Run:
         self._write_metrics(training.history)
         losses = [one["loss"] for one in training.history]
         accuracies = [one["accuracy"] for one in training.history]
-        checkpoints.write_atomically(self.folder / "stats.npy", published.stats_bytes(losses, accuracies))
+        checkpoints.write_atomically(self.folder / STATS, published.stats_bytes(losses, accuracies))
         self.save_state(training)
 
-    def _claim(self) -> IO[str]:
+    def _claim(self) -> IO[bytes]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / LOCK).open("a+")
+            lock = (self.folder / LOCK).open("ab+", buffering=0)
         except OSError as error:
-            raise InputError(f"cannot write to {self.folder}: {error.strerror}; expected a writable folder") from error
+            self._remove_made()
+            raise self._unwritable(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.seek(0)
-            holder = lock.read().strip() or "unknown"
+            holder = lock.read().decode().strip() or "unknown"
             lock.close()
             raise InputError(
                 f"{self.folder} is being written by process {holder}: expected a run of one's own; "
                 "choose another network number"
             ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
         return lock
+
+    def _sign(self) -> None:
+        """Write into the lock which process holds it."""
+        try:
+            self._lock.truncate(0)
+            self._lock.write(str(os.getpid()).encode())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(f"cannot write to {self.folder}: {error.strerror}; expected a writable folder with room")
+
+    def _remove_made(self) -> None:
+        """Remove the folders that were made for this run, if they hold nothing."""
+        for one in self._made:
+            with contextlib.suppress(OSError):
+                one.rmdir()
+
+    def _require_fit(self, state: dict[str, Any]) -> None:
+        """Refuse a state that was not written by this run, before anything of the run is changed."""
+        try:
+            self._model.load_state_dict(state["model"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise DamagedFileError(
+                f"{self.folder / checkpoints.STATE} is the state of a different network: expected that of the run in "
+                f"{self.folder}"
+            ) from error
 
     def _settle(self, config: TrainConfig) -> TrainConfig:
         """Return the configuration with a seed, refusing a folder that holds something else."""
@@ -246,6 +289,12 @@ class Run:
         there = read_config(self.folder)
         if config.seed is None:
             config = replace(config, seed=there.seed)
+        if config.n_heads != there.n_heads:
+            last = there.n_heads + 1
+            raise InputError(
+                f"max_N is {config.max_N}: the network in {self.folder} has heads for N = 2 ... {last} "
+                f"(nearest valid value: {last})"
+            )
         ours, theirs = config.identity(), there.identity()
         for name, value in ours.items():
             if value != theirs[name]:
@@ -253,6 +302,11 @@ class Run:
                     f"{self.folder} holds a different run: its {name} is {theirs[name]}, not {value}; give "
                     f"network number {free_number(self.folder.parent, config)} for a new run, or {name} {theirs[name]}"
                 )
+        if not any((self.folder / name).exists() for name in checkpoints.STATES) and read_metrics(self.folder):
+            raise InputError(
+                f"{self.folder} holds a run that cannot go on, because its {checkpoints.STATE} is not there: expected a "
+                f"run of one's own; the nearest free network number is {free_number(self.folder.parent, config)}"
+            )
         return config
 
     def _write_json(self, name: str, content: Any) -> None:

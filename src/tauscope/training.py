@@ -44,7 +44,7 @@ class Recipe:
     duplicates : tuple of int, optional
         Continuous time: numbers of steps k for which a bit is shown, one optimiser step for each in turn.
     seed : int
-        Root of all generators: initial weights, training data, initial states, test data.
+        Root of the generators of training data, initial states and test data; the network comes with its weights.
 
     Examples
     --------
@@ -338,7 +338,7 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
         "accuracy": accuracy,
         "solved": solved,
         "seconds": seconds,
-        "steps_per_second": n_steps / seconds,
+        "steps_per_second": n_steps / seconds if n_steps else 0.0,
         "finished": training.finished,
     }
     if training.best.get("Ns") != list(Ns) or accuracy[-1] > training.best["accuracy"]:

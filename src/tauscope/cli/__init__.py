@@ -6,13 +6,14 @@ import sys
 
 from rich.console import Console
 
-from tauscope.cli import evaluate, status, train
-from tauscope.cli.flags import Parser
+from tauscope.cli import analyze, evaluate, status, train
+from tauscope.cli.flags import Parser, print_error
 from tauscope.errors import DivergedError, InputError
 
 COMMANDS = {
     "train": (train, "teach a network a memory task under a curriculum; stop it anywhere and go on exactly"),
     "evaluate": (evaluate, "measure the accuracy of a trained network for every N"),
+    "analyze": (analyze, "measure how trained networks hold their memory"),
     "status": (status, "list the runs under a folder"),
 }
 
@@ -34,5 +35,5 @@ def main(arguments: list[str] | None = None) -> int:
         options = parser.parse_all(sys.argv[1:] if arguments is None else arguments)
         return int(options.module.run(options, console))
     except (InputError, DivergedError) as error:
-        print(f"tauscope: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print_error(error)
         return 3 if isinstance(error, DivergedError) else 2

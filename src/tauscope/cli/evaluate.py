@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -18,9 +19,8 @@ from tauscope.analysis.accuracy import evaluate
 from tauscope.checkpoints import write_atomically
 from tauscope.cli import flags
 from tauscope.errors import InputError
-from tauscope.loading import find_checkpoint, load, trained_Ns
+from tauscope.loading import find_checkpoint, load, trained_Ns, trained_task
 from tauscope.plotting.accuracy import plot_accuracy, plot_accuracy_matrix
-from tauscope.runs import CONFIG, read_config
 from tauscope.tasks import TASKS, BinaryMemoryTask
 
 
@@ -36,8 +36,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-t", "--task", choices=tuple(TASKS), help="by default the trained one")
     parser.add_argument("--p", type=float, help="probability of a 1; by default as in training")
     parser.add_argument("--length", type=int, help="bits in a sequence; by default as in training")
+    parser.add_argument(
+        "--k", type=int, help="steps for which a bit is shown (continuous time); by default the most in training"
+    )
     parser.add_argument("--sequences", type=int, default=2560, help="fresh sequences")
-    parser.add_argument("-s", "--seed", type=int, default=0, help="of the sequences")
+    parser.add_argument("-s", "--seed", type=flags.seed, default=0, help="of the sequences")
     parser.add_argument(
         "-o", "--output", type=Path, help="folder of the table and the picture; by default that of the checkpoint"
     )
@@ -51,6 +54,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     device = flags.device(options.device)
     model = load(path, device, options.cell)
     task = _task(path, options)
+    if task.repeat > 1:
+        model = model.at_resolution(task.repeat)
     trained = trained_Ns(path)
     last = trained[1] if trained else 10
     Ns = options.Ns or tuple(range(1, last + 6))
@@ -71,19 +76,12 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 def _task(path: Path, options: argparse.Namespace) -> BinaryMemoryTask:
     """Return the task that the network was trained on, with the options that were given."""
-    folder, plus_minus, p = path.parent, False, options.p
-    name = options.task
-    if (folder / CONFIG).exists():
-        template = read_config(folder).template()
-        name = name or read_config(folder).task
-        plus_minus, p = template.plus_minus, template.p if p is None else p
-    name = name or next((known for known in TASKS if f"_{known}_" in folder.name), None)
-    if name is None:
-        raise InputError(f"the task of {path} is not in its folder's name: expected --task {' or '.join(TASKS)}")
     longest = max(options.Ns) if options.Ns else 1
     if options.length is not None and options.length < longest:
         raise InputError(f"length is {options.length}: expected at least the largest N, {longest}")
-    return TASKS[name]((1,), p=p, plus_minus=plus_minus, length=options.length)
+    given = {"p": options.p, "length": options.length, "repeat": options.k}
+    task = trained_task(path, options.task)
+    return replace(task, **{name: value for name, value in given.items() if value is not None})
 
 
 def _trained_heads(labels: tuple[int, ...], trained: tuple[int, int] | None) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from tauscope.errors import InputError
+from tauscope.errors import InputError, require_at_least
 
 
 class Parser(argparse.ArgumentParser):
@@ -109,6 +110,12 @@ def duration(text: str) -> float:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else _refuse(text)
 
 
+@named("seed, a whole number from 0 to 2^63 - 1")
+def seed(text: str) -> int:
+    """Convert a seed that a `torch.Generator` takes on every device."""
+    return int(text) if 0 <= int(text) < 2**63 else _refuse(text)
+
+
 def _refuse(text: str) -> NoReturn:
     raise ValueError(text)
 
@@ -130,3 +137,21 @@ def device(name: str) -> str:
             f"device {name!r} cannot be used here: expected auto, cpu, or a device of this machine"
         ) from error
     return name
+
+
+def use_threads(n: int | None) -> None:
+    """Set the number of processor threads, where one is given.
+
+    Raises
+    ------
+    InputError
+        If it is not at least 1.
+    """
+    if n is not None:
+        require_at_least("threads", n, 1)
+        torch.set_num_threads(n)
+
+
+def print_error(message: object) -> None:
+    """Print an error in one line."""
+    print(f"tauscope: error: {' '.join(str(message).split())}", file=sys.stderr)

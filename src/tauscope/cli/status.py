@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from tauscope.cli.progress import clock, ranges
+from tauscope.config import TrainConfig
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.runs import CONFIG, METRICS, is_locked, read_config, read_metrics
 
@@ -37,21 +39,34 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 def _row(folder: Path) -> tuple[str, ...]:
     try:
-        config, records = read_config(folder), read_metrics(folder)
+        return _describe(folder, read_config(folder), read_metrics(folder))
     except DamagedFileError as error:
         return "damaged", "", "", str(error), "", ""
+    except (LookupError, TypeError, ValueError):
+        return "damaged", "", "", f"{folder / METRICS} does not hold the records of epochs", "", ""
+
+
+def _describe(folder: Path, config: TrainConfig, records: list[dict[str, Any]]) -> tuple[str, ...]:
     epochs = config.recipe().epochs
+    running = is_locked(folder)
     if not records:
-        return "running" if is_locked(folder) else "stopped", "-", f"0/{epochs}", "", "", ""
+        return "running" if running else "stopped", "-", f"0/{epochs}", "", "", ""
     last = records[-1]
-    state = "running" if is_locked(folder) else "finished" if last["finished"] else "stopped"
     solved = [record["Ns"][-1] for record in records if record["solved"]]
     age = clock(time.time() - (folder / METRICS).stat().st_mtime)
     return (
-        state,
+        "running" if running else "finished" if last["epoch"] >= epochs or _taught(config, last) else "stopped",
         str(solved[-1]) if solved else "-",
         f"{last['epoch']}/{epochs}",
         ranges(last["Ns"], last["accuracy"]),
         f"{last['steps_per_second']:.1f}",
         f"{age} ago",
     )
+
+
+def _taught(config: TrainConfig, last: dict[str, Any]) -> bool:
+    """Return whether the last epoch finished the curriculum, with the largest N that is asked for now."""
+    curriculum = config.curriculum()
+    curriculum.load_state_dict({"Ns": last["Ns"], "finished": False})
+    curriculum.update(last["accuracy"])
+    return curriculum.finished

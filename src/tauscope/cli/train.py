@@ -18,7 +18,7 @@ from rich.console import Console
 from tauscope.cli import flags
 from tauscope.cli.progress import Display
 from tauscope.config import TrainConfig
-from tauscope.errors import InputError, nearest
+from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.runs import CONFIG, Run, read_config
 from tauscope.training import Training, train
 
@@ -76,13 +76,12 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """Train, and return the exit code."""
     folder, config = configuration(options)
     device = flags.device(options.device)
-    if options.threads is not None:
-        if options.threads < 1:
-            raise InputError(f"threads is {options.threads}: expected at least 1 (nearest valid value: 1)")
-        torch.set_num_threads(options.threads)
-    with Run(folder, config) as opened, _signals() as caught:
+    require_at_least("save_every", options.save_every, 0)
+    writer_kind = _writer_kind() if options.tensorboard else None
+    flags.use_threads(options.threads)
+    with Run(folder, config, device) as opened, _signals() as caught:
         config = opened.config
-        model, state, notices = opened.begin(device)
+        model, state, notices = opened.begin()
         for notice in notices:
             console.print(f"note: {notice}", highlight=False, soft_wrap=True)
         deadline = time.monotonic() + options.time_limit if options.time_limit is not None else None
@@ -90,7 +89,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         console.print(
             f"{folder}: {start}, {device}, {torch.get_num_threads()} threads", highlight=False, soft_wrap=True
         )
-        with Display(console) as display, _tensorboard(folder, options.tensorboard) as log:
+        with Display(console) as display, _tensorboard(folder, writer_kind) as log:
 
             def on_epoch(training: Training, record: dict[str, Any]) -> None:
                 display.on_epoch(training, record)
@@ -149,17 +148,22 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-@contextlib.contextmanager
-def _tensorboard(folder: Path, wanted: bool) -> Iterator[Any]:
-    """Yield a function that logs the record of an epoch, or does nothing."""
-    if not wanted:
-        yield lambda _: None
-        return
+def _writer_kind() -> Any:
+    """Return TensorBoard's writer class."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise InputError("tensorboard is not installed: expected pip install 'tauscope[track]'") from error
-    with SummaryWriter(folder / "tensorboard") as writer:
+    return SummaryWriter
+
+
+@contextlib.contextmanager
+def _tensorboard(folder: Path, writer_kind: Any) -> Iterator[Any]:
+    """Yield a function that logs the record of an epoch, or does nothing without a writer."""
+    if writer_kind is None:
+        yield lambda _: None
+        return
+    with writer_kind(folder / "tensorboard") as writer:
 
         def log(record: dict[str, Any]) -> None:
             writer.add_scalar("loss", record["loss"], record["epoch"])

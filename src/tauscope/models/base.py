@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 import copy
+import itertools
 from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from tauscope.errors import InputError
+from tauscope.errors import InputError, require_at_least
 from tauscope.models.readout import Heads
 
 State = tuple[Tensor, ...]
@@ -35,6 +36,7 @@ class Cell(nn.Module, abc.ABC):
 
     def __init__(self, n_inputs: int, n_units: int) -> None:
         super().__init__()
+        require_at_least("number of units", n_units, 1)
         self.n_inputs = n_inputs
         self.n_units = n_units
 
@@ -65,7 +67,7 @@ class Cell(nn.Module, abc.ABC):
     def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
         """Return the state before the first step: zeros, unless a cell draws it from the generator."""
         del generator
-        like = next(self.parameters())
+        like = next(itertools.chain(self.parameters(), self.buffers()), torch.empty(0))
         return tuple(like.new_zeros(batch_size, self.n_units) for _ in range(self.n_states))
 
     def at_resolution(self, k: int) -> Cell:

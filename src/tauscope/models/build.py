@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -33,7 +33,7 @@ def user_cell(name: str) -> type[Cell]:
     Raises
     ------
     InputError
-        If there is no such module or class, or it is not a `Cell`.
+        If there is no such module or class, or it is not a `Cell` with a step.
 
     Examples
     --------
@@ -41,6 +41,8 @@ def user_cell(name: str) -> type[Cell]:
     'GRUCell'
     """
     module_name, _, class_name = name.partition(":")
+    if not module_name or module_name.startswith("."):
+        raise InputError(f"cell {name!r}: expected module:Class, such as 'tauscope.models:GRUCell'")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
@@ -51,6 +53,8 @@ def user_cell(name: str) -> type[Cell]:
         raise InputError(f"cell {name!r}: {module_name!r} has no {class_name!r}, {nearest(class_name, names)}")
     if not (isinstance(found, type) and issubclass(found, Cell)):
         raise InputError(f"cell {name!r} is not a cell: expected a subclass of tauscope.Cell")
+    if inspect.isabstract(found):
+        raise InputError(f"cell {name!r} has no step: expected a subclass of tauscope.Cell that defines it")
     return found
 
 
@@ -107,11 +111,17 @@ def build_model(
         )
     if cell not in GATED and ":" not in cell:
         raise InputError(f"cell {cell!r} is unknown: {nearest(cell, [*CELLS, 'module:Class'])}")
-    if precision != "fp32":
-        raise InputError(f"precision {precision!r} is for leaky networks: expected 'fp32' for cell {cell!r}")
+    leaky = {
+        "form": (form, "default"),
+        "afunc": (afunc, "leakyrelu"),
+        "tau": (tau, None),
+        "precision": (precision, "fp32"),
+    }
+    for name, (value, default) in leaky.items():
+        if value != default:
+            raise InputError(f"{name} {value!r} is for leaky networks: expected {default!r} for cell {cell!r}")
     kind = GATED.get(cell) or user_cell(cell)
     sizes = (n_units,) if isinstance(n_units, int) else tuple(n_units)
-    for size in sizes:
-        require_at_least("number of units", size, 1)
+    require_at_least("number of layers", len(sizes), 1)
     cells = [kind(below, size, generator) for below, size in zip((n_inputs, *sizes), sizes, strict=False)]  # type: ignore[call-arg]
     return Model(cells, Heads(sizes[-1], range(2, 2 + n_heads), n_outputs, shared_head, generator))

@@ -18,17 +18,18 @@ class _GatedCell(Cell):
 
     def __init__(self, n_inputs: int, n_units: int, generator: torch.Generator) -> None:
         super().__init__(n_inputs, n_units)
-        self.rnn = nn.utils.skip_init(self.kind, n_inputs, n_units, device=generator.device)
+        # Made on the meta device, so that torch's own initialisation draws nothing from the global generator.
+        self.rnn = self.kind(n_inputs, n_units, device="meta").to_empty(device=generator.device)
         bound = 1 / math.sqrt(n_units)
         with torch.no_grad():
             for parameter in self.rnn.parameters():
                 parameter.copy_(init.uniform(tuple(parameter.shape), -bound, bound, generator))
 
     def _projections(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        rnn = self.rnn
+        input_weights, recurrent_weights, input_bias, recurrent_bias = self.rnn.all_weights[0]
         return (
-            nn.functional.linear(x, rnn.weight_ih_l0, rnn.bias_ih_l0),
-            nn.functional.linear(h, rnn.weight_hh_l0, rnn.bias_hh_l0),
+            nn.functional.linear(x, input_weights, input_bias),
+            nn.functional.linear(h, recurrent_weights, recurrent_bias),
         )
 
 

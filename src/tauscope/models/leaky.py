@@ -198,9 +198,7 @@ class LeakyRNN(Model):
         precision: str = "fp32",
     ) -> None:
         sizes = (n_units,) if isinstance(n_units, int) else tuple(n_units)
-        for size in sizes:
-            require_at_least("number of units", size, 1)
-        require_at_least("number of heads", n_heads, 1)
+        require_at_least("number of layers", len(sizes), 1)
         require_choice("precision", precision, PRECISIONS)
         if len(set(sizes)) != 1:
             raise InputError(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tauscope.errors import InputError
+from tauscope.errors import InputError, require_at_least
 from tauscope.models import init
 
 
@@ -39,6 +40,7 @@ class Heads(nn.Module):
         self, n_units: int, labels: Sequence[int], n_outputs: int, shared: bool, generator: torch.Generator
     ) -> None:
         super().__init__()
+        require_at_least("number of heads", len(labels), 1)
         self.labels = tuple(labels)
         self.shared = shared
         self.linears = nn.ModuleList(init.linear(n_units, n_outputs, generator) for _ in self.labels)
@@ -74,9 +76,8 @@ class Heads(nn.Module):
         Tensor [..., output], or [..., head, output] for a sequence of labels
             Logits.
         """
-        labels = [label] if isinstance(label, int) else list(label)
-        heads = [cast(nn.Linear, self.linears[self.index(one)]) for one in labels]
+        heads = [cast(nn.Linear, self.linears[self.index(one)]) for one in np.atleast_1d(label).tolist()]
         weight = torch.cat([head.weight for head in heads])
         bias = torch.cat([head.bias for head in heads])
         outputs = F.linear(hidden, weight, bias)
-        return outputs if isinstance(label, int) else outputs.unflatten(-1, (len(heads), -1))
+        return outputs if np.ndim(label) == 0 else outputs.unflatten(-1, (len(heads), -1))

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import matplotlib
+import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.transforms import ScaledTranslation
+from numpy.typing import ArrayLike, NDArray
 
 COLUMN_WIDTH = 3.4
 """Inches."""
@@ -22,6 +27,9 @@ COLOURS = {
     "grey": "#8C8C8C",
 }
 
+CYCLE = tuple(colour for name, colour in COLOURS.items() if name != "grey")
+"""Colours of things that have none of their own; grey is for references such as chance."""
+
 RC: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -35,6 +43,9 @@ RC: Any = {
     "lines.linewidth": 1.4,
     "figure.dpi": 150,
 }
+
+# Room for tick labels and the axis label between the axes and a legend, in points.
+_LEGEND_DROP = 27
 
 
 def new_axes(width: float = COLUMN_WIDTH, height: float = 2.8) -> Axes:
@@ -60,15 +71,145 @@ def new_axes(width: float = COLUMN_WIDTH, height: float = 2.8) -> Axes:
 
 
 def legend_below(ax: Axes, title: str | None = None, n_columns: int = 1) -> None:
-    """Put the legend under the axes, where it can hide no data.
+    """Put the legend under the axes, where it can hide no data; axes without labelled artists get its title alone.
 
     Parameters
     ----------
     ax : Axes
-        Axes with labelled artists.
+        Axes with labelled artists and a label of one line under it.
     title : str, optional
         Above the entries; the place for the number of networks.
     n_columns : int
         Columns of entries.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> legend_below(ax, title="4 networks")
+    >>> ax.get_legend().get_title().get_text()
+    '4 networks'
     """
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=n_columns, title=title, title_fontsize=7)
+    handles, labels = ax.get_legend_handles_labels()
+    below = ax.transAxes + ScaledTranslation(0, -_LEGEND_DROP / 72, ax.figure.dpi_scale_trans)
+    legend = ax.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, borderaxespad=0,
+        ncols=n_columns, title=title, title_fontsize=7,
+    )  # fmt: skip
+    legend.get_title().set_multialignment("center")
+
+
+def count(n: int, what: str) -> str:
+    """Return a number of things in words.
+
+    Examples
+    --------
+    >>> count(1, "network"), count(4, "network")
+    ('1 network', '4 networks')
+    """
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def N_axis(ax: Axes) -> None:
+    """Make the horizontal axis one of memory demands.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> N_axis(ax)
+    >>> ax.get_xlabel()
+    'N (bits to remember)'
+    """
+    ax.set_xlabel("N (bits to remember)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def log_axis(ax: Axes) -> None:
+    """Make the horizontal axis logarithmic, with plain numbers that do not overlap.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> log_axis(ax)
+    >>> ax.get_xscale()
+    'log'
+    """
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def draw_mean_and_range(
+    ax: Axes, x: ArrayLike, values: xr.DataArray, over: str, label: str, colour: str, **line: Any
+) -> None:
+    """Draw the mean over samples as a line and their range as a shade; what is not finite is left out.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    x : array [point]
+        Positions.
+    values : DataArray [over, point]
+        Samples at every position.
+    over : str
+        Dimension of the samples.
+    label : str
+        Of the line.
+    colour : str
+        Of both.
+    **line
+        Further properties of the line.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> draw_mean_and_range(ax, [1, 2], xr.DataArray([[0.0, 1.0], [1.0, 3.0]], dims=("trial", "N")), "trial", "", "k")
+    >>> ax.lines[0].get_ydata()
+    array([0.5, 2. ])
+    """
+    known = values.where(np.isfinite(values))
+    ax.plot(x, known.mean(over), color=colour, label=label, **line)
+    if values.sizes[over] > 1:
+        ax.fill_between(x, known.min(over), known.max(over), color=colour, alpha=0.2, lw=0)
+
+
+def note(ax: Axes, text: str) -> None:
+    """Write in the middle of the axes why they are empty.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> note(ax, "no unit was fitted")
+    >>> ax.texts[0].get_text()
+    'no unit was fitted'
+    """
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center")
+
+
+def relative_accuracy_axis(ax: Axes, values: NDArray[np.float64], one: str, zero: str) -> None:
+    """Make the vertical axis one of relative accuracy, with its two fixed points.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    values : array
+        What is shown; the axis holds all of it that is finite, and says so if nothing is.
+    one, zero : str
+        What relative accuracies of 1 and 0 are.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> relative_accuracy_axis(ax, np.array([0.5, 1.3]), "intact network", "chance")
+    >>> [round(float(limit), 2) for limit in ax.get_ylim()]
+    [-0.08, 1.35]
+    """
+    known = values[np.isfinite(values)]
+    if not known.size:
+        note(ax, f"no relative accuracy:\n{one} is at {zero}")
+    ax.axhline(1, ls="--", lw=0.8, color="black", label=f"1: {one}")
+    ax.axhline(0, ls=":", lw=0.8, color="black", label=f"0: {zero}")
+    ylim = min(-0.08, known.min(initial=0) - 0.05), max(1.08, known.max(initial=1) + 0.05)
+    ax.set(ylabel="relative accuracy", ylim=ylim)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 import itertools
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -149,7 +151,10 @@ def validate_Ns(Ns: Any) -> tuple[int, ...]:
     >>> validate_Ns([2, 3])
     (2, 3)
     """
-    Ns = (Ns,) if isinstance(Ns, int) else tuple(int(N) for N in Ns)
-    if not Ns or Ns[0] < 1 or any(b <= a for a, b in itertools.pairwise(Ns)):
-        raise InputError(f"Ns {list(Ns)} cannot be asked: expected ascending integers from 1, such as [2, 3]")
-    return Ns
+    try:
+        demands = tuple(operator.index(N) for N in (Ns if isinstance(Ns, Iterable) else [Ns]))
+    except TypeError:
+        demands = ()
+    if not demands or demands[0] < 1 or any(b <= a for a, b in itertools.pairwise(demands)):
+        raise InputError(f"Ns {Ns} cannot be asked: expected ascending integers from 1, such as [2, 3]")
+    return demands

@@ -53,7 +53,11 @@ class BinaryMemoryTask(ClassificationTask):
         require_at_least("repeat", self.repeat, 1)
         require_choice("labels", self.labels, ("last", "every"))
         low, high = self.length_range
-        if not self.Ns[-1] <= low <= high:
+        if low > high:
+            raise InputError(
+                f"length {self.length} is not a range: expected (shortest, longest), such as {(high, low)}"
+            )
+        if low < self.Ns[-1]:
             raise InputError(
                 f"length {self.length} is too short for N = {self.Ns[-1]}: expected at least {self.Ns[-1]}"
             )
@@ -112,12 +116,19 @@ class BinaryMemoryTask(ClassificationTask):
         Batch
             As `sample` returns it.
 
+        Raises
+        ------
+        InputError
+            If the stream is shorter than the largest N.
+
         Examples
         --------
         >>> import torch
         >>> Parity([2, 3]).batch_of(torch.tensor([[1.0], [1.0], [0.0], [1.0]])).targets
         tensor([[[1, 0]]])
         """
+        if len(bits) < self.Ns[-1]:
+            raise InputError(f"{len(bits)} bits are too few for N = {self.Ns[-1]}: expected at least {self.Ns[-1]}")
         inputs = (2 * bits - 1 if self.plus_minus else bits).repeat_interleave(self.repeat, dim=0).unsqueeze(-1)
         if self.labels == "last":
             longest = bits[-self.Ns[-1] :]

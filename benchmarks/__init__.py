@@ -1,0 +1,1 @@
+"""How close training comes to the limit of the machine: ratios measured side by side in one process."""

@@ -1,0 +1,113 @@
+"""Training steps of equal size that are compared: data, forward pass, loss, backward pass, clipping, optimiser."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import tauscope as ts
+from benchmarks.limit import BATCH, UNITS, Work
+from tauscope.models.base import State
+from tauscope.training import _step
+
+
+def n_bits(N: int) -> int:
+    """Return the mean length of a sequence when the largest N is N."""
+    return round(N + 2 + 1.5 * N)
+
+
+class ElmanCell(ts.Cell):
+    """`torch.nn.RNN` with ReLU."""
+
+    def __init__(self, n_inputs: int, n_units: int) -> None:
+        super().__init__(n_inputs, n_units)
+        self.rnn = nn.RNN(n_inputs, n_units, nonlinearity="relu")
+
+    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
+        """Return the next state; private noise has no place here."""
+        del noise
+        return (self.rnn(x.unsqueeze(0), state[0].unsqueeze(0))[1][0],)
+
+    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run a sequence by torch's kernel."""
+        outputs, last = self.rnn(inputs, state[0].unsqueeze(0))
+        return outputs, (last[0],)
+
+
+def network(kind: str) -> ts.Model:
+    """Return a network of 500 units with 100 heads."""
+    generator = torch.Generator().manual_seed(0)
+    if kind in ("gru", "lstm"):
+        return ts.build_model(kind, UNITS, generator=generator)
+    if kind == "rnn":
+        return ts.Model([ElmanCell(1, UNITS)], ts.Heads(UNITS, range(2, 102), 2, False, generator))
+    return ts.LeakyRNN(UNITS, precision=kind, generator=generator)
+
+
+def training(kind: str, N: int) -> ts.Training:
+    """Return the multi-head curriculum at 2 … N, with sequences of the mean length."""
+    curriculum = ts.Cumulative(init_heads=N - 1)
+    task = ts.Parity(curriculum.Ns, length=n_bits(N))
+    return ts.Training(network(kind), task, curriculum, ts.Recipe(batch_size=BATCH))
+
+
+def step(kind: str, N: int) -> Work:
+    """Return a training step of tauscope's loop, for one of its networks or of torch's."""
+    state = training(kind, N)
+    return lambda: _step(state)
+
+
+def data(N: int) -> Work:
+    """Return the data generation of a training step."""
+    state = training("fp32", N)
+    return lambda: state.task.sample(BATCH, state.generators["data"])
+
+
+def published_step(folder: Path, N: int) -> Work:
+    """Return a training step of the published network on its own data.
+
+    Parameters
+    ----------
+    folder : Path
+        Checkout of LevinaLab/rnn_timescale_public, imported as it is; only the device that it picks by itself is set.
+    N : int
+        Largest N.
+
+    Returns
+    -------
+    callable
+        Takes one step.
+    """
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    module, tasks = importlib.import_module("src.models.RNN_Stack"), importlib.import_module("src.tasks")
+    module.device = torch.device("cpu")  # type: ignore[attr-defined]
+    model = module.init_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.1, nesterov=True)
+    criterion, Ns = nn.CrossEntropyLoss(), list(range(2, N + 1))
+    seed = _seed_of_length(n_bits(N), N + 2, 4 * N + 2)
+
+    def work() -> float:
+        # It draws the length from NumPy's global generator.
+        np.random.seed(seed)  # noqa: NPY002
+        sequences, labels = tasks.make_batch_Nbit_pair_parity(Ns, BATCH)
+        optimizer.zero_grad()
+        _, logits = model(sequences)
+        loss = torch.stack([criterion(ours, theirs) for ours, theirs in zip(logits, labels, strict=False)]).sum()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=2.0)
+        optimizer.step()
+        return loss.item()
+
+    return work
+
+
+def _seed_of_length(length: int, low: int, high: int) -> int:
+    """Return a seed with which the first integer that NumPy draws from [low, high) is the given one."""
+    return next(seed for seed in itertools.count() if np.random.RandomState(seed).randint(low, high) == length)

@@ -1,0 +1,36 @@
+"""A cell of one's own: rectified units that tire."""
+
+import torch
+from torch import Tensor, nn
+
+import tauscope as ts
+from tauscope.models import State, init
+
+
+class AdaptingCell(ts.Cell):
+    """h ← relu(W h + W_in x + b - β a + noise), a ← ρ a + (1 - ρ) h, with trainable β for every unit and ρ = 0.8."""
+
+    n_states = 2
+
+    def __init__(self, n_inputs: int, n_units: int, generator: torch.Generator) -> None:
+        super().__init__(n_inputs, n_units)
+        self.input = init.linear(n_inputs, n_units, generator)
+        self.recurrent = init.linear(n_units, n_units, generator)
+        self.beta = nn.Parameter(init.uniform((n_units,), 0.0, 0.5, generator))
+        self.rho = 0.8
+
+    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
+        """Return the next state, by the class's equation."""
+        h, a = state
+        drive = self.recurrent(h) + self.input(x) - self.beta * a
+        h = torch.relu(drive if noise is None else drive + noise)
+        return h, self.rho * a + (1 - self.rho) * h
+
+
+if __name__ == "__main__":
+    generator = torch.Generator().manual_seed(0)
+    model = ts.Model([AdaptingCell(1, 50, generator)], ts.Heads(50, range(2, 12), 2, False, generator))
+    recipe = ts.Recipe(epochs=10, steps_per_epoch=200, batch_size=64, lr=0.1)
+    training = ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=4), recipe)
+    print(f"{training.epoch} epochs, Ns {training.curriculum.Ns}")
+    print(ts.evaluate(model, ts.Parity([2], p=0.5), Ns=[2, 3, 4, 5]).to_series())

@@ -1,0 +1,214 @@
+"""How fast nearby states part or meet: Lyapunov exponents from the Jacobian of the pure step."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+from torch.func import jvp, vmap
+
+from tauscope.analysis.simulation import probabilities, random_bits
+from tauscope.errors import InputError, require_at_least
+from tauscope.models.base import Model, State
+
+_TRACE_POINTS = 100
+_BLOCK_STEPS = 1024
+
+
+@torch.no_grad()
+def lyapunov(
+    model: Model,
+    n_exponents: int = 10,
+    *,
+    n_trials: int = 10,
+    n_steps: int = 1000,
+    burn_in: int = 200,
+    p: float | Sequence[float] | None = None,
+    repeat: int = 1,
+    plus_minus: bool = False,
+    generator: torch.Generator | None = None,
+) -> xr.Dataset:
+    """Measure the leading Lyapunov exponents of a network under random bits.
+
+    Parameters
+    ----------
+    model : Model
+        The network; its state is all tensors of all layers. In double precision, strongly contracting directions are
+        resolved further: exponents below the logarithm of the rounding (-16 in float32) are not resolved.
+    n_exponents : int
+        Number of exponents, at most the size of the state.
+    n_trials : int
+        Trials, each with its own initial state and input.
+    n_steps, burn_in : int
+        Steps over which the exponents are averaged, and steps before them that let the state reach its attractor and
+        the tangent vectors their directions.
+    p : float or sequence of float, optional
+        Probability of a 1, for all trials or each; ``None`` draws it from U(0, 1) for every trial.
+    repeat : int
+        Number of steps for which each bit is shown.
+    plus_minus : bool
+        Code the bits as -1 and +1 instead of 0 and 1.
+    generator : torch.Generator, optional
+        Source of p, initial states, inputs and tangent vectors; seeded with 0 if not given.
+
+    Returns
+    -------
+    Dataset [trial, exponent, step]
+        ``exponents [trial, exponent]`` in nats a step, the largest first, -inf along a direction that a step
+        collapses; ``trace [trial, exponent, step]``, the same after fewer steps; and every trial's ``p``. The input
+        is part of the system: the exponents are those of the driven network.
+
+    Raises
+    ------
+    InputError
+        If an option is out of range or the state does not stay finite.
+
+    Notes
+    -----
+    λ_i = 1/T Σ_t ln |R_t,ii| with Q_t R_t = J_t Q_{t-1}, J_t the Jacobian of the step. Source: Benettin et al.,
+    Meccanica 15, 9 (1980), in the form of Engelken, Wolf & Abbott, Phys. Rev. Research 5, 043044 (2023).
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
+    >>> result = lyapunov(model, 3, n_trials=2, n_steps=100)
+    >>> result.exponents.dims, bool((result.exponents < 0).all())
+    (('trial', 'exponent'), True)
+    """
+    require_at_least("number of exponents", n_exponents, 1)
+    require_at_least("number of steps", n_steps, 1)
+    require_at_least("burn-in", burn_in, 0)
+    require_at_least("repeat", repeat, 1)
+    if generator is None:
+        generator = torch.Generator().manual_seed(0)
+    seed = generator.initial_seed()
+    chances = probabilities(p, n_trials, generator)
+    state = model.initial_state(n_trials, generator)
+    z, flat_step = flatten(model, state)
+    if n_exponents > z.shape[1]:
+        raise InputError(f"{n_exponents} exponents of a state of size {z.shape[1]}: expected at most {z.shape[1]}")
+    start = torch.randn(n_trials, z.shape[1], n_exponents, generator=generator, device=generator.device)
+    Q = torch.linalg.qr(start.to(z)).Q
+    inputs = _inputs(chances, burn_in + n_steps, model.n_inputs, generator, repeat, plus_minus)
+    with warnings.catch_warnings():
+        # The first forward derivative of a process makes torch warn of what it does itself.
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        trace = _trace(flat_step, z, Q, inputs, burn_in, n_steps)
+    return _dataset(trace, chances).assign_attrs(
+        units="nats/step", n_steps=n_steps, burn_in=burn_in, repeat=repeat, plus_minus=int(plus_minus), seed=str(seed)
+    )
+
+
+def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]:
+    """Write a network's step as a function of one vector.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    state : tuple of layer states
+        A state, tensors [trial, ...].
+
+    Returns
+    -------
+    z : Tensor [trial, coordinate]
+        The state, all tensors of all layers side by side.
+    step : callable
+        ``step(x [trial, channel], z) -> z`` after one step.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> model = ts.build_model("lstm", 4, generator=torch.Generator().manual_seed(0))
+    >>> z, step = flatten(model, model.initial_state(3))
+    >>> z.shape, step(torch.zeros(3, 1), z).shape
+    (torch.Size([3, 8]), torch.Size([3, 8]))
+    """
+    shapes = [tensor.shape for one in state for tensor in one]
+    sizes = [shape[1:].numel() for shape in shapes]
+    ends = np.cumsum([0, *(len(one) for one in state)]).tolist()
+
+    def step(x: Tensor, z: Tensor) -> Tensor:
+        tensors = [part.reshape(shape) for part, shape in zip(z.split(sizes, dim=1), shapes, strict=True)]
+        return _side_by_side(model.step(x, tuple(tuple(tensors[low:high]) for low, high in pairwise(ends))))
+
+    return _side_by_side(state), step
+
+
+def _side_by_side(state: tuple[State, ...]) -> Tensor:
+    return torch.cat([tensor.flatten(1) for one in state for tensor in one], dim=1)
+
+
+def _advance(
+    step: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor, Q: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the next state, the next frame ``[trial, coordinate, exponent]`` and ln of how far it was stretched."""
+
+    def push(direction: Tensor) -> tuple[Tensor, Tensor]:
+        moved, stretched = jvp(lambda point: step(x, point), (z,), (direction,))[:2]
+        return moved, stretched
+
+    moved, stretched = vmap(push, in_dims=2, out_dims=(None, 2))(Q)  # type: ignore[arg-type]
+    Q, R = torch.linalg.qr(stretched)
+    return moved, Q, R.diagonal(dim1=1, dim2=2).abs().double().log()
+
+
+def _inputs(
+    chances: Tensor, n_steps: int, n_channels: int, generator: torch.Generator, repeat: int, plus_minus: bool
+) -> Iterator[Tensor]:
+    """Yield the input ``[trial, channel]`` of every step."""
+    block = repeat * max(_BLOCK_STEPS // repeat, 1)
+    for start in range(0, n_steps, block):
+        length = min(block, n_steps - start)
+        yield from random_bits(chances, length, n_channels, generator, repeat=repeat, plus_minus=plus_minus)
+
+
+def _trace(
+    step: Callable[[Tensor, Tensor], Tensor], z: Tensor, Q: Tensor, inputs: Iterator[Tensor], burn_in: int, n_steps: int
+) -> dict[int, Tensor]:
+    """Return the exponents ``[trial, exponent]`` after some numbers of steps, the last of which is ``n_steps``."""
+    marks = set(np.linspace(1, n_steps, min(n_steps, _TRACE_POINTS)).round().astype(int).tolist())
+    growth = torch.zeros(Q.shape[0], Q.shape[2], dtype=torch.float64, device=z.device)
+    trace = {}
+    for done, x in enumerate(inputs, start=1 - burn_in):
+        z, Q, logarithms = _advance(step, x.to(z), z, Q)
+        if done > 0:
+            growth += logarithms
+        if done in marks:
+            trace[done] = growth / done
+        if not z.isfinite().all():
+            raise InputError(f"the network diverged within {done + burn_in} steps: expected finite states")
+    return trace
+
+
+def _dataset(trace: dict[int, Tensor], chances: Tensor) -> xr.Dataset:
+    running = torch.stack(list(trace.values()), dim=-1).cpu().numpy()
+    # Exponents closer than their statistical error may come out of the frame in the wrong order.
+    order = np.argsort(-running[..., -1], axis=1, kind="stable")
+    running = np.take_along_axis(running, order[..., None], axis=1)
+    return xr.Dataset(
+        {
+            "exponents": (
+                ("trial", "exponent"),
+                running[..., -1],
+                {"long_name": "Lyapunov exponent", "units": "nats/step"},
+            ),
+            "trace": (
+                ("trial", "exponent", "step"),
+                running,
+                {"long_name": "Lyapunov exponent after fewer steps", "units": "nats/step"},
+            ),
+            "p": ("trial", chances.cpu().numpy(), {"units": "1"}),
+        },
+        coords={
+            "trial": np.arange(len(running)),
+            "exponent": 1 + np.arange(running.shape[1]),
+            "step": ("step", list(trace), {"units": "steps"}),
+        },
+    )

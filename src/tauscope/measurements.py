@@ -1,0 +1,228 @@
+"""Every measurement by name: how it is made of a trained network, drawn, and put in a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from matplotlib.axes import Axes
+
+from tauscope.analysis.accuracy import evaluate
+from tauscope.analysis.connectivity import connectivity
+from tauscope.analysis.dimensionality import dimensionality
+from tauscope.analysis.generalisation import generalise
+from tauscope.analysis.interventions import ablation, perturbation
+from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.retraining import retrain
+from tauscope.analysis.timescales import timescales, timescales_summary
+from tauscope.models.base import Model
+from tauscope.plotting.connectivity import plot_eigenvalues
+from tauscope.plotting.dimensionality import plot_variance_spectrum
+from tauscope.plotting.interventions import plot_ablation, plot_perturbation
+from tauscope.plotting.lyapunov import plot_lyapunov_spectrum
+from tauscope.plotting.memory import plot_forgetting, plot_generalisation, plot_retraining
+from tauscope.plotting.timescales import plot_autocorrelations, plot_timescale_distribution
+from tauscope.tasks.binary import BinaryMemoryTask
+
+BEYOND = 10
+"""How many N beyond the trained ones are looked at."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained network and what it was trained on.
+
+    Attributes
+    ----------
+    model : Model
+        The network, at its own time resolution.
+    task : BinaryMemoryTask
+        With the coding, p and steps a bit of its training.
+    trained : (int, int)
+        Smallest and largest N that it solved.
+    seed : int
+        Of the measurement.
+    """
+
+    model: Model
+    task: BinaryMemoryTask
+    trained: tuple[int, int]
+    seed: int
+
+    def generator(self) -> torch.Generator:
+        """Return a fresh generator on the network's device."""
+        return torch.Generator(next(self.model.parameters()).device).manual_seed(self.seed)
+
+    def drive(self) -> dict[str, Any]:
+        """Return the options of measurements that drive the network with random bits coded as in training."""
+        return {"repeat": self.task.repeat, "plus_minus": self.task.plus_minus, "generator": self.generator()}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How one thing is measured and shown.
+
+    Attributes
+    ----------
+    measure : callable
+        From a `Subject` to a Dataset.
+    figures : dict
+        Functions from the Dataset and the `Subject` to Axes, by the figure's name.
+    numbers : callable
+        From the Dataset to a few numbers by their names, units included.
+    """
+
+    measure: Callable[[Subject], xr.Dataset]
+    figures: dict[str, Callable[[xr.Dataset, Subject], Axes]]
+    numbers: Callable[[xr.Dataset], dict[str, float]]
+
+
+def _timescale_numbers(result: xr.Dataset) -> dict[str, float]:
+    summary = timescales_summary(result)
+    every, long = summary.isel(units=0), summary.isel(units=1)
+    return {
+        "mean tau (steps)": float(every["tau_mean"]),
+        "STD tau (steps)": float(every["tau_std"]),
+        "share of units at tau = 1": float((result["tau"] <= 1).mean()),
+        "mean tau_net, all units (steps)": float(every["tau_net_mean"]),
+        "mean tau_net, units > 1 (steps)": float(long["tau_net_mean"]),
+        "STD tau_net, units > 1 (steps)": float(long["tau_net_std"]),
+        "units fitted": float(every["n_units"]),
+        "units with tau_net > 1": float(long["n_units"]),
+    }
+
+
+def _dimensionality_numbers(result: xr.Dataset) -> dict[str, float]:
+    fraction = float(result.attrs["fraction"])
+    return {
+        f"components for {fraction:.0%} of the variance": float(result["n_components"].mean()),
+        "participation ratio": float(result["participation_ratio"].mean()),
+    }
+
+
+def _connectivity_numbers(result: xr.Dataset) -> dict[str, float]:
+    numbers = {}
+    for i in range(result.sizes["matrix"]):
+        one = result.isel(matrix=i)
+        where = f"layer {int(one['layer'])}, {one['gate'].item()}"
+        for name in ("mean", "std", "share_positive", "spectral_radius"):
+            numbers[f"{name.replace('_', ' ')} ({where})"] = float(one[name])
+    return numbers
+
+
+def _ablation_numbers(result: xr.Dataset) -> dict[str, float]:
+    relative = result["relative_accuracy"].mean("trial").groupby("group").mean()
+    groups = {f"relative accuracy without one {group} unit": float(relative.sel(group=group))
+              for group in relative["group"].values}  # fmt: skip
+    return {"accuracy of the intact network": float(result["baseline"].mean())} | groups
+
+
+def _perturbation_numbers(result: xr.Dataset) -> dict[str, float]:
+    relative = result["relative_accuracy"].mean("trial")
+    return {f"relative accuracy at epsilon {float(e):.3g}": float(relative.sel(epsilon=e)) for e in result["epsilon"].values}
+
+
+def _forget(subject: Subject) -> xr.Dataset:
+    """Measure the accuracy for N below, in and beyond the trained range, by every trained head."""
+    low, high = subject.trained
+    heads = [high] if subject.model.heads.shared else list(range(low, high + 1))
+    Ns = range(1, high + BEYOND + 1)
+    task = replace(subject.task, p=0.5)
+    accuracy = evaluate(subject.model, task, Ns, heads=heads, generator=subject.generator())
+    return accuracy.to_dataset().assign_attrs(accuracy.attrs, trained=list(subject.trained))
+
+
+def _forgetting_numbers(result: xr.Dataset) -> dict[str, float]:
+    low, high = result.attrs["trained"]
+    numbers = {}
+    for name, Ns in {"smaller": range(1, low), "trained": range(low, high + 1), "larger": range(high + 1, 10**6)}.items():
+        asked = [N for N in result["N"].values if N in Ns]
+        if asked:
+            best = result["accuracy"].sel(N=asked).max("head")
+            numbers[f"accuracy on {name} N, best head, mean"] = float(best.mean())
+    return numbers
+
+
+def _memory_numbers(variable: str, what: str) -> Callable[[xr.Dataset], dict[str, float]]:
+    def numbers(result: xr.Dataset) -> dict[str, float]:
+        return {f"{what} at N = {int(N)}": float(result[variable].sel(N=N)) for N in result["N"].values}
+
+    return numbers
+
+
+def _perturb(which: str) -> Measurement:
+    return Measurement(
+        lambda s: perturbation(s.model, s.task, s.trained[1], which, generator=s.generator()),
+        {"": lambda result, _: plot_perturbation(result)},
+        _perturbation_numbers,
+    )
+
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "timescales": Measurement(
+        lambda s: timescales(s.model, **s.drive()),
+        {
+            "autocorrelation": lambda result, _: plot_autocorrelations(result),
+            "distribution": lambda result, _: plot_timescale_distribution(result),
+        },
+        _timescale_numbers,
+    ),
+    "dimensionality": Measurement(
+        lambda s: dimensionality(s.model, p=0.5, **s.drive()),
+        {"": lambda result, _: plot_variance_spectrum(result)},
+        _dimensionality_numbers,
+    ),
+    "connectivity": Measurement(
+        lambda s: connectivity(s.model),
+        {"": lambda result, _: plot_eigenvalues(result)},
+        _connectivity_numbers,
+    ),
+    "lyapunov": Measurement(
+        lambda s: lyapunov(s.model, **s.drive()),
+        {"": lambda result, _: plot_lyapunov_spectrum(result)},
+        lambda result: {"largest Lyapunov exponent (nats/step)": float(result["exponents"].mean("trial")[0])},
+    ),
+    "ablation": Measurement(
+        lambda s: ablation(s.model, s.task, s.trained[1], generator=s.generator()),
+        {"": lambda result, _: plot_ablation(result)},
+        _ablation_numbers,
+    ),
+    "perturbation_recurrent": _perturb("recurrent"),
+    "perturbation_tau": _perturb("tau"),
+    "retraining": Measurement(
+        lambda s: retrain(s.model, s.task, s.trained[1], seed=s.seed),
+        {"": lambda result, _: plot_retraining(result)},
+        _memory_numbers("relative_accuracy", "relative accuracy after retraining"),
+    ),
+    "forgetting": Measurement(
+        _forget, {"": lambda result, s: plot_forgetting(result["accuracy"], s.trained)}, _forgetting_numbers
+    ),
+    "generalisation": Measurement(
+        lambda s: generalise(s.model, s.task, range(2, s.trained[1] + BEYOND + 1), generator=s.generator()),
+        {"": lambda result, s: plot_generalisation(result, s.trained)},
+        _memory_numbers("accuracy", "accuracy of a fresh read-out"),
+    ),
+}
+
+WHAT: dict[str, tuple[str, ...]] = {
+    name: (name,) for name in MEASUREMENTS if not name.startswith("perturbation")
+} | {"perturbation": ("perturbation_recurrent", "perturbation_tau"), "all": tuple(MEASUREMENTS)}
+"""What can be asked for, and the measurements that it means."""
+
+
+def number_table(numbers: dict[str, float]) -> list[tuple[str, str]]:
+    """Return numbers as they are printed.
+
+    Examples
+    --------
+    >>> number_table({"units fitted": 500.0, "mean tau (steps)": 1.38912})
+    [('units fitted', '500'), ('mean tau (steps)', '1.389')]
+    """
+    return [
+        (name, f"{value:.0f}" if np.isfinite(value) and value == round(value) and abs(value) >= 2 else f"{value:.4g}")
+        for name, value in numbers.items()
+    ]

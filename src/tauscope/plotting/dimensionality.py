@@ -1,0 +1,50 @@
+"""Pictures of dimensionality: how the variance is spread over principal components."""
+
+from __future__ import annotations
+
+import matplotlib
+import xarray as xr
+from matplotlib.axes import Axes
+
+from tauscope.plotting.style import COLOURS, RC, count, draw_mean_and_range, legend_below, log_axis, new_axes, note
+
+
+@matplotlib.rc_context(RC)
+def plot_variance_spectrum(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot the share of the variance that each principal component holds, and that all up to it hold together.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `tauscope.analysis.dimensionality.dimensionality`, of one network.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on. Trials without variance are left out.
+
+    Examples
+    --------
+    >>> variance = xr.DataArray([[3.0, 1.0]], dims=("trial", "component"), coords={"component": [1, 2]})
+    >>> result = xr.Dataset({"variance": variance, "n_components": ("trial", [2])}, attrs={"fraction": 0.9})
+    >>> plot_variance_spectrum(result).lines[0].get_ydata()
+    array([0.75, 0.25])
+    """
+    ax = ax or new_axes()
+    moving = result.isel(trial=(result["variance"].sum("component") > 0).values)
+    fraction = float(result.attrs["fraction"])
+    if moving.sizes["trial"]:
+        share = moving["variance"] / moving["variance"].sum("component")
+        x, mean = moving["component"].values, float(moving["n_components"].mean())
+        draw_mean_and_range(ax, x, share, "trial", "each component", COLOURS["blue"], marker="o", ms=2)
+        draw_mean_and_range(ax, x, share.cumsum("component"), "trial", "cumulative", COLOURS["vermilion"])
+        ax.axhline(fraction, ls="--", lw=0.8, color=COLOURS["grey"], label=f"{fraction:.0%} of the variance")
+        ax.axvline(mean, ls=":", color="black", label=f"{mean:.3g} components hold it (mean over trials)")
+    else:
+        note(ax, "the activity has no variance")
+    ax.set(xlabel="principal component", ylabel="share of the variance", ylim=(-0.02, 1.04))
+    log_axis(ax)
+    legend_below(ax, title=f"1 network, {count(moving.sizes['trial'], 'trial')}: mean, shaded: range")
+    return ax

@@ -1,0 +1,52 @@
+"""Pictures of Lyapunov exponents."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from tauscope.plotting.style import COLOURS, RC, count, legend_below, new_axes, note
+
+
+@matplotlib.rc_context(RC)
+def plot_lyapunov_spectrum(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot the leading Lyapunov exponents: their mean over trials, and their range.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `tauscope.analysis.lyapunov.lyapunov`, of one network.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on. Exponents that are -inf in some trial are counted, not drawn.
+
+    Examples
+    --------
+    >>> exponents = xr.DataArray([[-1.0, -2.0]], dims=("trial", "exponent"), coords={"exponent": [1, 2]})
+    >>> plot_lyapunov_spectrum(xr.Dataset({"exponents": exponents})).get_ylabel()
+    'Lyapunov exponent (nats/step)'
+    """
+    ax = ax or new_axes()
+    finite = np.isfinite(result["exponents"]).all("trial").values
+    known = result["exponents"].isel(exponent=finite)
+    mean = known.mean("trial")
+    ax.axhline(0, ls="--", lw=0.8, color=COLOURS["grey"], label="0: nearby states neither part nor meet")
+    if finite.any():
+        errors = np.stack([mean - known.min("trial"), known.max("trial") - mean])
+        ax.errorbar(
+            known["exponent"], mean, errors, fmt="o", ms=3, color=COLOURS["blue"], label="mean over trials, bars: range"
+        )
+    else:
+        note(ax, "no exponent is finite")
+    ax.set(xlabel="exponent (1: the largest)", ylabel="Lyapunov exponent (nats/step)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    missing = f"; {count(int((~finite).sum()), 'exponent')} not finite" if not finite.all() else ""
+    legend_below(ax, title=f"1 network, {count(result.sizes['trial'], 'trial')}{missing}")
+    return ax

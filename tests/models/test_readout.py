@@ -1,0 +1,99 @@
+"""Heads: which one answers which N, and that the others stay as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tauscope import Heads, InputError, LeakyRNN
+
+
+def heads_for(labels: range, shared: bool = False, n_outputs: int = 2) -> Heads:
+    return Heads(6, labels, n_outputs, shared, torch.Generator().manual_seed(0))
+
+
+def test_head_N_minus_2_answers_N(generator: torch.Generator) -> None:
+    model = LeakyRNN(6, n_heads=100, generator=generator)
+    states = torch.randn(3, 4, 6, generator=generator)
+    assert len(model.heads.linears) == 100
+    for N in (2, 3, 57, 101):
+        head = model.heads.linears[N - 2]
+        assert model.heads.index(N) == N - 2
+        torch.testing.assert_close(model.readout(states, N), head(states))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2, 3])
+def test_several_heads_are_read_in_the_asked_order(n_outputs: int, generator: torch.Generator) -> None:
+    heads = heads_for(range(2, 12), n_outputs=n_outputs)
+    states = torch.randn(3, 4, 6, generator=generator)
+    asked = [9, 2, 4, 4]
+    logits = heads(states, asked)
+    assert logits.shape == (3, 4, 4, n_outputs)
+    for position, N in enumerate(asked):
+        W, b = (parameter.detach().double().numpy() for parameter in heads.linears[N - 2].parameters())
+        np.testing.assert_allclose(logits[:, :, position].detach(), states.double().numpy() @ W.T + b, atol=1e-6)
+
+
+def test_one_label_has_no_head_dimension_but_a_list_of_one_has(generator: torch.Generator) -> None:
+    heads, states = heads_for(range(2, 12)), torch.randn(4, 6, generator=generator)
+    assert heads(states, 5).shape == (4, 2)
+    assert heads(states, [5]).shape == (4, 1, 2)
+    assert heads(states[0], (5, 6)).shape == (2, 2)
+
+
+def test_labels_may_come_from_numpy(generator: torch.Generator) -> None:
+    heads, states = heads_for(range(2, 12)), torch.randn(4, 6, generator=generator)
+    assert torch.equal(heads(states, np.int64(5)), heads(states, 5))
+    assert torch.equal(heads(states, np.arange(2, 5)), heads(states, [2, 3, 4]))
+
+
+def test_a_shared_head_answers_every_N(generator: torch.Generator) -> None:
+    heads, states = heads_for(range(2, 12), shared=True), torch.randn(4, 6, generator=generator)
+    for N in (2, 7, 300):
+        assert heads.index(N) == 0
+        torch.testing.assert_close(heads(states, N), heads.linears[0](states))
+
+
+@pytest.mark.parametrize(("N", "closest"), [(1, 2), (12, 11), (500, 11), (-3, 2)])
+def test_an_unknown_N_is_refused_with_the_nearest_head(N: int, closest: int) -> None:
+    heads = heads_for(range(2, 12))
+    line = rf"no head for N = {N}: expected N = 2 \.\.\. 11 \(nearest valid value: {closest}\)"
+    with pytest.raises(InputError, match=line):
+        heads.index(N)
+    with pytest.raises(InputError, match=line):
+        heads(torch.zeros(1, 6), [2, N])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_heads_that_are_not_asked_get_no_gradient_and_do_not_move(optimizer: str, generator: torch.Generator) -> None:
+    heads = heads_for(range(2, 12))
+    # Decay and momentum would move every head that an optimiser sees.
+    chosen: torch.optim.Optimizer = (
+        torch.optim.SGD(heads.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1)
+        if optimizer == "sgd"
+        else torch.optim.AdamW(heads.parameters(), lr=0.1, weight_decay=0.1)
+    )
+
+    def step(asked: list[int]) -> set[int]:
+        """Train these heads once and return the Ns of all heads that moved."""
+        before = {name: parameter.detach().clone() for name, parameter in heads.named_parameters()}
+        chosen.zero_grad()
+        heads(torch.randn(4, 6, generator=generator), asked).square().sum().backward()
+        chosen.step()
+        with_gradient = {name for name, one in heads.named_parameters() if one.grad is not None}
+        moved = {name for name, one in heads.named_parameters() if not torch.equal(one, before[name])}
+        assert moved == with_gradient
+        return {heads.labels[int(name.split(".")[1])] for name in moved}
+
+    assert step([2, 3]) == {2, 3}
+    assert step([2, 3]) == {2, 3}
+    # Heads 2 and 3 have momentum now, and keep still all the same.
+    for _ in range(3):
+        assert step([4, 11]) == {4, 11}
+
+
+def test_training_a_shared_head_moves_the_first_one_alone(generator: torch.Generator) -> None:
+    heads = heads_for(range(2, 12), shared=True)
+    heads(torch.randn(4, 6, generator=generator), [7]).sum().backward()
+    assert [head.weight.grad is not None for head in heads.linears] == [True] + [False] * 9
