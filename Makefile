@@ -4,13 +4,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO := demo/cumulative_parity_size_100_network_1
 
-.PHONY: help install demo test test-slow bench clean
+.PHONY: help install demo test test-slow bench docs clean
 
 help:
 	@echo "make demo       install, train a small network on N-parity, evaluate it and draw the result"
 	@echo "make test       install, lint, check types, run all tests but the slow ones"
 	@echo "make test-slow  run the slow tests"
 	@echo "make bench      print the speed table (on an otherwise idle machine)"
+	@echo "make docs       run the documentation's examples and build it in docs/_build"
 
 install: $(INSTALLED)
 
@@ -37,5 +38,12 @@ test-slow: install
 bench: install
 	$(BIN)/python -m benchmarks
 
+docs: install
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	set -e; for example in docs/examples/*.py; do echo $$example; $(BIN)/python $$example; done
+	$(BIN)/python -m doctest docs/*.rst
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
+	@echo "The pages: docs/_build/index.html"
+
 clean:
-	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -344,11 +344,11 @@ def test_stops_and_saves_at_any_steps_change_nothing(stops: set[int], save_every
     keeper, state = Keeper(), None
     for _ in range(len(stops) + 1):
         result = ts.train(
-            network(), ts.Parity((2,)), ts.Single(max_N=6), recipe(), state=state, store=keeper, save_every=save_every,
+            network(shared_head=True), ts.Parity((2,)), ts.Single(max_N=6), recipe(), state=state, store=keeper, save_every=save_every,
             stop=lambda: next(taken) in stops,
         )  # fmt: skip
         state = keeper.last()
-    expected = ts.train(network(), ts.Parity((2,)), ts.Single(max_N=6), recipe())
+    expected = ts.train(network(shared_head=True), ts.Parity((2,)), ts.Single(max_N=6), recipe())
     assert result.finished
     assert without_times(state) == without_times(expected.state_dict())
 

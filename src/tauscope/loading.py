@@ -107,9 +107,9 @@ def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Mode
     options = _from_config(path.parent, cell) or _from_weights(weights, path)
     model = build_model(**options, generator=torch.Generator().manual_seed(0))
     published.load_published(model, weights, path)
-    # The published sliding curriculum reads heads by position, so the first one belongs to the oldest N.
+    # The published code reads heads by position, so the first one belongs to the smallest N, which may not be 2.
     parts = _CHECKPOINT.fullmatch(path.name)
-    if parts and path.parent.name.startswith("sliding") and not (path.parent / CONFIG).exists():
+    if parts and not (path.parent / CONFIG).exists():
         model.heads.labels = tuple(int(parts[1]) + i for i in range(len(model.heads.labels)))
     return model.to(device)
 
@@ -232,7 +232,7 @@ def _from_weights(weights: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return the options of `build_model` from the weights and, for what they do not show, the folder's name."""
     options = published.describe(weights, path)
     folder = path.parent.name
-    options["shared_head"] = folder.startswith("single")
+    options["shared_head"] = folder.startswith(("single", "lstm_single"))
     if options["cell"] != "leaky":
         return options
     afunc = re.search(rf"_mod_({'|'.join(ACTIVATIONS)})(_|$)", folder)

@@ -11,13 +11,12 @@ import torch
 import xarray as xr
 from matplotlib.axes import Axes
 
-from tauscope.analysis.accuracy import evaluate
 from tauscope.analysis.connectivity import connectivity
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
-from tauscope.analysis.retraining import retrain
+from tauscope.analysis.retraining import RETRAINING, forgetting, retrain
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.models.base import Model
 from tauscope.plotting.connectivity import plot_eigenvalues
@@ -30,6 +29,9 @@ from tauscope.tasks.binary import BinaryMemoryTask
 
 BEYOND = 10
 """How many N beyond the trained ones are looked at."""
+
+RETRAINED = 5
+"""At how many N a network is retrained, from its largest on."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,15 @@ class Subject:
         Smallest and largest N that it solved.
     seed : int
         Of the measurement.
+    retraining_epochs : int
+        Epochs at each N of retraining.
     """
 
     model: Model
     task: BinaryMemoryTask
     trained: tuple[int, int]
     seed: int
+    retraining_epochs: int = RETRAINING.epochs
 
     def generator(self) -> torch.Generator:
         """Return a fresh generator on the network's device."""
@@ -123,33 +128,31 @@ def _ablation_numbers(result: xr.Dataset) -> dict[str, float]:
 
 def _perturbation_numbers(result: xr.Dataset) -> dict[str, float]:
     relative = result["relative_accuracy"].mean("trial")
-    return {f"relative accuracy at epsilon {float(e):.3g}": float(relative.sel(epsilon=e)) for e in result["epsilon"].values}
+    return {
+        f"relative accuracy at epsilon {float(e):.3g}": float(relative.sel(epsilon=e)) for e in result["epsilon"].values
+    }
 
 
 def _forget(subject: Subject) -> xr.Dataset:
-    """Measure the accuracy for N below, in and beyond the trained range, by every trained head."""
     low, high = subject.trained
-    heads = [high] if subject.model.heads.shared else list(range(low, high + 1))
-    Ns = range(1, high + BEYOND + 1)
-    task = replace(subject.task, p=0.5)
-    accuracy = evaluate(subject.model, task, Ns, heads=heads, generator=subject.generator())
-    return accuracy.to_dataset().assign_attrs(accuracy.attrs, trained=list(subject.trained))
+    Ns = range(2, high + BEYOND + 1)
+    accuracy = forgetting(subject.model, subject.task, (low, high), Ns=Ns, generator=subject.generator())
+    return accuracy.to_dataset().assign_attrs(accuracy.attrs)
 
 
 def _forgetting_numbers(result: xr.Dataset) -> dict[str, float]:
-    low, high = result.attrs["trained"]
-    numbers = {}
-    for name, Ns in {"smaller": range(1, low), "trained": range(low, high + 1), "larger": range(high + 1, 10**6)}.items():
-        asked = [N for N in result["N"].values if N in Ns]
-        if asked:
-            best = result["accuracy"].sel(N=asked).max("head")
-            numbers[f"accuracy on {name} N, best head, mean"] = float(best.mean())
-    return numbers
+    N, trained = result["N"], result["trained"]
+    parts = {"smaller": N < N[trained].min(), "trained": trained, "larger": N > N[trained].max()}
+    return {
+        f"mean accuracy on {name} N": float(result["accuracy"][part].mean())
+        for name, part in parts.items()
+        if part.any()
+    }
 
 
 def _memory_numbers(variable: str, what: str) -> Callable[[xr.Dataset], dict[str, float]]:
     def numbers(result: xr.Dataset) -> dict[str, float]:
-        return {f"{what} at N = {int(N)}": float(result[variable].sel(N=N)) for N in result["N"].values}
+        return {f"{what} at N = {int(N)}": float(result[variable].sel(N=N).mean()) for N in result["N"].values}
 
     return numbers
 
@@ -194,7 +197,12 @@ MEASUREMENTS: dict[str, Measurement] = {
     "perturbation_recurrent": _perturb("recurrent"),
     "perturbation_tau": _perturb("tau"),
     "retraining": Measurement(
-        lambda s: retrain(s.model, s.task, s.trained[1], seed=s.seed),
+        lambda s: retrain(
+            s.model,
+            s.task,
+            range(s.trained[1], s.trained[1] + RETRAINED),
+            recipe=replace(RETRAINING, epochs=s.retraining_epochs, seed=s.seed),
+        ),
         {"": lambda result, _: plot_retraining(result)},
         _memory_numbers("relative_accuracy", "relative accuracy after retraining"),
     ),
@@ -208,9 +216,10 @@ MEASUREMENTS: dict[str, Measurement] = {
     ),
 }
 
-WHAT: dict[str, tuple[str, ...]] = {
-    name: (name,) for name in MEASUREMENTS if not name.startswith("perturbation")
-} | {"perturbation": ("perturbation_recurrent", "perturbation_tau"), "all": tuple(MEASUREMENTS)}
+WHAT: dict[str, tuple[str, ...]] = {name: (name,) for name in MEASUREMENTS if not name.startswith("perturbation")} | {
+    "perturbation": ("perturbation_recurrent", "perturbation_tau"),
+    "all": tuple(MEASUREMENTS),
+}
 """What can be asked for, and the measurements that it means."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -132,6 +132,9 @@ class Training:
     best: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.curriculum.shared_head != self.model.heads.shared:
+            kind = type(self.curriculum).__name__
+            raise InputError(f"{kind} with shared_head={self.model.heads.shared}: expected {self.curriculum.shared_head}")
         self.task = replace(self.task, Ns=self.curriculum.Ns)
         self.device = next(self.model.parameters()).device
         self.optimizer = _optimizer(self.model, self.recipe)
@@ -229,6 +232,8 @@ def train(
 
     Raises
     ------
+    InputError
+        If the curriculum is single-head and the network is not, or the other way round.
     DivergedError
         If the loss or its gradient is not finite; the weights are those before that step.
 
@@ -272,7 +277,7 @@ def train(
     return training
 
 
-def answer(model: Model, batch: Batch, Ns: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+def answer(model: Model, batch: Batch, Ns: Sequence[int], generator: torch.Generator | None) -> Tensor:
     """Run a batch and read out the asked heads at the asked steps.
 
     Parameters

@@ -65,14 +65,14 @@ def test_rotations_have_equal_exponents() -> None:
 
 def test_the_logistic_map_has_ln_2() -> None:
     model = wrap(lambda _, h: 4 * h * (1 - h), 1, 1, initial=torch.tensor([0.3], dtype=torch.float64))
-    result = lyapunov(model, 1, n_trials=1, n_steps=4000)
-    assert result.exponents.item() == pytest.approx(np.log(2), abs=0.01)
+    result = lyapunov(model, 1, n_trials=1, n_steps=1000)
+    assert result.exponents.item() == pytest.approx(np.log(2), abs=0.02)
 
 
 def test_lorenz() -> None:
     """λ = .906, 0, -14.572 (Sprott, Chaos and Time-Series Analysis, 2003), with the sum -(σ + 1 + β) = -13.667."""
     model = Model([Lorenz()], Heads(3, [2], 2, False, torch.Generator().manual_seed(0)))
-    result = lyapunov(model, 3, n_trials=300, n_steps=500, burn_in=500)
+    result = lyapunov(model, 3, n_trials=400, n_steps=300, burn_in=300)
     exponents = result.exponents.mean("trial").values / Lorenz.dt
     np.testing.assert_allclose(exponents, [0.906, 0, -14.572], atol=0.03)
     np.testing.assert_allclose(result.exponents.sum("exponent") / Lorenz.dt, -41 / 3, atol=0.01)
@@ -85,7 +85,13 @@ def test_all_exponents_sum_to_the_mean_log_determinant(name: str, generator: tor
     n_steps, burn_in = 12, 5
     z, step = flatten(model, model.initial_state(2, torch.Generator().manual_seed(4)))
     result = lyapunov(
-        model, z.shape[1], n_trials=2, n_steps=n_steps, burn_in=burn_in, p=0.5, generator=_Replay().manual_seed(4)
+        model,
+        z.shape[1],
+        n_trials=2,
+        n_steps=n_steps,
+        burn_in=burn_in,
+        p=0.5,
+        generator=torch.Generator().manual_seed(4),
     )
     replay = torch.Generator().manual_seed(4)
     model.initial_state(2, replay)
@@ -100,9 +106,6 @@ def test_all_exponents_sum_to_the_mean_log_determinant(name: str, generator: tor
     np.testing.assert_allclose(result.exponents.sum("exponent"), total / n_steps, rtol=1e-6)
 
 
-_Replay = torch.Generator
-
-
 @pytest.mark.parametrize("name", ZOO)
 def test_the_flat_step_is_the_models(name: str, generator: torch.Generator) -> None:
     model = ZOO[name](generator)
@@ -115,17 +118,18 @@ def test_the_flat_step_is_the_models(name: str, generator: torch.Generator) -> N
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_a_leading_few_are_the_first_of_all(name: str, generator: torch.Generator) -> None:
+def test_every_network_runs(name: str, generator: torch.Generator) -> None:
     model = ZOO[name](generator)
-    result = lyapunov(model, 3, n_trials=2, n_steps=300, burn_in=300, p=0.5)
+    result = lyapunov(model, 3, n_trials=2, n_steps=20, burn_in=5, repeat=2, plus_minus=True)
     assert result.exponents.sizes == {"trial": 2, "exponent": 3}
     assert (np.diff(result.exponents.values, axis=1) <= 0).all()
+    assert np.isfinite(result.exponents.values[:, 0]).all()
 
 
 def test_few_exponents_agree_with_many(generator: torch.Generator) -> None:
     """Without input the attractor is a fixed point, so the estimates do not depend on the random frame."""
     model = ZOO["mod"](generator).double()
-    few, many = (lyapunov(model, n, n_trials=1, n_steps=50, burn_in=800, p=0.0).exponents.values for n in (2, 5))
+    few, many = (lyapunov(model, n, n_trials=1, n_steps=50, burn_in=300, p=0.0).exponents.values for n in (2, 5))
     np.testing.assert_allclose(few[0], many[0, :2], atol=1e-6)
 
 

@@ -251,16 +251,22 @@ def test_fifty_training_steps_follow_those_of_a_plain_autograd_loop(
         return trained(model, n_steps=50, task=task, duplicates=duplicates), model
 
     fast, fast_model = run()
-    monkeypatch.setattr(LeakyCell, "sequence", Cell.sequence)
+    looped = []
+
+    def loop(cell: Cell, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        looped.append(cell)
+        return Cell.sequence(cell, inputs, state)
+
+    monkeypatch.setattr(LeakyCell, "sequence", loop)
     plain, plain_model = run()
     assert len(fast) == 50
-    assert fast != plain
-    np.testing.assert_allclose(fast, plain, rtol=2e-5)
+    assert len(looped) >= 50
+    np.testing.assert_allclose(fast, plain, rtol=1e-6)
     initial = LeakyRNN(**({"n_units": 48} | options), generator=torch.Generator().manual_seed(1), n_heads=4)
     for name, one in plain_model.cells.named_parameters():
         learned = (one - initial.cells.get_parameter(name)).norm()
         difference = (one - fast_model.cells.get_parameter(name)).norm()
-        assert difference < 1e-3 * learned, name
+        assert difference < 1e-4 * learned, name
 
 
 @pytest.mark.parametrize("form", FORMS)

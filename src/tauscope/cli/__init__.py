@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-from tauscope.cli import analyze, evaluate, status, train
+from tauscope.cli import analyze, evaluate, report, status, train
 from tauscope.cli.flags import Parser, print_error
 from tauscope.errors import DivergedError, InputError
 
@@ -14,6 +14,7 @@ COMMANDS = {
     "train": (train, "teach a network a memory task under a curriculum; stop it anywhere and go on exactly"),
     "evaluate": (evaluate, "measure the accuracy of a trained network for every N"),
     "analyze": (analyze, "measure how trained networks hold their memory"),
+    "report": (report, "put all that is known of a run on one page"),
     "status": (status, "list the runs under a folder"),
 }
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from tauscope.checkpoints import write_atomically
 from tauscope.cli import flags
-from tauscope.errors import InputError
+from tauscope.errors import InputError, require_at_least
 from tauscope.loading import checkpoints_of, find_checkpoint, load, trained_Ns, trained_task
 from tauscope.measurements import MEASUREMENTS, WHAT, Subject, number_table
 from tauscope.results import is_current, load_result, provenance, save_result
@@ -30,9 +30,12 @@ FOLDER = "analysis"
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     parser.add_argument("what", choices=tuple(WHAT), help="what to measure")
-    parser.add_argument("paths", type=Path, nargs="+", metavar="path", help="checkpoints, or run folders for all of theirs")
+    parser.add_argument(
+        "paths", type=Path, nargs="+", metavar="path", help="checkpoints, or run folders for all of theirs"
+    )
     parser.add_argument("--last", action="store_true", help="of a run folder, take its furthest checkpoint alone")
     parser.add_argument("-s", "--seed", type=flags.seed, default=0, help="of the measurement's random numbers")
+    parser.add_argument("--epochs", type=int, default=20, help="of retraining, at each N")
     parser.add_argument("-o", "--output", type=Path, help="folder for the results; by default each run's own")
     parser.add_argument("--force", action="store_true", help="measure again and overwrite")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
@@ -52,6 +55,7 @@ class _Job:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Measure, print and keep the numbers, and return the exit code."""
     flags.use_threads(options.threads)
+    require_at_least("epochs", options.epochs, 1)
     device = flags.device(options.device)
     jobs = [
         _Job(checkpoint, name, _folder(checkpoint, options.output) / f"{checkpoint.name}_{name}.nc")
@@ -97,13 +101,20 @@ def _folder(checkpoint: Path, output: Path | None) -> Path:
     return checkpoint.parent / FOLDER if output is None else output / checkpoint.parent.name / FOLDER
 
 
+def _options(name: str, options: argparse.Namespace) -> dict[str, object]:
+    """Return the options that a measurement depends on."""
+    return {"seed": options.seed} | ({"epochs": options.epochs} if name == "retraining" else {})
+
+
 def _measure(job: _Job, options: argparse.Namespace, device: str) -> xr.Dataset:
     """Return the result of a job: the kept one if it is current, otherwise measured and kept."""
-    source = provenance(job.checkpoint, job.name, {"seed": options.seed}, environment(device))
+    source = provenance(job.checkpoint, job.name, _options(job.name, options), environment(device))
     if not options.force and job.target.exists():
         if is_current(job.target, source):
             return load_result(job.target)[0]
-        raise InputError(f"{job.target} holds another result (network, options or version); expected --force to overwrite")
+        raise InputError(
+            f"{job.target} holds another result (network, options or version); expected --force to overwrite"
+        )
     trained = trained_Ns(job.checkpoint)
     if trained is None:
         raise InputError("its name does not say which N it solved: expected a file such as rnn_N2_N10")
@@ -111,7 +122,7 @@ def _measure(job: _Job, options: argparse.Namespace, device: str) -> xr.Dataset:
     task = trained_task(job.checkpoint)
     if task.repeat > 1:
         model = model.at_resolution(task.repeat)
-    subject = Subject(model, task, trained, options.seed)
+    subject = Subject(model, task, trained, options.seed, options.epochs)
     measurement = MEASUREMENTS[job.name]
     result = measurement.measure(subject)
     figures = {name: draw(result, subject) for name, draw in measurement.figures.items()}
@@ -124,7 +135,9 @@ def _keep(job: _Job, result: xr.Dataset, source: dict[str, object], figures: dic
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write to {job.target.parent}: {error.strerror}; expected a writable --output") from error
+        raise InputError(
+            f"cannot write to {job.target.parent}: {error.strerror}; expected a writable --output"
+        ) from error
     for name, ax in figures.items():
         picture = io.BytesIO()
         ax.set_title(f"{job.checkpoint.parent.name}/{job.checkpoint.name}", fontsize="small")

@@ -32,9 +32,10 @@ class Parser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(arguments)
         if unknown:
             command = getattr(parsed, "parser", self)
-            known = [flag for action in command._actions for flag in action.option_strings]
-            close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}?" if close else f"expected one that {command.prog} --help lists"
+            # Without their dashes, which all flags have in common.
+            known = {flag.lstrip("-"): flag for action in command._actions for flag in action.option_strings}
+            close = difflib.get_close_matches(unknown[0].partition("=")[0].lstrip("-"), known, n=1, cutoff=0.5)
+            hint = f"did you mean {known[close[0]]!r}?" if close else f"expected one that {command.prog} --help lists"
             raise InputError(f"unknown argument {unknown[0]!r}: {hint}")
         return parsed
 
@@ -131,7 +132,7 @@ def device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=name)
+        torch.empty(1, device=torch.Generator(name).device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(
             f"device {name!r} cannot be used here: expected auto, cpu, or a device of this machine"

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         for notice in notices:
             console.print(f"note: {notice}", highlight=False, soft_wrap=True)
         deadline = time.monotonic() + options.time_limit if options.time_limit is not None else None
-        start = f"epoch {state['epoch'] + 1}, step {state['step'] + 1}" if state else f"seed {config.seed}"
+        start = f"after epoch {state['epoch']}, step {state['step']}" if state else f"seed {config.seed}"
         console.print(
             f"{folder}: {start}, {device}, {torch.get_num_threads()} threads", highlight=False, soft_wrap=True
         )

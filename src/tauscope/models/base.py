@@ -64,6 +64,14 @@ class Cell(nn.Module, abc.ABC):
         """Single-unit timescales in steps, ``[unit]``; ``None`` where the cell has none."""
         return None
 
+    def retention(self, x: Tensor, state: State) -> Tensor | None:
+        """Return the share of every unit's memory that the next step keeps, ``[batch, unit]``; ``None`` where undefined.
+
+        A leaky unit keeps 1 - 1/τ; a GRU unit keeps its update gate z, an LSTM unit its forget gate f.
+        """
+        del x, state
+        return None
+
     def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
         """Return the state before the first step: zeros, unless a cell draws it from the generator."""
         del generator
@@ -190,6 +198,19 @@ class Model(nn.Module):
             final.append(cell.step(below, one, own))
             below, first = final[-1][0], first + cell.n_units
         return tuple(final)
+
+    def retention(self, x: Tensor, state: tuple[State, ...]) -> Tensor | None:
+        """Return the share of every unit's memory that the next step keeps, ``[batch, unit]``, as `Cell.retention`."""
+        after, below, kept = self.step(x, state), x, []
+        for depth, (cell, one, moved) in enumerate(zip(self.layers, state, after, strict=True)):
+            if depth and self.skip_input:
+                below = torch.cat([below, x], dim=-1)
+            share = cell.retention(below, one)
+            if share is None:
+                return None
+            kept.append(share)
+            below = moved[0]
+        return torch.cat(kept, dim=-1)
 
     def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> tuple[State, ...]:
         """Return the state before the first step, drawn from the generator where the cell's is random.

@@ -63,6 +63,11 @@ class GRUCell(_GatedCell):
         h = (1 - z) * n + z * h
         return (h if noise is None else h + noise,)
 
+    def retention(self, x: Tensor, state: State) -> Tensor:
+        """Return the update gate z."""
+        from_x, from_h = (p.chunk(3, dim=-1) for p in self._projections(x, state[0]))
+        return torch.sigmoid(from_x[1] + from_h[1])
+
     def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Run a sequence by `torch.nn.GRU`."""
         outputs, last = self.rnn(inputs, state[0].unsqueeze(0))
@@ -99,6 +104,11 @@ class LSTMCell(_GatedCell):
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(c)
         return (h if noise is None else h + noise, c)
+
+    def retention(self, x: Tensor, state: State) -> Tensor:
+        """Return the forget gate f."""
+        from_x, from_h = self._projections(x, state[0])
+        return torch.sigmoid((from_x + from_h).chunk(4, dim=-1)[1])
 
     def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Run a sequence by `torch.nn.LSTM`."""

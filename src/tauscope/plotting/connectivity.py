@@ -6,10 +6,9 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from tauscope.plotting.style import COLOURS, CYCLE, RC, legend_below, new_axes
+from tauscope.plotting.style import COLOURS, CYCLE, RC, integer_ticks, legend_below, new_axes
 
 _CLIPPED = 0.99
 
@@ -48,8 +47,7 @@ def plot_weights(weights: ArrayLike, ax: Axes | None = None) -> Axes:
     colorbar = ax.figure.colorbar(image, ax=ax, extend="both" if beyond else "neither", shrink=0.85)
     colorbar.set_label(f"recurrent weight ({beyond:.1%} beyond the scale)" if beyond else "recurrent weight")
     ax.set(xlabel="from unit", ylabel="to unit")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    integer_ticks(ax.xaxis, ax.yaxis)
     return ax
 
 

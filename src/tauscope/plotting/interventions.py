@@ -10,7 +10,17 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from tauscope.plotting.style import COLOURS, RC, count, draw_mean_and_range, legend_below, new_axes, relative_accuracy_axis
+from tauscope.errors import InputError
+from tauscope.plotting.style import (
+    COLOURS,
+    RC,
+    count,
+    draw_mean_and_range,
+    finite,
+    legend_below,
+    new_axes,
+    relative_accuracy_axis,
+)
 from tauscope.plotting.summary import draw_networks
 
 _GROUP_COLOURS = {"slowest": "vermilion", "fastest": "blue", "random": "grey"}
@@ -50,7 +60,7 @@ def plot_ablation(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ['slowest', 'fastest', 'random']
     """
     ax = ax or new_axes(height=3.0)
-    relative = result["relative_accuracy"].mean("trial")
+    relative = finite(result["relative_accuracy"]).mean("trial")
     groups = list(dict.fromkeys(relative["group"].values.tolist()))
     for i, group in enumerate(groups):
         own = relative["group"].values == group
@@ -77,7 +87,7 @@ def _group_name(result: xr.Dataset, group: str, own: NDArray[np.bool_]) -> str:
         return f"{group} ({int((result['units'].values[own] >= 0).sum())})"
     tau, n = result["tau"].values[own], int(own.sum())
     tied = int(result.attrs.get("n_fastest_tied", 0))
-    choice = f"{n} of {tied}" if group == "fastest" and tied > n else f"{n}"
+    choice = f"{n} of {tied} equal" if group == "fastest" and tied > n else f"{n}"
     if not np.isfinite(tau).all():
         return f"{group} ({choice})"
     low, high = f"{tau.min():.2f}", f"{tau.max():.2f}"
@@ -126,8 +136,7 @@ def plot_perturbation_of_networks(results: Mapping[str, xr.Dataset], ax: Axes | 
     ----------
     results : mapping of str to Dataset
         By curriculum, a key of `tauscope.plotting.summary.CURRICULUM_NAMES`: results of
-        `tauscope.analysis.interventions.perturbation` joined along a dimension ``network``; at least one, all of the
-        same parameters and N.
+        `tauscope.analysis.interventions.perturbation` joined along a dimension ``network``.
     ax : Axes, optional
         Where to draw; a new figure if not given.
 
@@ -139,7 +148,7 @@ def plot_perturbation_of_networks(results: Mapping[str, xr.Dataset], ax: Axes | 
     Raises
     ------
     InputError
-        If a curriculum is unknown.
+        If a curriculum is unknown, or the results are not of the same parameters and N.
 
     Examples
     --------
@@ -149,14 +158,18 @@ def plot_perturbation_of_networks(results: Mapping[str, xr.Dataset], ax: Axes | 
     >>> plot_perturbation_of_networks({"single": result}).lines[0].get_ydata()
     array([1. , 0.7])
     """
+    shown = {(one.attrs["which"], int(one.attrs["N"])) for one in results.values()}
+    if len(shown) != 1:
+        raise InputError(f"results of perturbations {sorted(shown)}: expected one kind of parameters at one N")
+    which, N = shown.pop()
+    means = {name: finite(one["relative_accuracy"]).mean("trial") for name, one in results.items()}
     ax = ax or new_axes()
-    means = {name: one["relative_accuracy"].mean("trial") for name, one in results.items()}
     for curriculum, relative in means.items():
         draw_networks(ax, relative["epsilon"], relative.transpose("network", "epsilon"), curriculum)
-    first = next(iter(results.values()))
-    _epsilon_axis(ax, np.concatenate([relative["epsilon"].values for relative in means.values()]), first.attrs["which"])
-    relative_accuracy_axis(ax, np.concatenate([relative.values.ravel() for relative in means.values()]), "intact network", "chance")
-    legend_below(ax, title=f"N = {first.attrs['N']}; mean over networks, shaded: their range")
+    _epsilon_axis(ax, np.concatenate([relative["epsilon"].values for relative in means.values()]), which)
+    every = np.concatenate([relative.values.ravel() for relative in means.values()])
+    relative_accuracy_axis(ax, every, "intact network", "chance")
+    legend_below(ax, title=f"N = {N}; mean over networks, shaded: their range")
     return ax
 
 

@@ -6,9 +6,8 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from tauscope.plotting.style import COLOURS, RC, count, legend_below, new_axes, note
+from tauscope.plotting.style import COLOURS, RC, count, finite, integer_ticks, legend_below, new_axes, note
 
 
 @matplotlib.rc_context(RC)
@@ -34,11 +33,11 @@ def plot_lyapunov_spectrum(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     'Lyapunov exponent (nats/step)'
     """
     ax = ax or new_axes()
-    finite = np.isfinite(result["exponents"]).all("trial").values
-    known = result["exponents"].isel(exponent=finite)
+    drawn = finite(result["exponents"]).notnull().all("trial").values
+    known = result["exponents"].isel(exponent=drawn)
     mean = known.mean("trial")
     ax.axhline(0, ls="--", lw=0.8, color=COLOURS["grey"], label="0: nearby states neither part nor meet")
-    if finite.any():
+    if drawn.any():
         errors = np.stack([mean - known.min("trial"), known.max("trial") - mean])
         ax.errorbar(
             known["exponent"], mean, errors, fmt="o", ms=3, color=COLOURS["blue"], label="mean over trials, bars: range"
@@ -46,7 +45,7 @@ def plot_lyapunov_spectrum(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     else:
         note(ax, "no exponent is finite")
     ax.set(xlabel="exponent (1: the largest)", ylabel="Lyapunov exponent (nats/step)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    missing = f"; {count(int((~finite).sum()), 'exponent')} not finite" if not finite.all() else ""
+    integer_ticks(ax.xaxis)
+    missing = f"; {count(int((~drawn).sum()), 'exponent')} not finite" if not drawn.all() else ""
     legend_below(ax, title=f"1 network, {count(result.sizes['trial'], 'trial')}{missing}")
     return ax

@@ -7,12 +7,20 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from tauscope.plotting.style import (
-    COLOURS, RC, N_axis, count, draw_mean_and_range, legend_below, new_axes, note, relative_accuracy_axis,
-)  # fmt: skip
+    COLOURS,
+    RC,
+    N_axis,
+    count,
+    draw_mean_and_range,
+    integer_ticks,
+    legend_below,
+    new_axes,
+    note,
+    relative_accuracy_axis,
+)
 
 
 @matplotlib.rc_context(RC)
@@ -134,11 +142,12 @@ def _plot_matrix(accuracy: xr.DataArray, trained: tuple[int, int] | None, ax: Ax
     range_ = f"{chance.min():.2g}" if np.ptp(chance) < 0.005 else f"{chance.min():.2g} – {chance.max():.2g}"
     colorbar.set_label(f"accuracy (chance {range_})")
     if trained is not None:
-        corner, side = (trained[0] - 0.5, trained[0] - 0.5), trained[1] - trained[0] + 1
-        ax.add_patch(Rectangle(corner, side, side, fill=False, lw=1.2, color=COLOURS["vermilion"], clip_on=False, label="trained N"))
+        corner, side = trained[0] - 0.5, trained[1] - trained[0] + 1
+        box = Rectangle((corner, corner), side, side, fill=False, lw=1.2, color=COLOURS["vermilion"], clip_on=False)
+        box.set_label("trained N")
+        ax.add_patch(box)
     ax.set(xlabel="N asked (bits to remember)", ylabel="head (N it answers)")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    integer_ticks(ax.xaxis, ax.yaxis)
     legend_below(ax, title=f"1 network, {accuracy.attrs['n_sequences']} sequences")
     return ax
 

@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation
@@ -45,7 +46,7 @@ RC: Any = {
 }
 
 # Room for tick labels and the axis label between the axes and a legend, in points.
-_LEGEND_DROP = 27
+_LEGEND_DROP = 29
 
 
 def new_axes(width: float = COLUMN_WIDTH, height: float = 2.8) -> Axes:
@@ -109,6 +110,21 @@ def count(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
+def integer_ticks(*axes: Axis) -> None:
+    """Put ticks at integers alone, also where there is only one.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> _ = ax.plot([3], [1])
+    >>> integer_ticks(ax.xaxis)
+    >>> [tick for tick in ax.get_xticks() if 2 < tick < 4]
+    [np.float64(3.0)]
+    """
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
 def N_axis(ax: Axes) -> None:
     """Make the horizontal axis one of memory demands.
 
@@ -120,7 +136,7 @@ def N_axis(ax: Axes) -> None:
     'N (bits to remember)'
     """
     ax.set_xlabel("N (bits to remember)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    integer_ticks(ax.xaxis)
 
 
 def log_axis(ax: Axes) -> None:
@@ -137,6 +153,17 @@ def log_axis(ax: Axes) -> None:
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
+
+
+def finite(values: xr.DataArray) -> xr.DataArray:
+    """Return values with NaN, which means and ranges pass over, for all that are not finite.
+
+    Examples
+    --------
+    >>> finite(xr.DataArray([1.0, float("inf")])).values
+    array([ 1., nan])
+    """
+    return values.where(np.isfinite(values))
 
 
 def draw_mean_and_range(
@@ -168,7 +195,7 @@ def draw_mean_and_range(
     >>> ax.lines[0].get_ydata()
     array([0.5, 2. ])
     """
-    known = values.where(np.isfinite(values))
+    known = finite(values)
     ax.plot(x, known.mean(over), color=colour, label=label, **line)
     if values.sizes[over] > 1:
         ax.fill_between(x, known.min(over), known.max(over), color=colour, alpha=0.2, lw=0)

@@ -6,10 +6,9 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from tauscope.plotting.style import COLOURS, RC, count, legend_below, log_axis, new_axes, note
+from tauscope.plotting.style import COLOURS, RC, count, integer_ticks, legend_below, log_axis, new_axes, note
 
 _QUANTILES = {"short (10 % quantile)": 0.1, "median": 0.5, "long (90 % quantile)": 0.9}
 _SHADES = ("sky", "green", "vermilion")
@@ -103,19 +102,20 @@ def plot_timescale_distribution(result: xr.Dataset, ax: Axes | None = None) -> A
         The axes drawn on.
     """
     ax = ax or new_axes()
-    drawn = {r"$\tau$": ("tau", "orange", "stepfilled"), r"$\tau_\mathrm{net}$": ("tau_net", "blue", "step")}
+    drawn = {r"$\tau$": ("tau", "orange", True), r"$\tau_\mathrm{net}$": ("tau_net", "blue", False)}
     values = {label: result[name].dropna("unit").values for label, (name, _, _) in drawn.items()}
     largest = max((float(one.max()) for one in values.values() if len(one)), default=1.0)
     edges = np.geomspace(_SHORTEST, max(largest, 1.0) * 1.05, 41)
-    for label, (_, colour, kind) in drawn.items():
+    for label, (_, colour, fill) in drawn.items():
         one = values[label]
         if len(one):
             label = f"{label}: {count(len(one), 'unit')}, mean {one.mean():.2f}, STD {one.std():.2f} steps"
-            ax.hist(np.maximum(one, _SHORTEST), edges, histtype=kind, alpha=0.8, color=COLOURS[colour], label=label)
+            counts, _ = np.histogram(np.maximum(one, _SHORTEST), edges)
+            ax.stairs(counts, edges, fill=fill, alpha=0.8, color=COLOURS[colour], label=label)
     if not any(len(one) for one in values.values()):
         note(ax, "no unit has a timescale")
     ax.set(xlabel="timescale (steps)", ylabel="units")
     log_axis(ax)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    integer_ticks(ax.yaxis)
     legend_below(ax, title=f"1 network; the first bin holds all below {edges[1]:.2g} steps")
     return ax

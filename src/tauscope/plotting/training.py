@@ -8,10 +8,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from tauscope.curricula import SOLVED
-from tauscope.plotting.style import COLOURS, CYCLE, RC, count, legend_below, new_axes, note
+from tauscope.plotting.style import COLOURS, CYCLE, RC, count, integer_ticks, legend_below, new_axes, note
 
 _FEW = 60
 
@@ -38,19 +37,18 @@ def plot_progress(histories: Mapping[str, Sequence[Mapping[str, Any]]], ax: Axes
     >>> plot_progress({"network 1": history}).lines[0].get_xydata().tolist()
     [[1.0, 2.0], [2.0, 2.0]]
     """
-    ax = ax or new_axes()
+    ax = ax or new_axes(height=2.5 + 0.14 * len(histories))
     for i, (name, history) in enumerate(histories.items()):
         solved = [(record["epoch"], record["Ns"][-1]) for record in history if record["solved"]]
         if solved:
             solved.append((history[-1]["epoch"], solved[-1][1]))
         # Runs often coincide: the first ones are wide enough to be seen under the later ones.
-        ax.step(*np.reshape(solved, (-1, 2)).T, where="post", lw=max(1.0, 3.0 - 0.6 * i), label=name,
+        ax.step(*np.reshape(solved, (-1, 2)).T, where="post", lw=max(1.0, 2.4 - 0.4 * i), label=name,
                 color=CYCLE[i % len(CYCLE)], ls=("-", "--", ":")[i // len(CYCLE) % 3])  # fmt: skip
     if not any(record["solved"] for history in histories.values() for record in history):
         note(ax, "no N was solved")
     ax.set(xlabel="epoch", ylabel=f"largest N solved (> {SOLVED:.0%})")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    integer_ticks(ax.xaxis, ax.yaxis)
     legend_below(ax, title=count(len(histories), "run"))
     return ax
 
@@ -85,7 +83,7 @@ def plot_training(history: Sequence[Mapping[str, Any]], ax: Axes | None = None) 
         ax.plot(epochs, worst, ls=":", color=COLOURS["vermilion"], label="worst head")
     ax.axhline(SOLVED, ls="--", lw=0.8, color="black", label=f"solved ({SOLVED:.0%})")
     ax.set(xlabel="epoch", ylabel="accuracy on fresh sequences", ylim=(min([0.48, *worst]) - 0.03, 1.02))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    integer_ticks(ax.xaxis)
     if not history:
         note(ax, "no finished epoch")
     losses = ax.twinx()

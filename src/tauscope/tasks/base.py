@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -47,11 +47,11 @@ class Task(abc.ABC):
 
     Attributes
     ----------
-    Ns : tuple of int
+    Ns : sequence of int
         The memory demands that are asked at once, ascending; each is the label of its head.
     """
 
-    Ns: tuple[int, ...]
+    Ns: Sequence[int]
 
     source: ClassVar[str]
     optimum: ClassVar[float]

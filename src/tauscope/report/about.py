@@ -1,0 +1,173 @@
+"""The part of the page that says what a run is: its options, where it computed, and how it was taught."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tauscope.config import TrainConfig
+from tauscope.errors import DamagedFileError, InputError
+from tauscope.loading import checkpoints_of, load, trained_Ns, trained_task
+from tauscope.plotting.style import count
+from tauscope.plotting.summary import CURRICULUM_NAMES
+from tauscope.plotting.training import plot_progress, plot_training
+from tauscope.report.parts import Picture, Problem, Table, drawn, problem
+from tauscope.runs import CONFIG, ENVIRONMENT, METRICS, read_config, read_json, read_metrics
+from tauscope.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class About:
+    """What a run is, as far as its folder tells.
+
+    Attributes
+    ----------
+    curriculum : str or None
+        Key of `tauscope.plotting.summary.CURRICULUM_NAMES`.
+    facts : list of (str, str)
+        The run in a few lines.
+    options, sessions : Table or None
+        Every option of the run; where and with what each of its sessions computed.
+    curves : list of Picture
+        Training curves.
+    problems : list of Problem
+        Files that could not be read.
+    """
+
+    curriculum: str | None
+    facts: list[tuple[str, str]]
+    options: Table | None
+    sessions: Table | None
+    curves: list[Picture]
+    problems: list[Problem]
+
+
+def describe(run: Path) -> About:
+    """Read what a run is from its folder, of ours or of the published code."""
+    problems: list[Problem] = []
+    config, sessions, history, curves = None, None, [], []
+    try:
+        config = read_config(run) if (run / CONFIG).exists() else None
+    except DamagedFileError as error:
+        problems.append(problem(run / CONFIG, error))
+    try:
+        sessions = _sessions(run) if (run / ENVIRONMENT).exists() else None
+    except DamagedFileError as error:
+        problems.append(problem(run / ENVIRONMENT, error))
+    try:
+        history = read_metrics(run)
+        curves = _curves(run.name, history) if history else []
+        taught = _taught(history)
+    except (LookupError, TypeError, ValueError):
+        taught = []
+        problems.append(Problem(METRICS, "it does not hold the records of epochs"))
+    return About(
+        curriculum=config.curriculum_type if config else _curriculum_of(run.name),
+        facts=[*(_configured(config) if config else _found(run)), *_solved(run), *taught],
+        options=_options(config) if config else None,
+        sessions=sessions,
+        curves=curves,
+        problems=problems,
+    )
+
+
+def _curriculum_of(name: str) -> str | None:
+    """Return the curriculum that a folder's name begins with."""
+    known = sorted(CURRICULUM_NAMES, key=len, reverse=True)
+    return next((one for one in known if name.startswith(f"{one}_")), None)
+
+
+def _configured(config: TrainConfig) -> list[tuple[str, str]]:
+    layers = f" in each of {config.num_layers} layers" if config.num_layers > 1 else ""
+    kind = f"leaky, form {config.model_type}, {config.afunc}" if config.cell == "leaky" else config.cell
+    timescales = [("Timescales τ", "trained" if config.tau is None else f"fixed at {config.tau:g} steps")]
+    return [
+        ("Network", f"{count(config.num_neurons, 'unit')}{layers} ({kind})"),
+        *(timescales if config.cell == "leaky" else []),
+        ("Task", _what(TASKS[config.task])),
+        ("Curriculum", CURRICULUM_NAMES[config.curriculum_type]),
+        ("Seed", str(config.seed)),
+    ]
+
+
+def _found(run: Path) -> list[tuple[str, str]]:
+    """Return what weights and names tell of a run without a configuration."""
+    facts = []
+    curriculum, checkpoints = _curriculum_of(run.name), checkpoints_of(run)
+    if checkpoints:
+        try:
+            model = load(checkpoints[-1])
+            facts.append(("Network", f"{count(model.n_units, 'unit')} ({type(model.layers[0]).__name__})"))
+            facts.append(("Task", _what(type(trained_task(checkpoints[-1])))))
+        except InputError:
+            # What the weights do not tell, or not to this version, is left out.
+            pass
+    return facts + ([("Curriculum", CURRICULUM_NAMES[curriculum])] if curriculum else [])
+
+
+def _what(task: type) -> str:
+    """Return the question that a task asks."""
+    return (inspect.getdoc(task) or task.__name__).splitlines()[0]
+
+
+def _solved(run: Path) -> list[tuple[str, str]]:
+    ranges = [Ns for path in checkpoints_of(run) if (Ns := trained_Ns(path))]
+    if not ranges:
+        return [("Solved", "no N yet")]
+    largest = ", ".join(str(high) for _, high in ranges)
+    return [("Solved", f"N = {largest} ({count(len(ranges), 'checkpoint')})")]
+
+
+def _taught(history: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    if not history:
+        return []
+    last = history[-1]
+    time = timedelta(seconds=round(sum(record["seconds"] for record in history)))
+    accuracies = [f"N = {N}: {accuracy:.1%}" for N, accuracy in zip(last["Ns"], last["accuracy"], strict=True)]
+    return [
+        ("Trained", f"{count(last['epoch'], 'epoch')} in {time} (h:min:s); last loss {last['loss']:.4g} nats"),
+        ("Last test", ", ".join(accuracies)),
+    ]
+
+
+def _curves(name: str, history: Sequence[dict[str, Any]]) -> list[Picture]:
+    epochs = count(len(history), "epoch")
+    return [
+        drawn(
+            plot_training(history),
+            "Accuracy and loss after every epoch",
+            "Accuracy on fresh sequences of the newest and of the worst head, and loss, after every epoch. "
+            f"1 network, {epochs}.",
+        ),
+        drawn(
+            plot_progress({name: history}),
+            "Largest N solved after every epoch",
+            f"Largest N that was solved with more than 98 % after every epoch. 1 network, {epochs}.",
+        ),
+    ]
+
+
+def _options(config: TrainConfig) -> Table:
+    """Return every option with its value; what follows from the cell is filled in."""
+    recipe = config.recipe()
+    rows = []
+    for option in fields(config):
+        value = getattr(config, option.name)
+        if value is None:
+            value = getattr(recipe, option.name, None)
+        rows.append((option.name, "default" if value is None else str(value), str(option.metadata["help"])))
+    return Table(("option", "value", "what it is"), rows)
+
+
+def _sessions(run: Path) -> Table:
+    """Return the environment of every session of a run, one a column."""
+    sessions = read_json(run / ENVIRONMENT)
+    if not isinstance(sessions, list) or not all(isinstance(one, dict) for one in sessions):
+        raise DamagedFileError(f"{run / ENVIRONMENT} does not hold the sessions of a run: expected a list of objects")
+    names = dict.fromkeys(name for session in sessions for name in session)
+    rows = [(name.replace("_", " "), *(str(session.get(name, "")) for session in sessions)) for name in names]
+    return Table(("", *(f"session {i}" for i in range(1, len(sessions) + 1))), rows)

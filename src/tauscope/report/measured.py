@@ -1,0 +1,219 @@
+"""The part of the page that shows what was measured: one section for each measurement, one entry for each checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import xarray as xr
+
+from tauscope.errors import DamagedFileError
+from tauscope.loading import trained_Ns
+from tauscope.measurements import MEASUREMENTS, Subject, number_table
+from tauscope.plotting.summary import plot_against_N
+from tauscope.report.parts import Link, Picture, Problem, Table, drawn, link, picture, problem
+from tauscope.report.texts import TEXTS, sample
+from tauscope.results import load_result
+
+MOST_SUMMARIES = 4
+"""Figures against N of one measurement, at most."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A result that was read: of which checkpoint, with which numbers."""
+
+    path: Path
+    analysis: str
+    checkpoint: str
+    trained: tuple[int, int]
+    result: xr.Dataset
+    source: dict[str, Any]
+    numbers: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One checkpoint in the section of a measurement."""
+
+    checkpoint: str
+    Ns: str
+    numbers: Table
+    pictures: list[Picture]
+    provenance: str
+    links: list[Link]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One measurement of all checkpoints of a run."""
+
+    name: str
+    title: str
+    about: str
+    summary: Table | None
+    summary_pictures: list[Picture]
+    entries: list[Entry]
+
+
+def read_results(folder: Path, run: Path) -> tuple[list[Measured], list[Problem]]:
+    """Read all results of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the netCDF files; need not exist.
+    run : Path
+        Holds the checkpoints.
+
+    Returns
+    -------
+    results : list of Measured
+        In the order of their checkpoints' Ns.
+    problems : list of Problem
+        Files that are damaged, foreign, or of another network.
+    """
+    results, problems = [], []
+    for path in sorted(folder.glob("*.nc")):
+        try:
+            results.append(_read(path, run))
+        except DamagedFileError as error:
+            problems.append(problem(path, error))
+    return sorted(results, key=lambda one: (one.trained[::-1], one.path.name)), problems
+
+
+def _read(path: Path, run: Path) -> Measured:
+    result, source = load_result(path)
+    try:
+        analysis, (folder, checkpoint), network = source["analysis"], source["checkpoint"].split("/"), source["sha256"]
+        trained = trained_Ns(Path(checkpoint))
+        if analysis not in MEASUREMENTS or trained is None:
+            raise ValueError(f"expected one of {', '.join(MEASUREMENTS)} of a checkpoint such as rnn_N2_N10")
+        numbers = MEASUREMENTS[analysis].numbers(result)
+    except Exception as error:  # a file of another version can lack anything
+        raise DamagedFileError(f"{path} is not a result that this version knows: {error}") from error
+    kept = run / checkpoint
+    # Where the checkpoint is gone, the name of its run must do.
+    if sha256(kept.read_bytes()).hexdigest() != network if kept.is_file() else folder != run.name:
+        raise DamagedFileError(
+            f"{path} was measured on another network than {checkpoint} of this run: expected one of its own; measure "
+            "it again with tauscope analyze --force"
+        )
+    return Measured(path, analysis, checkpoint, trained, result, source, numbers)
+
+
+def sections(results: Sequence[Measured], curriculum: str | None, page: Path) -> tuple[list[Section], list[Problem]]:
+    """Return what the page shows of every measurement.
+
+    Parameters
+    ----------
+    results : sequence of Measured
+        From `read_results`.
+    curriculum : str, optional
+        By which the run was trained, a key of `tauscope.plotting.summary.CURRICULUM_NAMES`; without one, nothing is
+        plotted against N.
+    page : Path
+        Folder in which the page will lie.
+
+    Returns
+    -------
+    sections : list of Section
+        In the order of `MEASUREMENTS`.
+    problems : list of Problem
+        Results whose figures could not be drawn.
+    """
+    shown, problems = [], []
+    for name in MEASUREMENTS:
+        of_it = [one for one in results if one.analysis == name]
+        entries = []
+        for one in of_it:
+            try:
+                pictures = _pictures(one)
+            except Exception as error:  # a file of another version can lack anything
+                pictures = []
+                problems.append(problem(one.path, error))
+            entries.append(_entry(one, pictures, page))
+        if entries:
+            text, main = TEXTS[name], _main_numbers(of_it)
+            summary = _summary_table(of_it, main) if main else None
+            against_N = _against_N(of_it, main, curriculum) if curriculum else []
+            shown.append(Section(name, text.title, text.about, summary, against_N, entries))
+    return shown, problems
+
+
+def _pictures(one: Measured) -> list[Picture]:
+    """Return the figures of a result: those beside it, if they were made with it, or drawn anew."""
+    pictures = []
+    for name, draw in MEASUREMENTS[one.analysis].figures.items():
+        text = TEXTS[one.analysis]
+        alt = f"{text.title} of {one.checkpoint}" + (f": {name}" if name else "")
+        caption = f"{text.captions[name]} {sample(one.result)}"
+        there = one.path.with_name(one.path.stem + (f"_{name}" if name else "") + ".png")
+        # Pictures are written before the result: a later one was not made of it.
+        made_with_it = there.is_file() and there.stat().st_mtime <= one.path.stat().st_mtime
+        stored = picture(there.read_bytes(), alt, caption) if made_with_it else None
+        # Figures ask of their subject only which Ns it was trained on.
+        subject = cast(Subject, SimpleNamespace(trained=one.trained))
+        pictures.append(stored or drawn(draw(one.result, subject), alt, caption))
+    return pictures
+
+
+def _entry(one: Measured, pictures: list[Picture], page: Path) -> Entry:
+    low, high = one.trained
+    files = [one.path, one.path.with_suffix(".csv")]
+    return Entry(
+        checkpoint=one.checkpoint,
+        Ns=f"N = {high}" if low == high else f"N = {low} … {high}",
+        numbers=Table(("quantity", "value"), number_table(one.numbers)),
+        pictures=pictures,
+        provenance=_provenance(one.source),
+        links=[link(file, page) for file in files if file.is_file()],
+    )
+
+
+def _provenance(source: dict[str, Any]) -> str:
+    """Return one line that says by what a result was measured."""
+    environment, options = source.get("environment"), source.get("options")
+    known = environment if isinstance(environment, dict) else {}
+    parts = [f"tauscope {known.get('tauscope', 'unknown')}"]
+    parts += [f"commit {str(known['git_commit'])[:10]}"] if known.get("git_commit") else []
+    parts += [f"{name} {known[name]}" for name in ("torch", "device", "threads") if name in known]
+    parts += [f"{name} {value}" for name, value in options.items()] if isinstance(options, dict) else []
+    parts += [str(known["started"])] if "started" in known else []
+    return f"Measured with {', '.join(parts)}."
+
+
+def _main_numbers(results: Sequence[Measured]) -> list[str]:
+    """Return the names of the main numbers that all of several networks have."""
+    if len({one.trained for one in results}) < 2:
+        return []
+    common = [name for name in results[0].numbers if all(name in one.numbers for one in results)]
+    patterns = TEXTS[results[0].analysis].main
+    return [name for name in common if any(fnmatchcase(name, pattern) for pattern in patterns)][-MOST_SUMMARIES:]
+
+
+def _summary_table(results: Sequence[Measured], main: list[str]) -> Table:
+    rows = []
+    for one in results:
+        values = number_table({name: one.numbers[name] for name in main})
+        rows.append((one.checkpoint, *(value for _, value in values)))
+    return Table(("checkpoint", *main), rows)
+
+
+def _against_N(results: Sequence[Measured], main: list[str], curriculum: str) -> list[Picture]:
+    by_N = {one.trained[1]: one.numbers for one in results}
+    pictures = []
+    for name in main:
+        values = xr.DataArray(
+            [[numbers[name] for numbers in by_N.values()]], dims=("network", "N"), coords={"N": list(by_N)}
+        )
+        if np.isfinite(values).any():
+            caption = f"{name[0].upper()}{name[1:]} against the largest N that a checkpoint solved. {sample(results[0].result)}"
+            pictures.append(drawn(plot_against_N({curriculum: values}, name), f"{name} against N", caption))
+    return pictures

@@ -1,0 +1,130 @@
+"""What a page is made of: pictures inside it, tables, links that hold when it moves with its run, and problems."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG inside the page.
+
+    Attributes
+    ----------
+    source : str
+        ``data:`` address.
+    width, height : int
+        In pixels.
+    alt, caption : str
+        What stands for it where it cannot be seen, and what is said under it.
+    """
+
+    source: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a heading; the first column names the row."""
+
+    heading: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file's name and, where a page can lead to it, its address relative to the page."""
+
+    name: str
+    address: str | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that could not be shown, and why."""
+
+    file: str
+    reason: str
+
+
+def picture(content: bytes, alt: str, caption: str) -> Picture | None:
+    """Return an image for the page, or ``None`` if it is not an intact PNG.
+
+    Examples
+    --------
+    >>> picture(b"torn", "", "") is None
+    True
+    """
+    try:
+        height, width = imread(io.BytesIO(content), format="png").shape[:2]
+    except Exception:  # decoders raise many kinds of errors on damaged images
+        return None
+    return Picture(f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height, alt, caption)
+
+
+def drawn(ax: Axes, alt: str, caption: str) -> Picture:
+    """Return the figure of these axes as an image for the page.
+
+    Examples
+    --------
+    >>> from tauscope.plotting.style import new_axes
+    >>> drawn(new_axes(), "nothing", "An empty figure.").width
+    680
+    """
+    content = io.BytesIO()
+    cast(Figure, ax.figure).savefig(content, format="png", dpi=200, metadata={"Software": None})
+    return cast(Picture, picture(content.getvalue(), alt, caption))
+
+
+def link(path: Path, page: Path) -> Link:
+    """Return a link from a page to a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, absolute.
+    page : Path
+        Folder in which the page will lie, absolute.
+
+    Returns
+    -------
+    Link
+        Without an address where only the root of the file system is common to both: the address would spell out
+        where the file lies on this machine, and could not hold on any other.
+
+    Examples
+    --------
+    >>> link(Path("/runs/1/analysis/a b.nc"), Path("/runs/1")).address
+    'analysis/a%20b.nc'
+    >>> link(Path("/runs/1/analysis/a.nc"), Path("/elsewhere")).address is None
+    True
+    """
+    if os.path.commonpath([path, page]) == os.sep:
+        return Link(path.name, None)
+    return Link(path.name, quote(os.fsencode(os.path.relpath(path, page))))
+
+
+def problem(path: Path, error: Exception) -> Problem:
+    """Return what was wrong with a file, without the folders of this machine.
+
+    Examples
+    --------
+    >>> problem(Path("/runs/1/a.nc"), ValueError("/runs/1/a.nc is damaged: no signature"))
+    Problem(file='a.nc', reason='a.nc is damaged: no signature')
+    """
+    reason = " ".join(str(error).split()).replace(f"{path.parent}{os.sep}", "")
+    return Problem(path.name, reason or type(error).__name__)

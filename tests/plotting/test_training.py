@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tauscope as ts
+from tauscope.plotting.style import CYCLE
+from tauscope.plotting.training import plot_progress, plot_training
+
+
+def _record(epoch, Ns, accuracy, loss=0.5, limit=0.98):
+    return {"epoch": epoch, "Ns": Ns, "accuracy": accuracy, "loss": loss, "solved": accuracy[-1] > limit}
+
+
+HISTORY = [
+    _record(1, [2], [0.7], 0.6),
+    _record(2, [2], [0.99], 0.2),
+    _record(3, [2, 3], [0.95, 0.99], 0.4),
+    _record(4, [2, 3, 4], [1.0, 0.99, 0.6], 0.9),
+    _record(5, [2, 3, 4], [1.0, 0.99, 0.9], 0.7),
+]
+
+
+def _labels(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_progress_steps_up_where_an_N_was_solved_and_ends_with_the_run(readable):
+    ax = plot_progress({"network 1": HISTORY})
+    (line,) = ax.lines
+    assert line.get_xydata().tolist() == [[2, 2], [3, 3], [5, 3]]
+    assert line.get_drawstyle() == "steps-post"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "largest N solved (> 98%)")
+    assert _labels(ax) == ["network 1"]
+    assert ax.get_legend().get_title().get_text() == "1 run"
+    readable(ax)
+
+
+def test_many_runs_can_be_told_apart_also_where_they_coincide(readable):
+    ax = plot_progress({f"network {i}": HISTORY for i in range(len(CYCLE) + 2)})
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == len(CYCLE) + 2
+    widths = [line.get_linewidth() for line in ax.lines]
+    assert widths[0] > widths[1] > widths[2]
+    assert min(widths) >= 1
+    readable(ax)
+
+
+@pytest.mark.parametrize("histories", [{}, {"network 1": []}, {"network 1": HISTORY[:1]}])
+def test_runs_that_solved_nothing_give_a_note(histories, readable):
+    ax = plot_progress(histories)
+    assert [text.get_text() for text in ax.texts] == ["no N was solved"]
+    assert not any(len(line.get_xdata()) for line in ax.lines)
+    readable(ax)
+
+
+def test_a_run_that_solved_nothing_does_not_hide_the_others(readable):
+    ax = plot_progress({"network 1": HISTORY[:1], "network 2": HISTORY})
+    assert [len(line.get_xdata()) for line in ax.lines] == [0, 3]
+    assert not ax.texts
+    readable(ax)
+
+
+def test_accuracy_and_loss_of_a_run_are_drawn(readable):
+    ax = plot_training(HISTORY)
+    newest, worst, solved, _ = ax.lines
+    assert newest.get_xydata().tolist() == [[1, 0.7], [2, 0.99], [3, 0.99], [4, 0.6], [5, 0.9]]
+    assert list(worst.get_ydata()) == [0.7, 0.99, 0.95, 0.6, 0.9]
+    assert list(solved.get_ydata()) == [ts.curricula.SOLVED] * 2
+    (losses,) = (one for one in ax.figure.axes if one is not ax)
+    assert losses.lines[0].get_xydata().tolist() == [[1, 0.6], [2, 0.2], [3, 0.4], [4, 0.9], [5, 0.7]]
+    assert losses.get_ylabel() == "loss (nats, summed over heads)"
+    assert sorted(_labels(ax)) == ["loss (right axis)", "newest head", "solved (98%)", "worst head"]
+    readable(ax)
+
+
+def test_the_worst_head_is_drawn_only_where_it_is_another_one():
+    assert "worst head" not in _labels(plot_training(HISTORY[:2]))
+
+
+def test_the_accuracy_axis_holds_every_head():
+    ax = plot_training([_record(1, [2, 3], [0.3, 0.9])])
+    low, high = ax.get_ylim()
+    assert low < 0.3
+    assert high > 1
+
+
+def test_long_runs_have_no_markers():
+    history = [_record(epoch, [2], [0.6 + 0.3 * np.sin(epoch)]) for epoch in range(1, 200)]
+    assert plot_training(history).lines[0].get_marker() in ("", "None")
+    assert plot_training(history[:10]).lines[0].get_marker() == "o"
+
+
+def test_a_run_without_epochs_gives_a_note(readable):
+    ax = plot_training([])
+    assert [text.get_text() for text in ax.texts] == ["no finished epoch"]
+    readable(ax)
+
+
+def test_records_of_a_training_can_be_drawn(generator, readable):
+    recipe = ts.Recipe(epochs=2, steps_per_epoch=2, batch_size=8, test_steps=1, lr=1e-3)
+    model = ts.LeakyRNN(8, n_heads=2, generator=generator)
+    history = ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=3), recipe).history
+    readable(plot_training(history))
+    readable(plot_progress({"network 1": history}))
