@@ -295,13 +295,13 @@ def test_code_in_a_checkpoint_is_refused_and_not_executed(form: str, place: str,
     assert marker.exists()
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_a_checkpoint_cut_off_anywhere_is_refused(legacy: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("legacy", "message"), [(False, "the end of its archive is missing"), (True, "")])
+def test_a_checkpoint_cut_off_anywhere_is_refused(legacy: bool, message: str, tmp_path: Path) -> None:
     torch.save({"state_dict": small_weights()}, tmp_path / "whole", _use_new_zipfile_serialization=not legacy)
     content, path = (tmp_path / "whole").read_bytes(), tmp_path / "cut"
-    for length in range(0, len(content), 7):
+    for length in range(4, len(content), 7):
         path.write_bytes(content[:length])
-        with pytest.raises(ts.DamagedFileError):
+        with pytest.raises(ts.DamagedFileError, match=f"{re.escape(str(path))} is .*{message}"):
             load_weights(path)
 
 

@@ -1,11 +1,13 @@
 """tauscope: how does a recurrent network hold a memory?"""
 
+from tauscope import analysis
 from tauscope.analysis.accuracy import evaluate
 from tauscope.config import TrainConfig
 from tauscope.curricula import Cumulative, Curriculum, NoCurriculum, Single, Sliding
 from tauscope.errors import DamagedFileError, DivergedError, InputError
 from tauscope.loading import load, load_model
 from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, build_model
+from tauscope.models.wrapped import wrap
 from tauscope.published import read_stats
 from tauscope.tasks import Batch, DelayedMatchToSample, Parity, Task
 from tauscope.training import Recipe, Training, train
@@ -35,10 +37,12 @@ __all__ = [
     "Task",
     "TrainConfig",
     "Training",
+    "analysis",
     "build_model",
     "evaluate",
     "load",
     "load_model",
     "read_stats",
     "train",
+    "wrap",
 ]

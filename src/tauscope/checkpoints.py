@@ -238,6 +238,9 @@ def _verified(path: Path) -> Path | IO[bytes]:
     fresh = io.BytesIO()
     try:
         if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                if file.read(4) == b"PK\x03\x04":
+                    raise ValueError("the end of its archive is missing")
             return path
         with zipfile.ZipFile(path) as archive, zipfile.ZipFile(fresh, "w") as packed:
             entries = archive.infolist()

@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 
 from tauscope.analysis.connectivity import connectivity
 from tauscope.analysis.dimensionality import dimensionality
+from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
-from tauscope.analysis.interventions import ablation, perturbation
+from tauscope.analysis.interventions import GROUPS, ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.retraining import RETRAINING, forgetting, retrain
 from tauscope.analysis.timescales import timescales, timescales_summary
@@ -66,6 +67,15 @@ class Subject:
         """Return the options of measurements that drive the network with random bits coded as in training."""
         return {"repeat": self.task.repeat, "plus_minus": self.task.plus_minus, "generator": self.generator()}
 
+    def tau(self) -> xr.DataArray | None:
+        """Return the units' own timescales: τ, the gates' for gated cells, ``None`` where a cell has neither."""
+        if self.model.tau is not None:
+            return xr.DataArray(self.model.tau.detach().double().cpu().numpy(), dims="unit")
+        state = self.model.initial_state(1)
+        if self.model.retention(self.model.hidden(state).new_zeros(1, self.model.n_inputs), state) is None:
+            return None
+        return gate_timescales(self.model, **self.drive())
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -84,6 +94,22 @@ class Measurement:
     measure: Callable[[Subject], xr.Dataset]
     figures: dict[str, Callable[[xr.Dataset, Subject], Axes]]
     numbers: Callable[[xr.Dataset], dict[str, float]]
+
+
+def _timescales(subject: Subject) -> xr.Dataset:
+    """Measure τ_net, and beside it what stands for τ in the network at hand."""
+    result = timescales(subject.model, **subject.drive())
+    own = subject.tau()
+    return result if own is None or subject.model.tau is not None else result.assign(tau=own)
+
+
+def _ablate(subject: Subject) -> xr.Dataset:
+    own = subject.tau()
+    groups = ("random",) if own is None else GROUPS
+    tau = None if own is None else own.values
+    return ablation(
+        subject.model, subject.task, subject.trained[1], groups=groups, tau=tau, generator=subject.generator()
+    )
 
 
 def _timescale_numbers(result: xr.Dataset) -> dict[str, float]:
@@ -141,8 +167,9 @@ def _forget(subject: Subject) -> xr.Dataset:
 
 
 def _forgetting_numbers(result: xr.Dataset) -> dict[str, float]:
-    N, trained = result["N"], result["trained"]
-    parts = {"smaller": N < N[trained].min(), "trained": trained, "larger": N > N[trained].max()}
+    Ns, trained = result["N"], result["trained"]
+    low, high = Ns[trained].min(), Ns[trained].max()
+    parts = {"smaller": Ns < low, "trained": trained, "larger": Ns > high}
     return {
         f"mean accuracy on {name} N": float(result["accuracy"][part].mean())
         for name, part in parts.items()
@@ -167,7 +194,7 @@ def _perturb(which: str) -> Measurement:
 
 MEASUREMENTS: dict[str, Measurement] = {
     "timescales": Measurement(
-        lambda s: timescales(s.model, **s.drive()),
+        _timescales,
         {
             "autocorrelation": lambda result, _: plot_autocorrelations(result),
             "distribution": lambda result, _: plot_timescale_distribution(result),
@@ -190,7 +217,7 @@ MEASUREMENTS: dict[str, Measurement] = {
         lambda result: {"largest Lyapunov exponent (nats/step)": float(result["exponents"].mean("trial")[0])},
     ),
     "ablation": Measurement(
-        lambda s: ablation(s.model, s.task, s.trained[1], generator=s.generator()),
+        _ablate,
         {"": lambda result, _: plot_ablation(result)},
         _ablation_numbers,
     ),

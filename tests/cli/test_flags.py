@@ -100,7 +100,7 @@ def test_an_unknown_flag_is_answered_with_the_nearest_one(flag: str) -> None:
         (["--curriculum-typ", "single"], "unknown argument '--curriculum-typ': did you mean '--curriculum-type'?"),
         (["--num_neuron=5"], "unknown argument '--num_neuron=5': did you mean '--num_neurons'?"),
         (["--zzz"], "unknown argument '--zzz': expected one that tauscope train --help lists"),
-        (["extra"], "unknown argument 'extra': expected one that tauscope train --help lists"),
+        (["zzz"], "unknown argument 'zzz': expected one that tauscope train --help lists"),
         (["-nn", "many"], "invalid int value: 'many'"),
         (["--lr", "fast"], "invalid float value: 'fast'"),
         (["--plus-minus", "maybe"], "invalid yes or no value: 'maybe'"),

@@ -16,11 +16,16 @@ TASK = ts.Parity([2])
 
 def _perturbed(relative, epsilons, dims=("epsilon", "trial"), which="recurrent", N=5):
     data = {"relative_accuracy": (dims, np.asarray(relative, dtype=float))}
-    return xr.Dataset(data, coords={"epsilon": epsilons}, attrs={"which": which, "N": N})
+    result = xr.Dataset(data, coords={"epsilon": epsilons}, attrs={"which": which, "N": N, "chance": 0.5})
+    return result.assign(baseline=0.9 * xr.ones_like(result["relative_accuracy"].isel(epsilon=0)))
 
 
 def _labels(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def _intact(result):
+    return f"1: intact network (accuracy {result['baseline'].values.mean():.2f})"
 
 
 def _title(ax):
@@ -43,7 +48,7 @@ def test_every_ablated_unit_is_a_point_above_its_group(model, readable):
         assert np.abs(points.get_xdata() - i).max() < 0.5
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["slowest", "fastest", "random"]
     assert _title(ax) == "1 network, N = 2, mean over 3 trials;\ndots: without one unit, lines: mean over units"
-    assert _labels(ax)[3:] == ["1: intact network", "0: chance"]
+    assert _labels(ax)[3:] == [_intact(result), "0: chance (accuracy 0.50)"]
     readable(ax)
 
 
@@ -84,9 +89,10 @@ def test_groups_ablated_at_once_are_one_point_each(model, readable):
 
 def test_ablation_of_a_network_at_chance_gives_a_note(readable):
     relative = xr.DataArray([[np.inf, -np.inf], [np.nan, np.nan]], dims=("unit", "trial"))
-    result = xr.Dataset({"relative_accuracy": relative, "tau": ("unit", [1.0, 2.0])}, attrs={"N": 3})
+    data = {"relative_accuracy": relative, "tau": ("unit", [1.0, 2.0]), "baseline": ("trial", [0.5, 0.5])}
+    result = xr.Dataset(data, attrs={"N": 3, "chance": 0.5})
     ax = plot_ablation(result.assign_coords(group=("unit", ["fastest", "slowest"])))
-    assert _notes(ax) == ["no relative accuracy:\nintact network is at chance"]
+    assert _notes(ax) == ["no relative accuracy: 1 and 0 coincide"]
     readable(ax)
 
 
@@ -103,7 +109,7 @@ def test_perturbation_draws_mean_and_range_over_trials(model, which, shade, read
     low, high = ax.get_ylim()
     assert low < relative.min()
     assert relative.max() < high
-    assert _labels(ax) == ["mean over 3 trials, shaded: range", "1: intact network", "0: chance"]
+    assert _labels(ax) == ["mean over 3 trials, shaded: range", _intact(result), "0: chance (accuracy 0.50)"]
     assert _title(ax) == "1 network, N = 2"
     assert "of" in ax.get_xlabel()
     assert r"\epsilon" in ax.get_xlabel()
@@ -129,7 +135,7 @@ def test_only_the_intact_network_is_drawn_on_a_linear_axis(readable):
 
 def test_perturbation_of_a_network_at_chance_gives_a_note(readable):
     ax = plot_perturbation(_perturbed([[np.nan, np.inf], [-np.inf, np.inf]], [0.0, 0.1]))
-    assert _notes(ax) == ["no relative accuracy:\nintact network is at chance"]
+    assert _notes(ax) == ["no relative accuracy: 1 and 0 coincide"]
     readable(ax)
 
 

@@ -40,10 +40,14 @@ def test_retraining_is_drawn_with_its_fixed_points(model, readable):
     recipe = ts.Recipe(epochs=2, steps_per_epoch=3, batch_size=16, test_steps=2, lr=1e-4)
     result = retrain(model, TASK, [2, 3, 4], recipe=recipe)
     ax = plot_retraining(result)
-    line = ax.lines[0]
+    line, first = ax.lines[0], float(result["accuracy"][0, -1])
     assert np.array_equal(line.get_xdata(), [2, 3, 4])
     assert np.array_equal(line.get_ydata(), result["relative_accuracy"].values)
-    assert _labels(ax) == ["retrained on N alone, 2 epochs", "1: accuracy at N = 2", "0: accuracy 1/2"]
+    assert _labels(ax) == [
+        "retrained on N alone, 2 epochs",
+        f"1: as at N = 2 (accuracy {first:.2f})",
+        "0: accuracy 0.50",
+    ]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("N (bits to remember)", "relative accuracy")
     assert _title(ax) == "1 network"
     readable(ax)
@@ -52,7 +56,7 @@ def test_retraining_is_drawn_with_its_fixed_points(model, readable):
 def test_retraining_from_chance_gives_a_note(readable):
     data = {"relative_accuracy": ("N", [np.nan, -np.inf]), "accuracy": (("N", "epoch"), np.full((2, 1), 0.5))}
     ax = plot_retraining(xr.Dataset(data, coords={"N": [16, 17]}))
-    assert [text.get_text() for text in ax.texts] == ["no relative accuracy:\naccuracy at N = 16 is at accuracy 1/2"]
+    assert [text.get_text() for text in ax.texts] == ["no relative accuracy: 1 and 0 coincide"]
     readable(ax)
 
 

@@ -70,7 +70,7 @@ def lyapunov(
 
     Notes
     -----
-    λ_i = 1/T Σ_t ln |R_t,ii| with Q_t R_t = J_t Q_{t-1}, J_t the Jacobian of the step. Source: Benettin et al.,
+    λ_i = 1/T Σ_t ``ln |R_t,ii|`` with Q_t R_t = J_t Q_{t-1}, J_t the Jacobian of the step. Source: Benettin et al.,
     Meccanica 15, 9 (1980), in the form of Engelken, Wolf & Abbott, Phys. Rev. Research 5, 043044 (2023).
 
     Examples

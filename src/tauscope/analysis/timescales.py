@@ -285,7 +285,7 @@ def _analyse(measured: Autocovariance, options: _Options, generator: torch.Gener
     average = np.full(covariance.shape[1:], np.nan)
     average[usable] = covariance[:, usable].mean(0)
     autocorrelation = average / average[:, :1]
-    error = standard_error(corrected, measured.n_steps).cpu().numpy()
+    error = np.where(usable, standard_error(corrected, measured.n_steps).cpu().numpy(), np.nan)
     needed = 0 * error if options.method == "published" else error
     fits = fit_exponentials(autocorrelation[:, : options.fit_lags + 1], options.tau_max, needed)
     result = _fit_variables(fits)

@@ -70,7 +70,7 @@ def plot_ablation(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.plot([i - 0.35, i + 0.35], [values.mean()] * 2, color=colour, label=label)
     ax.set(xlabel="ablated units", xlim=(-0.6, len(groups) - 0.4))
     ax.set_xticks(range(len(groups)), groups)
-    relative_accuracy_axis(ax, relative.values, "intact network", "chance")
+    _relative_axis(ax, result, relative.values)
     drawn = "all units of a group" if "group" in relative.dims else "one unit, lines: mean over units"
     trials = count(result.sizes["trial"], "trial")
     legend_below(ax, title=f"1 network, N = {result.attrs['N']}, mean over {trials};\ndots: without {drawn}")
@@ -113,7 +113,8 @@ def plot_perturbation(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> relative = xr.DataArray([[1.0], [0.5]], dims=("epsilon", "trial"), coords={"epsilon": [0.0, 0.1]})
-    >>> result = xr.Dataset({"relative_accuracy": relative}, attrs={"N": 5, "which": "tau"})
+    >>> data = {"relative_accuracy": relative, "baseline": ("trial", [0.9])}
+    >>> result = xr.Dataset(data, attrs={"N": 5, "which": "tau", "chance": 0.5})
     >>> plot_perturbation(result).lines[0].get_ydata()
     array([1. , 0.5])
     """
@@ -123,7 +124,7 @@ def plot_perturbation(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     label = f"mean over {trials}, shaded: range"
     draw_mean_and_range(ax, epsilon, relative, "trial", label, COLOURS["blue"], marker="o", ms=3)
     _epsilon_axis(ax, epsilon, result.attrs["which"])
-    relative_accuracy_axis(ax, relative.values, "intact network", "chance")
+    _relative_axis(ax, result, relative.values)
     legend_below(ax, title=f"1 network, N = {result.attrs['N']}")
     return ax
 
@@ -178,3 +179,9 @@ def _epsilon_axis(ax: Axes, epsilon: NDArray[np.float64], which: str) -> None:
     ax.set_xlabel(rf"relative perturbation $\epsilon$ of {_PERTURBED_NAMES[which]}")
     if (epsilon > 0).any():
         ax.set_xscale("symlog", linthresh=epsilon[epsilon > 0].min(), linscale=0.5)
+
+
+def _relative_axis(ax: Axes, result: xr.Dataset, values: NDArray[np.float64]) -> None:
+    """Make the vertical axis one of relative accuracy, and say of one network what it is relative to."""
+    intact, chance = float(result["baseline"].mean()), float(result.attrs["chance"])
+    relative_accuracy_axis(ax, values, f"intact network (accuracy {intact:.2f})", f"chance (accuracy {chance:.2f})")

@@ -49,7 +49,8 @@ def plot_retraining(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     relative = result["relative_accuracy"]
     first, epochs = int(relative["N"][0]), count(result.sizes["epoch"], "epoch")
     ax.plot(relative["N"], relative, "o-", ms=3, color=COLOURS["blue"], label=f"retrained on N alone, {epochs}")
-    relative_accuracy_axis(ax, relative.values, f"accuracy at N = {first}", "accuracy 1/2")
+    best = float(result["accuracy"].isel(N=0, epoch=-1))
+    relative_accuracy_axis(ax, relative.values, f"as at N = {first} (accuracy {best:.2f})", "accuracy 0.50")
     N_axis(ax)
     legend_below(ax, title="1 network")
     return ax

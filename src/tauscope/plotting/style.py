@@ -122,7 +122,7 @@ def integer_ticks(*axes: Axis) -> None:
     [np.float64(3.0)]
     """
     for axis in axes:
-        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
 
 
 def N_axis(ax: Axes) -> None:
@@ -235,7 +235,7 @@ def relative_accuracy_axis(ax: Axes, values: NDArray[np.float64], one: str, zero
     """
     known = values[np.isfinite(values)]
     if not known.size:
-        note(ax, f"no relative accuracy:\n{one} is at {zero}")
+        note(ax, "no relative accuracy: 1 and 0 coincide")
     ax.axhline(1, ls="--", lw=0.8, color="black", label=f"1: {one}")
     ax.axhline(0, ls=":", lw=0.8, color="black", label=f"0: {zero}")
     ylim = min(-0.08, known.min(initial=0) - 0.05), max(1.08, known.max(initial=1) + 0.05)

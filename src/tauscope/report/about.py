@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from tauscope.config import TrainConfig
+from tauscope.curricula import SOLVED
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.loading import checkpoints_of, load, trained_Ns, trained_task
 from tauscope.plotting.style import count
 from tauscope.plotting.summary import CURRICULUM_NAMES
 from tauscope.plotting.training import plot_progress, plot_training
+from tauscope.published import read_stats
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
-from tauscope.runs import CONFIG, ENVIRONMENT, METRICS, read_config, read_json, read_metrics
+from tauscope.runs import CONFIG, ENVIRONMENT, METRICS, STATS, read_config, read_json, read_metrics
 from tauscope.tasks import TASKS
 
 
@@ -49,7 +51,8 @@ class About:
 def describe(run: Path) -> About:
     """Read what a run is from its folder, of ours or of the published code."""
     problems: list[Problem] = []
-    config, sessions, history, curves = None, None, [], []
+    config, sessions = None, None
+    curves, taught = list[Picture](), list[tuple[str, str]]()
     try:
         config = read_config(run) if (run / CONFIG).exists() else None
     except DamagedFileError as error:
@@ -59,15 +62,12 @@ def describe(run: Path) -> About:
     except DamagedFileError as error:
         problems.append(problem(run / ENVIRONMENT, error))
     try:
-        history = read_metrics(run)
-        curves = _curves(run.name, history) if history else []
-        taught = _taught(history)
-    except (LookupError, TypeError, ValueError):
-        taught = []
-        problems.append(Problem(METRICS, "it does not hold the records of epochs"))
+        curves, taught = _training(run)
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        problems.append(Problem(METRICS, f"it does not hold the records of epochs: {error!r}"))
     return About(
         curriculum=config.curriculum_type if config else _curriculum_of(run.name),
-        facts=[*(_configured(config) if config else _found(run)), *_solved(run), *taught],
+        facts=[*(_configured(config) if config else _found(run)), ("Solved", _solved(run)), *taught],
         options=_options(config) if config else None,
         sessions=sessions,
         curves=curves,
@@ -114,41 +114,46 @@ def _what(task: type) -> str:
     return (inspect.getdoc(task) or task.__name__).splitlines()[0]
 
 
-def _solved(run: Path) -> list[tuple[str, str]]:
+def _solved(run: Path) -> str:
     ranges = [Ns for path in checkpoints_of(run) if (Ns := trained_Ns(path))]
-    if not ranges:
-        return [("Solved", "no N yet")]
     largest = ", ".join(str(high) for _, high in ranges)
-    return [("Solved", f"N = {largest} ({count(len(ranges), 'checkpoint')})")]
+    return f"N = {largest} ({count(len(ranges), 'checkpoint')})" if ranges else "no N yet"
 
 
-def _taught(history: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def _training(run: Path) -> tuple[list[Picture], list[tuple[str, str]]]:
+    """Return the training curves and the training in a few lines, from our records or the published ones."""
+    history = read_metrics(run)
+    if not history and (run / STATS).is_file():
+        stats = read_stats(run / STATS)
+        both = zip(stats["loss"], stats["accuracy"], strict=True)
+        published = [
+            {"epoch": i, "loss": loss, "accuracy": (percent / 100).tolist()}
+            for i, (loss, percent) in enumerate(both, 1)
+        ]
+        return [_curve(published)], [("Trained", _trained(published))]
     if not history:
-        return []
-    last = history[-1]
-    time = timedelta(seconds=round(sum(record["seconds"] for record in history)))
+        return [], []
+    progress = drawn(
+        plot_progress({run.name: history}),
+        "Largest N solved after every epoch",
+        f"Largest N that was solved (accuracy of the newest head, and mean, above {SOLVED:.0%}) after every epoch. 1 network.",
+    )
+    last, time = history[-1], timedelta(seconds=round(sum(record["seconds"] for record in history)))
     accuracies = [f"N = {N}: {accuracy:.1%}" for N, accuracy in zip(last["Ns"], last["accuracy"], strict=True)]
-    return [
-        ("Trained", f"{count(last['epoch'], 'epoch')} in {time} (h:min:s); last loss {last['loss']:.4g} nats"),
-        ("Last test", ", ".join(accuracies)),
-    ]
+    facts = [("Trained", f"{_trained(history)}; {time} (h:min:s)"), ("Last test", ", ".join(accuracies))]
+    return [_curve(history), progress], facts
 
 
-def _curves(name: str, history: Sequence[dict[str, Any]]) -> list[Picture]:
-    epochs = count(len(history), "epoch")
-    return [
-        drawn(
-            plot_training(history),
-            "Accuracy and loss after every epoch",
-            "Accuracy on fresh sequences of the newest and of the worst head, and loss, after every epoch. "
-            f"1 network, {epochs}.",
-        ),
-        drawn(
-            plot_progress({name: history}),
-            "Largest N solved after every epoch",
-            f"Largest N that was solved with more than 98 % after every epoch. 1 network, {epochs}.",
-        ),
-    ]
+def _trained(history: Sequence[dict[str, Any]]) -> str:
+    return f"{count(history[-1]['epoch'], 'epoch')}; last loss {history[-1]['loss']:.4g} nats"
+
+
+def _curve(history: Sequence[dict[str, Any]]) -> Picture:
+    return drawn(
+        plot_training(history),
+        "Accuracy and loss after every epoch",
+        f"Accuracy on fresh sequences, and loss, after every epoch. 1 network, {count(len(history), 'epoch')}.",
+    )
 
 
 def _options(config: TrainConfig) -> Table:

@@ -79,4 +79,7 @@ def _matrix(rows: list[dict[str, str]]) -> Table:
     Ns = list(dict.fromkeys(row["N"] for row in rows))
     heads = list(dict.fromkeys(row["head"] for row in rows))
     accuracy = {(row["head"], row["N"]): f"{float(row['accuracy']):.2f}" for row in rows}
-    return Table(("head", *(f"N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{N}" for N in Ns)), [(head, *(accuracy[head, N] for N in Ns)) for head in heads])
+    return Table(
+        ("head", *(f"N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{N}" for N in Ns)),
+        [(head, *(accuracy[head, N] for N in Ns)) for head in heads],
+    )

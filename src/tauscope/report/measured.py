@@ -83,7 +83,7 @@ def read_results(folder: Path, run: Path) -> tuple[list[Measured], list[Problem]
     for path in sorted(folder.glob("*.nc")):
         try:
             results.append(_read(path, run))
-        except DamagedFileError as error:
+        except (DamagedFileError, OSError) as error:
             problems.append(problem(path, error))
     return sorted(results, key=lambda one: (one.trained[::-1], one.path.name)), problems
 
@@ -91,20 +91,26 @@ def read_results(folder: Path, run: Path) -> tuple[list[Measured], list[Problem]
 def _read(path: Path, run: Path) -> Measured:
     result, source = load_result(path)
     try:
-        analysis, (folder, checkpoint), network = source["analysis"], source["checkpoint"].split("/"), source["sha256"]
-        trained = trained_Ns(Path(checkpoint))
-        if analysis not in MEASUREMENTS or trained is None:
-            raise ValueError(f"expected one of {', '.join(MEASUREMENTS)} of a checkpoint such as rnn_N2_N10")
-        numbers = MEASUREMENTS[analysis].numbers(result)
-    except Exception as error:  # a file of another version can lack anything
-        raise DamagedFileError(f"{path} is not a result that this version knows: {error}") from error
+        analysis, network = str(source["analysis"]), source["sha256"]
+        folder, checkpoint = source["checkpoint"].split("/")
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedFileError(f"{path} does not say what was measured: expected the provenance of a result") from error
+    trained = trained_Ns(Path(checkpoint))
+    if analysis not in MEASUREMENTS or trained is None:
+        raise DamagedFileError(
+            f"{path} holds {analysis!r} of {checkpoint!r}: expected {', '.join(MEASUREMENTS)} of an rnn_N…_N…"
+        )
     kept = run / checkpoint
     # Where the checkpoint is gone, the name of its run must do.
     if sha256(kept.read_bytes()).hexdigest() != network if kept.is_file() else folder != run.name:
         raise DamagedFileError(
-            f"{path} was measured on another network than {checkpoint} of this run: expected one of its own; measure "
-            "it again with tauscope analyze --force"
+            f"{path} was measured on another network than {checkpoint} of this run: expected a result of its own; "
+            "tauscope analyze --force measures it again"
         )
+    try:
+        numbers = MEASUREMENTS[analysis].numbers(result)
+    except Exception as error:  # a result of another version can lack anything
+        raise DamagedFileError(f"{path} does not hold what {analysis} measures now: {error!r}") from error
     return Measured(path, analysis, checkpoint, trained, result, source, numbers)
 
 
@@ -135,9 +141,9 @@ def sections(results: Sequence[Measured], curriculum: str | None, page: Path) ->
         for one in of_it:
             try:
                 pictures = _pictures(one)
-            except Exception as error:  # a file of another version can lack anything
+            except Exception as error:  # a result of another version can lack anything
                 pictures = []
-                problems.append(problem(one.path, error))
+                problems.append(Problem(one.path.name, f"its figures cannot be drawn: {error!r}"))
             entries.append(_entry(one, pictures, page))
         if entries:
             text, main = TEXTS[name], _main_numbers(of_it)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Collection
 from importlib.resources import files
@@ -49,10 +50,10 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
     """
     from tauscope import __version__
 
-    # Links and names must hold whatever folder the user stands in.
-    run = run.absolute()
-    home = run if measured is None else measured.absolute()
-    page = run if page is None else page.absolute()
+    # Names and links must hold whatever folder the user stands in.
+    run = Path(os.path.abspath(run))
+    home = run if measured is None else Path(os.path.abspath(measured))
+    page = run if page is None else Path(os.path.abspath(page))
     about = describe(run)
     evaluations, unread = read_evaluations((run, home), page)
     results, foreign = read_results(home / ANALYSIS, run)

@@ -37,7 +37,7 @@ _PERTURBED = (
 TEXTS: dict[str, Text] = {
     "timescales": Text(
         "Timescales",
-        "τ is the time constant of a unit by itself. τ_net is how slowly its activity decorrelates in the network: the "
+        "τ is the time constant of a unit by itself; for gated units that of their mean gate. τ_net is how slowly its activity decorrelates in the network: the "
         "decay of its autocorrelation under random bits, fitted with one exponential or two, whichever has the lower "
         "AIC. Both are in time steps.",
         {
@@ -96,8 +96,8 @@ TEXTS: dict[str, Text] = {
     "forgetting": Text(
         "Forgetting",
         "The accuracy on every N, smaller and larger than the trained ones, without any further training.",
-        {"": "Accuracy on every N, by the trained heads."},
-        ("accuracy on *",),
+        {"": "Accuracy on every N, by the head that answers it."},
+        ("mean accuracy on *",),
     ),
     "generalisation": Text(
         "Memory held by the dynamics",
