@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from matplotlib.axes import Axes
 
-from tauscope.analysis.connectivity import connectivity
+from tauscope.analysis.connectivity import connectivity, recurrent_matrices
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
@@ -20,7 +20,7 @@ from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.retraining import RETRAINING, forgetting, retrain
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.models.base import Model
-from tauscope.plotting.connectivity import plot_eigenvalues
+from tauscope.plotting.connectivity import plot_eigenvalues, plot_weights
 from tauscope.plotting.dimensionality import plot_variance_spectrum
 from tauscope.plotting.interventions import plot_ablation, plot_perturbation
 from tauscope.plotting.lyapunov import plot_lyapunov_spectrum
@@ -30,6 +30,9 @@ from tauscope.tasks.binary import BinaryMemoryTask
 
 BEYOND = 10
 """How many N beyond the trained ones are looked at."""
+
+ABLATED = 20
+"""Units of each group that are ablated; fewer in a network too small for so many of each."""
 
 RETRAINED = 5
 """At how many N a network is retrained, from its largest on."""
@@ -106,9 +109,14 @@ def _timescales(subject: Subject) -> xr.Dataset:
 def _ablate(subject: Subject) -> xr.Dataset:
     own = subject.tau()
     groups = ("random",) if own is None else GROUPS
-    tau = None if own is None else own.values
     return ablation(
-        subject.model, subject.task, subject.trained[1], groups=groups, tau=tau, generator=subject.generator()
+        subject.model,
+        subject.task,
+        subject.trained[1],
+        groups=groups,
+        n=min(ABLATED, subject.model.n_units // len(groups)),
+        tau=None if own is None else own.values,
+        generator=subject.generator(),
     )
 
 
@@ -208,7 +216,10 @@ MEASUREMENTS: dict[str, Measurement] = {
     ),
     "connectivity": Measurement(
         lambda s: connectivity(s.model),
-        {"": lambda result, _: plot_eigenvalues(result)},
+        {
+            "eigenvalues": lambda result, _: plot_eigenvalues(result),
+            "weights": lambda _, s: plot_weights(next(iter(recurrent_matrices(s.model.layers[0]).values())).detach()),
+        },
         _connectivity_numbers,
     ),
     "lyapunov": Measurement(

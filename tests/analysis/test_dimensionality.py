@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from problems import linear_model
 from tauscope import InputError, load
-from tauscope.analysis import dimensionality as module
-from tauscope.analysis.dimensionality import StreamingCovariance, dimensionality
+from tauscope.analysis.dimensionality import StreamingCovariance, _summary, dimensionality
 from tauscope.analysis.simulation import probabilities, simulate
 from tauscope.models.wrapped import wrap
 from zoo import N_UNITS, ZOO
@@ -53,13 +52,13 @@ def test_a_single_sample_has_no_covariance() -> None:
 )
 def test_components_are_counted_from_one(fraction: float, count: int) -> None:
     """Of 4 + 3 + 2 + 1, one component holds 40 %, two hold 70 %, three 90 %."""
-    result = module._summary(np.array([[4.0, 3.0, 2.0, 1.0]]), fraction)
+    result = _summary(np.array([[4.0, 3.0, 2.0, 1.0]]), fraction)
     assert result.n_components.item() == count
     assert result.participation_ratio.item() == pytest.approx(100 / 30)
 
 
 def test_n_equal_components_have_participation_ratio_n() -> None:
-    result = module._summary(np.array([[2.0, 2.0, 2.0, 0.0, 0.0]]), 0.9)
+    result = _summary(np.array([[2.0, 2.0, 2.0, 0.0, 0.0]]), 0.9)
     assert result.participation_ratio.item() == pytest.approx(3)
     assert result.n_components.item() == 3
 
@@ -130,5 +129,5 @@ def test_published_networks_have_their_dimensionality(
 ) -> None:
     """Spec section 3, p = 0.5. There single N = 5 is a mean over networks; this one has 6 in every trial."""
     model = load(reference / "trained_models" / f"{run}_parity_network_1" / checkpoint)
-    measured = dimensionality(model, n_trials=4, n_steps=4000, p=0.5).n_components.mean().item()
+    measured = dimensionality(model, n_trials=2, n_steps=2000, p=0.5).n_components.mean().item()
     assert measured == pytest.approx(published, abs=0.5)

@@ -39,6 +39,16 @@ def test_what_the_states_hold_is_read_out_and_nothing_else() -> None:
     np.testing.assert_array_equal(result.chance, 0.5)
 
 
+def test_a_bit_is_asked_at_its_last_step() -> None:
+    """Unit 1 shows the input, but only at every second step, which unit 0 counts."""
+
+    def step(x: Tensor, h: Tensor) -> Tensor:
+        return torch.cat([1 - h[:, :1], x * h[:, :1]], dim=1)
+
+    result = generalise(wrap(step, 1, 2), Parity([2], repeat=2), [1], n_steps=300)
+    np.testing.assert_array_equal(result.accuracy, 1)
+
+
 def test_a_match_is_a_parity_of_two_bits() -> None:
     result = generalise(_shift_register(2), DelayedMatchToSample([2]), [1, 2, 3], n_steps=500)
     accuracy = result.accuracy.mean("trial")

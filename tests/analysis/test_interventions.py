@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,11 +175,14 @@ def test_units_that_share_the_smallest_tau_are_counted(generator: torch.Generato
     assert result.attrs["n_fastest_tied"] == 7
 
 
-@pytest.mark.parametrize("which", ["recurrent", "tau", "readout", "input"])
-@pytest.mark.parametrize("name", [*LEAKY, "gru", "lstm"])
-def test_every_known_network_can_be_perturbed(which: str, name: str, generator: torch.Generator) -> None:
-    if which == "tau" and name not in LEAKY:
-        pytest.skip("it has no timescales")
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [
+        *((name, which) for name in (*LEAKY, "gru", "lstm") for which in ("recurrent", "readout", "input")),
+        *((name, "tau") for name in LEAKY),
+    ],
+)
+def test_every_known_network_can_be_perturbed(name: str, which: str, generator: torch.Generator) -> None:
     model = ZOO[name](generator)
     result = perturbation(model, Parity([2], repeat=2), 3, which, epsilons=[0.5, 0.1], protocol=SHORT)
     assert result.epsilon.values.tolist() == [0.0, 0.1, 0.5]
@@ -187,12 +190,28 @@ def test_every_known_network_can_be_perturbed(which: str, name: str, generator: 
     np.testing.assert_array_equal(result.accuracy.sel(epsilon=0), result.baseline)
 
 
-def test_without_a_perturbation_the_network_is_intact(generator: torch.Generator) -> None:
-    model = _random_network(generator)
+def _slow_network(generator: torch.Generator) -> LeakyRNN:
+    """Its answer tells whether it started above or below the mean initial state, which it remembers."""
+    model = LeakyRNN(12, tau=200.0, n_heads=1, generator=generator)
+    with torch.no_grad():
+        (head,) = model.heads.linears
+        head.weight[:] = torch.tensor([[1.0], [-1.0]])
+        head.bias[:] = head.weight @ torch.full((12,), -0.05)
+    return model
+
+
+@pytest.mark.parametrize("build", [_random_network, _slow_network])
+def test_without_a_perturbation_the_network_is_intact(
+    build: Callable[[torch.Generator], Model], generator: torch.Generator
+) -> None:
+    """Every trial has the stream and the initial state of the same trial of an ablation."""
+    model = build(generator)
+    protocol = Protocol(n_trials=6, n_steps=20, warm_up=1)
     seed = torch.Generator().manual_seed
-    perturbed = perturbation(model, Parity([2]), 3, epsilons=[], protocol=SHORT, generator=seed(4))
-    ablated = ablation(model, Parity([2]), 3, groups={"one": [0]}, protocol=SHORT, generator=seed(4))
+    perturbed = perturbation(model, Parity([2]), 2, epsilons=[0.5, 2.0], protocol=protocol, generator=seed(4))
+    ablated = ablation(model, Parity([2]), 2, groups={"one": [0]}, protocol=protocol, generator=seed(4))
     np.testing.assert_array_equal(perturbed.accuracy.sel(epsilon=0), ablated.baseline)
+    assert len(np.unique(ablated.baseline)) > 2
 
 
 def test_a_read_out_drowned_in_noise_is_at_chance() -> None:

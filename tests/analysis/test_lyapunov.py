@@ -43,16 +43,16 @@ class Lorenz(Cell):
         return torch.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z], dim=-1)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**31), n=st.integers(1, 6))
 def test_linear_maps_have_the_logarithms_of_their_eigenvalues(seed: int, n: int) -> None:
-    """Eigenvalues at least a factor 1.35 apart, so that 150 steps separate their directions to 1e-15."""
+    """Eigenvalues at least a factor 1.35 apart, so that 130 steps separate their directions to 1e-17."""
     random = np.random.default_rng(seed)
     eigenvalues = 1.8 * np.exp(-np.arange(n) * random.uniform(0.3, 0.8)) * random.choice([-1, 1], n)
     basis = np.linalg.qr(random.normal(size=(n, n)))[0] @ np.diag(random.uniform(0.5, 2, n))
     W = basis @ np.diag(random.permutation(eigenvalues)) @ np.linalg.inv(basis)
     # The map is expanding where 1.8 is kept; the state is then left at its fixed point, the origin.
-    result = lyapunov(linear_model(W, np.zeros((n, 1))), n, n_trials=2, n_steps=40, burn_in=150)
+    result = lyapunov(linear_model(W, np.zeros((n, 1))), n, n_trials=2, n_steps=20, burn_in=130)
     expected = np.sort(np.log(np.abs(eigenvalues)))[::-1]
     np.testing.assert_allclose(result.exponents.values, [expected, expected], atol=1e-9)
 
@@ -129,7 +129,7 @@ def test_every_network_runs(name: str, generator: torch.Generator) -> None:
 def test_few_exponents_agree_with_many(generator: torch.Generator) -> None:
     """Without input the attractor is a fixed point, so the estimates do not depend on the random frame."""
     model = ZOO["mod"](generator).double()
-    few, many = (lyapunov(model, n, n_trials=1, n_steps=50, burn_in=300, p=0.0).exponents.values for n in (2, 5))
+    few, many = (lyapunov(model, n, n_trials=1, n_steps=30, burn_in=200, p=0.0).exponents.values for n in (2, 5))
     np.testing.assert_allclose(few[0], many[0, :2], atol=1e-6)
 
 

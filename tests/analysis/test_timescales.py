@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from torch import Tensor
 import tauscope as ts
 from problems import LinearCell, delay_line, linear_model
 from tauscope import InputError, Model
-from tauscope.analysis import timescales as module
 from tauscope.analysis.timescales import timescales, timescales_summary
 
 QUICK: dict[str, Any] = {"n_trials": 4, "n_steps": 3000, "burn_in": 100, "max_lag": 40, "p": 0.5, "bootstrap": 0}
@@ -93,7 +93,7 @@ def test_published_autocorrelation_is_that_of_the_same_activity():
 def test_activity_does_not_depend_on_the_blocks_it_comes_in(monkeypatch):
     model = ts.LeakyRNN(12, generator=torch.Generator().manual_seed(0))
     whole = timescales(model, **QUICK)
-    monkeypatch.setattr(module, "_BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(import_module("tauscope.analysis.timescales"), "_BLOCK_NUMBERS", 1)
     recorder = Recorder(model)
     xr.testing.assert_allclose(timescales(recorder, **QUICK), whole, atol=1e-5)
     assert max(map(len, recorder.states)) < 200, "memory is bounded by the block"

@@ -148,6 +148,14 @@ def test_an_ablated_continuous_network_keeps_its_resolutions(generator: torch.Ge
     assert torch.equal(states, direct)
 
 
+def test_an_ablated_network_keeps_its_timescales(generator: torch.Generator) -> None:
+    leaky = LeakyRNN([3, 3], generator=generator)
+    assert torch.equal(ablate(leaky, 1).tau, leaky.tau)
+    gru = ZOO["gru"](generator)
+    x, state = torch.rand(2, 1, generator=generator), gru.initial_state(2)
+    assert torch.equal(ablate(gru, 7).retention(x, state), gru.retention(x, state))
+
+
 def _published_forward(model: LeakyRNN, unit: int, bits: Tensor, initial: Tensor, N: int) -> np.ndarray:
     """The forward pass with a unit ablated as in spec section 6, written out in NumPy."""
     cell = model.layers[0]

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tauscope.plotting.accuracy import plot_accuracy, plot_accuracy_matrix
+from tauscope.plotting.accuracy import plot_accuracy
 from tauscope.plotting.style import new_axes
 
 
@@ -77,33 +76,13 @@ def test_without_a_trained_range_nothing_is_shaded(own: xr.DataArray) -> None:
 def test_given_axes_are_drawn_on(own: xr.DataArray) -> None:
     ax = new_axes()
     assert plot_accuracy(own, ax=ax) is ax
-    other = new_axes()
-    assert plot_accuracy_matrix(own.expand_dims(head=[2, 3]), ax=other) is other
 
 
 def test_a_network_without_any_of_the_heads_can_be_drawn(own: xr.DataArray) -> None:
     assert png(plot_accuracy(own.where(own["N"] > 9))).startswith(b"\x89PNG")
 
 
-def test_every_head_has_its_row() -> None:
-    table = xr.DataArray(
-        np.linspace(0.4, 1, 12).reshape(3, 4),
-        dims=("head", "N"),
-        coords={"head": [2, 3, 4], "N": [2, 3, 4, 5]},
-        attrs={"n_sequences": 10},
-    )
-    ax = plot_accuracy_matrix(table)
-    (mesh,) = (one for one in ax.collections if isinstance(one, QuadMesh))
-    np.testing.assert_array_equal(np.asarray(mesh.get_array()).reshape(3, 4), table)
-    assert mesh.get_clim() == (0.5, 1.0)
-    # Cells are centred on their head and N.
-    np.testing.assert_allclose(ax.axis(), (1.5, 5.5, 1.5, 4.5))
-    assert "10 sequences" in cast(Figure, ax.figure).axes[1].get_ylabel()
-    assert png(ax).startswith(b"\x89PNG")
-
-
 def test_the_user_s_settings_are_left_as_they_were(own: xr.DataArray) -> None:
     before = dict(matplotlib.rcParams)
     plot_accuracy(own)
-    plot_accuracy_matrix(own.expand_dims(head=[2, 3]))
     assert dict(matplotlib.rcParams) == before

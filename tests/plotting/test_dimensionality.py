@@ -51,6 +51,12 @@ def test_trials_without_variance_are_left_out():
     assert ax.get_legend().get_title().get_text().startswith("1 network, 1 trial:")
 
 
+def test_number_of_components_is_a_mean_over_trials():
+    variance = xr.DataArray([[8.0, 1.0, 1.0], [10.0, 0.0, 0.0]], dims=("trial", "component"))
+    data = {"variance": variance.assign_coords(component=[1, 2, 3]), "n_components": ("trial", [3, 1])}
+    assert list(plot_variance_spectrum(xr.Dataset(data, attrs={"fraction": 0.95})).lines[3].get_xdata()) == [2.0, 2.0]
+
+
 def test_a_silent_network_gives_a_note(readable):
     variance = xr.DataArray(np.zeros((2, 3)), dims=("trial", "component"), coords={"component": [1, 2, 3]})
     result = xr.Dataset({"variance": variance, "n_components": ("trial", [0, 0])}, attrs={"fraction": 0.9})

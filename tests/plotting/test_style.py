@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tauscope.plotting.style import (
     draw_mean_and_range,
+    integer_ticks,
     legend_below,
     log_axis,
     new_axes,
@@ -85,6 +86,18 @@ def test_numbers_of_a_logarithmic_axis_do_not_overlap(readable, limits):
     shown = [tick.label1.get_text() for tick in ax.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
     assert shown
     assert all(f"{float(text):g}" == text for text in shown)
+
+
+@pytest.mark.parametrize("values", [[3], [3, 4], [2, 101]])
+def test_counted_things_have_ticks_at_integers_alone(values):
+    ax = new_axes()
+    ax.plot(values, values)
+    integer_ticks(ax.xaxis, ax.yaxis)
+    low, high = ax.get_xlim()
+    for ticks in (ax.get_xticks(), ax.get_yticks()):
+        shown = [tick for tick in ticks if low <= tick <= high]
+        assert shown
+        assert all(tick == round(tick) for tick in shown)
 
 
 def test_note_stands_in_the_middle():

@@ -60,6 +60,10 @@ class SilencedCell(Cell):
         weights: Tensor = self.cell.recurrent_weights  # type: ignore[assignment]
         return self.mask[:, None] * weights * self.mask
 
+    def retention(self, x: Tensor, state: State) -> Tensor | None:
+        """Return what the intact cell keeps of a silenced state, ``[batch, unit]``."""
+        return self.cell.retention(x, self._silenced(state))
+
     def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
         """Return the initial state of the intact cell, silenced."""
         return self._silenced(self.cell.initial_state(batch_size, generator))

@@ -20,7 +20,8 @@ from tauscope.checkpoints import write_atomically
 from tauscope.cli import flags
 from tauscope.errors import InputError
 from tauscope.loading import find_checkpoint, load, trained_Ns, trained_task
-from tauscope.plotting.accuracy import plot_accuracy, plot_accuracy_matrix
+from tauscope.plotting.accuracy import plot_accuracy
+from tauscope.plotting.memory import plot_forgetting
 from tauscope.tasks import TASKS, BinaryMemoryTask
 
 
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         console.print(_table(accuracy))
         ax = plot_accuracy(accuracy, trained=trained)
     else:
-        ax = plot_accuracy_matrix(accuracy)
+        ax = plot_forgetting(accuracy, trained)
     ax.set_title(f"{path.parent.name}/{path.name}", fontsize="small")
     _write(path, options, accuracy, ax, console)
     return 0

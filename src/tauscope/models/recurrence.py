@@ -30,6 +30,19 @@ def _stacked(initial: Tensor, inputs: Tensor, dtype: torch.dtype) -> Tensor:
     return buffer
 
 
+def _steps_a_product(dtype: torch.dtype) -> int:
+    """Return how many steps the gradient of M is summed over in one product.
+
+    A product in bfloat16 is so fast that adding its float32 result to the sum would cost more than itself.
+    """
+    return 4 if dtype == torch.bfloat16 else 1
+
+
+def _side_by_side(steps: Tensor) -> Tensor:
+    """Return ``[step, row, batch]`` as one matrix ``[row, step * batch]``."""
+    return steps[0] if len(steps) == 1 else steps.transpose(0, 1).flatten(1)
+
+
 class _Recurrence(torch.autograd.Function):
     """What both recurrences share: their outputs and the handling of absent gradients."""
 
@@ -64,7 +77,8 @@ class _Inside(_Recurrence):
             if leak is None:
                 phi.into(z, following[:n_units])
             else:
-                h = phi.function(torch.addcmul(z.to(h.dtype), leak[:, None], h))
+                h = z.to(h.dtype, copy=True).addcmul_(leak[:, None], h)
+                phi.into(h, h)
                 following[:n_units] = h
         ctx.save_for_backward(M, leak, buffer)
         ctx.afunc = afunc
@@ -77,30 +91,38 @@ class _Inside(_Recurrence):
         M, leak, buffer = ctx.saved_tensors
         g_states, g_last = gradients
         n_units, backward = len(M), ACTIVATIONS[ctx.afunc].backward
-        wants_inputs = ctx.needs_input_grad[3]
+        wants_initial, wants_inputs = ctx.needs_input_grad[2:4]
         dtype = M.dtype if leak is None else leak.dtype
         slots = buffer.unbind(0)
         g = _Recurrence._initial_gradient(g_last, slots[0][:n_units], dtype)
-        delta = torch.empty_like(g)
+        together = _steps_a_product(M.dtype)
+        deltas = M.new_empty(together, n_units, g.shape[1])
         M_t = (M if wants_inputs else M[:, :n_units]).t().contiguous()
         g_M = torch.zeros(M.shape, dtype=dtype, device=M.device)
-        g_leak = None if leak is None else torch.zeros_like(leak)
         g_inputs = M.new_empty(len(slots) - 1, buffer.shape[1] - n_units - 1, g.shape[1]) if wants_inputs else None
         for t in range(len(slots) - 2, -1, -1):
             if g_states is not None:
                 g = g + g_states[t].t()
-            backward(g, slots[t + 1][:n_units].to(dtype), delta)
-            low = delta.to(M.dtype)
-            g_M += matmul_nt(low, slots[t])
-            back = matmul_nt(M_t, low.t())
+            delta = deltas[t % together]
+            exact = delta if M.dtype == dtype else torch.empty_like(g)
+            backward(g, slots[t + 1][:n_units].to(dtype), exact)
+            if exact is not delta:
+                delta.copy_(exact)
+            if t % together == 0:
+                end = min(t + together, len(slots) - 1)
+                g_M += matmul_nt(_side_by_side(deltas[: end - t]), _side_by_side(buffer[t:end]))
+            if t == 0 and not (wants_initial or wants_inputs):
+                break
+            back = matmul_nt(M_t, delta.t())
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
             g = back[:n_units]
             if leak is not None:
-                g_leak += (delta * slots[t][:n_units]).sum(dim=1)
-                g = torch.addcmul(g.to(dtype), leak[:, None], delta)
+                g = g.to(dtype).addcmul(leak[:, None], exact)
+        # h_{t-1} enters through the leak as it does through the diagonal of M.
+        g_leak = None if leak is None else g_M[:, :n_units].diagonal()
         g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2).to(dtype)
-        return g_M.to(M.dtype), g_leak, g.t(), g_inputs, None
+        return g_M.to(M.dtype), g_leak, g.t() if wants_initial else None, g_inputs, None
 
 
 class _Outside(_Recurrence):
@@ -129,7 +151,7 @@ class _Outside(_Recurrence):
         M, a, buffer, rates = ctx.saved_tensors
         g_states, g_last = gradients
         n_units, backward = len(M), ACTIVATIONS[ctx.afunc].backward
-        wants_inputs = ctx.needs_input_grad[3]
+        wants_initial, wants_inputs = ctx.needs_input_grad[2:4]
         slots, rates = buffer.unbind(0), rates.unbind(0)
         g = _Recurrence._initial_gradient(g_last, slots[0][:n_units], a.dtype)
         delta = torch.empty_like(g)
@@ -146,12 +168,14 @@ class _Outside(_Recurrence):
             backward(g * share, rate, delta)
             low = delta.to(M.dtype)
             g_M += matmul_nt(low, slots[t])
+            if t == 0 and not (wants_initial or wants_inputs):
+                break
             back = matmul_nt(M_t, low.t())
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
             g = torch.addcmul(back[:n_units].to(a.dtype), g, keep)
         g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2).to(a.dtype)
-        return g_M.to(M.dtype), g_a, g.t(), g_inputs, None
+        return g_M.to(M.dtype), g_a, g.t() if wants_initial else None, g_inputs, None
 
 
 def leaky_inside(

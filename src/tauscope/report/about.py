@@ -63,8 +63,10 @@ def describe(run: Path) -> About:
         problems.append(problem(run / ENVIRONMENT, error))
     try:
         curves, taught = _training(run)
+    except DamagedFileError as error:
+        problems.append(problem(run / STATS, error))
     except (OSError, LookupError, TypeError, ValueError) as error:
-        problems.append(Problem(METRICS, f"it does not hold the records of epochs: {error!r}"))
+        problems.append(Problem(METRICS, f"does not hold the records of epochs: {error!r}"))
     return About(
         curriculum=config.curriculum_type if config else _curriculum_of(run.name),
         facts=[*(_configured(config) if config else _found(run)), ("Solved", _solved(run)), *taught],
@@ -134,7 +136,7 @@ def _training(run: Path) -> tuple[list[Picture], list[tuple[str, str]]]:
     if not history:
         return [], []
     progress = drawn(
-        plot_progress({run.name: history}),
+        plot_progress({"this run": history}),
         "Largest N solved after every epoch",
         f"Largest N that was solved (accuracy of the newest head, and mean, above {SOLVED:.0%}) after every epoch. 1 network.",
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tauscope.report.parts import Link, Picture, Problem, Table, link, picture, problem
+from tauscope.report.parts import Link, Picture, Problem, Table, link, picture
 
 _BY_HEAD = "_all_heads"
 
@@ -43,7 +43,7 @@ def read_evaluations(folders: Iterable[Path], page: Path) -> tuple[list[Evaluati
         try:
             evaluations.append(_read(path, page))
         except (OSError, LookupError, ValueError) as error:
-            problems.append(problem(path, ValueError(f"it is not a table of tauscope evaluate ({error!r})")))
+            problems.append(Problem(path.name, f"is not a table of tauscope evaluate: {error!r}"))
     return evaluations, problems
 
 

@@ -143,7 +143,7 @@ def sections(results: Sequence[Measured], curriculum: str | None, page: Path) ->
                 pictures = _pictures(one)
             except Exception as error:  # a result of another version can lack anything
                 pictures = []
-                problems.append(Problem(one.path.name, f"its figures cannot be drawn: {error!r}"))
+                problems.append(Problem(one.path.name, f"has figures that cannot be drawn: {error!r}"))
             entries.append(_entry(one, pictures, page))
         if entries:
             text, main = TEXTS[name], _main_numbers(of_it)

@@ -124,7 +124,7 @@ def problem(path: Path, error: Exception) -> Problem:
     Examples
     --------
     >>> problem(Path("/runs/1/a.nc"), ValueError("/runs/1/a.nc is damaged: no signature"))
-    Problem(file='a.nc', reason='a.nc is damaged: no signature')
+    Problem(file='a.nc', reason='is damaged: no signature')
     """
     reason = " ".join(str(error).split()).replace(f"{path.parent}{os.sep}", "")
-    return Problem(path.name, reason or type(error).__name__)
+    return Problem(path.name, reason.removeprefix(path.name).lstrip(" :") or type(error).__name__)

@@ -1,0 +1,146 @@
+"""A small run with every measurement, made once, and a reader of pages that refuses malformed ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from tauscope import Model, Parity, Recipe, TrainConfig
+from tauscope.analysis.connectivity import connectivity
+from tauscope.analysis.dimensionality import dimensionality
+from tauscope.analysis.generalisation import generalise
+from tauscope.analysis.interventions import Protocol, ablation, perturbation
+from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.retraining import forgetting, retrain
+from tauscope.analysis.timescales import timescales
+from tauscope.checkpoints import save_weights
+from tauscope.published import to_published
+from tauscope.report import report_page
+from tauscope.results import provenance, save_result
+from tauscope.runs import Run, environment
+
+TASK, FEW = Parity([2]), Protocol(n_trials=2, n_steps=50, warm_up=10)
+TINY = Recipe(epochs=2, steps_per_epoch=2, batch_size=8, test_steps=1)
+QUICK = {
+    "timescales": lambda model, _: timescales(model, n_trials=2, n_steps=500, max_lag=40, bootstrap=0),
+    "dimensionality": lambda model, _: dimensionality(model, n_trials=2, n_steps=500, burn_in=10),
+    "connectivity": lambda model, _: connectivity(model),
+    "lyapunov": lambda model, _: lyapunov(model, n_trials=2, n_steps=50, burn_in=10),
+    "ablation": lambda model, N: ablation(model, TASK, N, n=2, protocol=FEW),
+    "perturbation_recurrent": lambda model, N: perturbation(model, TASK, N, "recurrent", protocol=FEW),
+    "perturbation_tau": lambda model, N: perturbation(model, TASK, N, "tau", protocol=FEW),
+    "retraining": lambda model, N: retrain(model, TASK, [N, N + 1], recipe=TINY),
+    "forgetting": lambda model, N: forgetting(model, TASK, (2, N), n_sequences=32).to_dataset(name="accuracy"),
+    "generalisation": lambda model, _: generalise(model, TASK, [2, 3, 4], n_trials=5, n_steps=50, warm_up=10),
+}
+CONFIG = TrainConfig(num_neurons=12, seed=7, max_N=4)
+
+
+def add_result(run: Path, checkpoint: str, name: str, model: Model, N: int) -> Path:
+    (run / "analysis").mkdir(exist_ok=True)
+    path = run / "analysis" / f"{checkpoint}_{name}.nc"
+    source = provenance(run / checkpoint, name, {"seed": 0}, environment("cpu"))
+    result = QUICK[name](model, N)
+    save_result(path, result.assign_attrs(result.get("accuracy", result).attrs), source)
+    return path
+
+
+def train_nothing(base: Path, config: TrainConfig = CONFIG) -> Path:
+    """Make the folder of a run of three epochs whose checkpoints hold the initial weights."""
+    run = base / config.name
+    with Run(run, config) as opened:
+        opened.begin()
+    records = [
+        {"epoch": i, "Ns": list(range(2, N + 1)), "loss": 0.5 / i, "accuracy": [0.99] * (N - 1), "solved": i != 2,
+         "seconds": 1800.0, "steps_per_second": 3.0, "finished": False}
+        for i, N in enumerate([2, 3, 3], 1)
+    ]  # fmt: skip
+    (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    for N in (2, 3):
+        save_weights(run / f"rnn_N2_N{N}", to_published(config.model()))
+    return run
+
+
+@pytest.fixture(scope="session")
+def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every measurement of one checkpoint, two of another, and an evaluation; not to be changed."""
+    run = train_nothing(tmp_path_factory.mktemp("runs"))
+    for name in QUICK:
+        add_result(run, "rnn_N2_N3", name, CONFIG.model(), 3)
+    for name in ("timescales", "connectivity"):
+        add_result(run, "rnn_N2_N2", name, CONFIG.model(), 2)
+    (run / "evaluation_rnn_N2_N3.csv").write_text("N,low,high,chance,accuracy\n1,,,0.5,\n2,0.61,0.79,0.667,0.7\n")
+    matrix = "head,N,low,high,chance,accuracy\n2,2,0,1,0.5,0.81\n2,3,0,1,0.5,0.52\n3,2,0,1,0.5,0.43\n3,3,0,1,0.5,0.94\n"
+    (run / "evaluation_rnn_N2_N3_all_heads.csv").write_text(matrix)
+    return run
+
+
+@pytest.fixture(scope="session")
+def full_page(full_run: Path) -> str:
+    return report_page(full_run)
+
+
+@pytest.fixture(scope="session")
+def _small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = train_nothing(tmp_path_factory.mktemp("runs"))
+    # Without curves, and with a picture beside its one result, its page is made in no time.
+    (run / "metrics.jsonl").unlink()
+    picture = run / "analysis" / "rnn_N2_N3_connectivity.png"
+    picture.parent.mkdir()
+    Figure(figsize=(0.3, 0.2)).savefig(picture, dpi=100)
+    add_result(run, "rnn_N2_N3", "connectivity", CONFIG.model(), 3)
+    return run
+
+
+@pytest.fixture
+def run(_small_run: Path, tmp_path: Path) -> Path:
+    """A run with one result, to be changed at will."""
+    return shutil.copytree(_small_run, tmp_path / _small_run.name)
+
+
+class Page(HTMLParser):
+    """The elements, visible text and table rows of a page; raises where tags are not balanced."""
+
+    VOID = ("meta", "link", "img", "wbr", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.rows: list[list[str]] = []
+        self.text, self._open = "", list[str]()
+        self.feed(text)
+        self.close()
+        assert not self._open, f"never closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attributes}))
+        assert len(dict(attributes)) == len(attributes), f"an attribute is given twice: {attributes}"
+        if tag not in self.VOID:
+            self._open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open:
+            self.text += data
+        if self._open and self._open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="session")
+def read() -> Callable[[str], Page]:
+    return Page
