@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from tauscope.errors import DamagedFileError
-from tauscope.loading import trained_Ns
+from tauscope.loading import load, trained_Ns, trained_task
 from tauscope.measurements import MEASUREMENTS, Subject, number_table
 from tauscope.plotting.summary import plot_against_N
 from tauscope.report.parts import Link, Picture, Problem, Table, drawn, link, picture, problem
@@ -114,13 +113,17 @@ def _read(path: Path, run: Path) -> Measured:
     return Measured(path, analysis, checkpoint, trained, result, source, numbers)
 
 
-def sections(results: Sequence[Measured], curriculum: str | None, page: Path) -> tuple[list[Section], list[Problem]]:
+def sections(
+    results: Sequence[Measured], run: Path, curriculum: str | None, page: Path
+) -> tuple[list[Section], list[Problem]]:
     """Return what the page shows of every measurement.
 
     Parameters
     ----------
     results : sequence of Measured
         From `read_results`.
+    run : Path
+        Holds the checkpoints.
     curriculum : str, optional
         By which the run was trained, a key of `tauscope.plotting.summary.CURRICULUM_NAMES`; without one, nothing is
         plotted against N.
@@ -134,16 +137,13 @@ def sections(results: Sequence[Measured], curriculum: str | None, page: Path) ->
     problems : list of Problem
         Results whose figures could not be drawn.
     """
-    shown, problems = [], []
+    shown, problems = [], list[Problem]()
     for name in MEASUREMENTS:
         of_it = [one for one in results if one.analysis == name]
         entries = []
         for one in of_it:
-            try:
-                pictures = _pictures(one)
-            except Exception as error:  # a result of another version can lack anything
-                pictures = []
-                problems.append(Problem(one.path.name, f"has figures that cannot be drawn: {error!r}"))
+            pictures, undrawn = _pictures(one, run)
+            problems += undrawn
             entries.append(_entry(one, pictures, page))
         if entries:
             text, main = TEXTS[name], _main_numbers(of_it)
@@ -153,21 +153,33 @@ def sections(results: Sequence[Measured], curriculum: str | None, page: Path) ->
     return shown, problems
 
 
-def _pictures(one: Measured) -> list[Picture]:
-    """Return the figures of a result: those beside it, if they were made with it, or drawn anew."""
-    pictures = []
-    for name, draw in MEASUREMENTS[one.analysis].figures.items():
-        text = TEXTS[one.analysis]
-        alt = f"{text.title} of {one.checkpoint}" + (f": {name}" if name else "")
-        caption = f"{text.captions[name]} {sample(one.result)}"
-        there = one.path.with_name(one.path.stem + (f"_{name}" if name else "") + ".png")
-        # Pictures are written before the result: a later one was not made of it.
-        made_with_it = there.is_file() and there.stat().st_mtime <= one.path.stat().st_mtime
-        stored = picture(there.read_bytes(), alt, caption) if made_with_it else None
-        # Figures ask of their subject only which Ns it was trained on.
-        subject = cast(Subject, SimpleNamespace(trained=one.trained))
-        pictures.append(stored or drawn(draw(one.result, subject), alt, caption))
-    return pictures
+def _pictures(one: Measured, run: Path) -> tuple[list[Picture], list[Problem]]:
+    """Return the figures of a result, and those that could not be drawn."""
+    pictures, problems = [], []
+    for name in MEASUREMENTS[one.analysis].figures:
+        try:
+            pictures.append(_picture(one, name, run))
+        except Exception as error:  # a result of another version, or its network, can lack anything
+            problems.append(problem(one.path, ValueError(f"has a figure {name!r} that cannot be drawn: {error}")))
+    return pictures, problems
+
+
+def _picture(one: Measured, name: str, run: Path) -> Picture:
+    """Return a figure of a result: the one beside it, if it was made with it, or drawn anew."""
+    text = TEXTS[one.analysis]
+    alt = f"{text.title} of {one.checkpoint}" + (f": {name}" if name else "")
+    caption = f"{text.captions[name]} {sample(one.result)}"
+    there = one.path.with_name(one.path.stem + (f"_{name}" if name else "") + ".png")
+    # Pictures are written before the result: a later one was not made of it.
+    made_with_it = there.is_file() and there.stat().st_mtime <= one.path.stat().st_mtime
+    stored = picture(there.read_bytes(), alt, caption) if made_with_it else None
+    draw = MEASUREMENTS[one.analysis].figures[name]
+    return stored or drawn(draw(one.result, _subject(run / one.checkpoint, one.trained)), alt, caption)
+
+
+def _subject(checkpoint: Path, trained: tuple[int, int]) -> Subject:
+    task, model = trained_task(checkpoint), load(checkpoint)
+    return Subject(model.at_resolution(task.repeat) if task.repeat > 1 else model, task, trained, seed=0)
 
 
 def _entry(one: Measured, pictures: list[Picture], page: Path) -> Entry:

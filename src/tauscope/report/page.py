@@ -57,7 +57,7 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
     about = describe(run)
     evaluations, unread = read_evaluations((run, home), page)
     results, foreign = read_results(home / ANALYSIS, run)
-    shown, undrawn = sections(results, about.curriculum, page)
+    shown, undrawn = sections(results, run, about.curriculum, page)
     checkpoints = checkpoints_of(run)
     kept = [run / name for name in (CONFIG, ENVIRONMENT, METRICS, STATS)] + checkpoints
     template = files("tauscope.report").joinpath("template.html").read_text(encoding="utf-8")

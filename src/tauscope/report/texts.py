@@ -58,7 +58,11 @@ TEXTS: dict[str, Text] = {
         "Connectivity",
         "The recurrent weights between different units, and the eigenvalues of the whole matrix. The spectral radius is "
         "the largest absolute eigenvalue.",
-        {"": "Eigenvalues of the recurrent weights W and, for leaky units, of one step at unit gain, 1 - 1/τ + W/τ."},
+        {
+            "eigenvalues": "Eigenvalues of the recurrent weights W and, for leaky units, of one step at unit gain, "
+            "1 - 1/τ + W/τ.",
+            "weights": "Recurrent weights of the first layer; of a gated cell, those of its first gate.",
+        },
         ("mean (*", "spectral radius *"),
     ),
     "lyapunov": Text(
