@@ -337,7 +337,7 @@ def test_a_training_goes_on_exactly_from_every_state_that_is_saved(monkeypatch: 
         assert without_times(end.state_dict()) == without_times(keeper.last())
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(stops=st.sets(st.integers(1, 12), max_size=5), save_every=st.sampled_from([0.0, 1e9]))
 def test_stops_and_saves_at_any_steps_change_nothing(stops: set[int], save_every: float) -> None:
     taken = itertools.count(1)

@@ -142,8 +142,7 @@ def test_the_task_is_coded_as_in_training(tmp_path: Path) -> None:
     assert not np.array_equal(other.values, accuracy.values)
 
 
-@pytest.mark.parametrize("named", ["config", "folder"])
-@pytest.mark.parametrize(("k", "flags"), [(9, []), (4, ["--k", "4"])])
+@pytest.mark.parametrize(("named", "k", "flags"), [("config", 9, []), ("folder", 9, []), ("config", 4, ["--k", "4"])])
 def test_a_continuous_network_is_asked_at_a_time_resolution(
     named: str, k: int, flags: list[str], tmp_path: Path
 ) -> None:
@@ -166,11 +165,10 @@ def test_a_cell_of_ones_own_is_named(tmp_path: Path) -> None:
 def test_the_run_folder_may_be_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = keep(tmp_path / "single_dms_network_1", network(), "rnn_N4_N4")
     monkeypatch.chdir(folder)
-    for path in (".", "rnn_N4_N4"):
-        assert evaluate(path, "--Ns", "2-4") == 0
-        written = pd.read_csv("evaluation_rnn_N4_N4.csv")
-        accuracy = expected(network(shared_head=True), ts.DelayedMatchToSample((1,)), range(2, 5))
-        np.testing.assert_allclose(written["accuracy"], accuracy.values, rtol=1e-12)
+    assert evaluate("rnn_N4_N4", "--Ns", "2-4") == 0
+    written = pd.read_csv("evaluation_rnn_N4_N4.csv")
+    accuracy = expected(network(shared_head=True), ts.DelayedMatchToSample((1,)), range(2, 5))
+    np.testing.assert_allclose(written["accuracy"], accuracy.values, rtol=1e-12)
 
 
 def test_the_initial_network_can_be_asked(tmp_path: Path) -> None:
@@ -180,6 +178,28 @@ def test_the_initial_network_can_be_asked(tmp_path: Path) -> None:
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def harmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with something wrong with each but one."""
+    base = tmp_path_factory.mktemp("runs")
+    run = keep(base / NAME, network())
+    (base / "run").symlink_to(run)
+    (run / "stats.npy").write_bytes(b"numbers")
+    (base / "empty").mkdir()
+    keep(base / "noname", network())
+    truncated = keep(base / "truncated", network()) / "rnn_N2_N4"
+    truncated.write_bytes(truncated.read_bytes()[:1000])
+    broken = network()
+    torch.nn.init.constant_(next(broken.parameters()), torch.nan)
+    keep(base / "nan", broken)
+    foreign = keep(base / "foreign", network()) / "rnn_N2_N4"
+    torch.save({"state_dict": {"conv.weight": torch.ones(3)}}, foreign)
+    keep(base / "misfit", network(), config=TrainConfig(num_neurons=7))
+    damaged = keep(base / "damaged", network())
+    (damaged / "config.json").write_text('{"task": "parit"}')
+    return base
 
 
 @pytest.mark.parametrize(
@@ -214,31 +234,16 @@ def test_the_initial_network_can_be_asked(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_writes_nothing(
-    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, harmed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = keep(tmp_path / NAME, network())
-    (tmp_path / "run").symlink_to(run)
-    (run / "stats.npy").write_bytes(b"numbers")
-    (tmp_path / "empty").mkdir()
-    keep(tmp_path / "noname", network())
-    truncated = keep(tmp_path / "truncated", network()) / "rnn_N2_N4"
-    truncated.write_bytes(truncated.read_bytes()[:1000])
-    broken = network()
-    torch.nn.init.constant_(next(broken.parameters()), torch.nan)
-    keep(tmp_path / "nan", broken)
-    foreign = keep(tmp_path / "foreign", network()) / "rnn_N2_N4"
-    torch.save({"state_dict": {"conv.weight": torch.ones(3)}}, foreign)
-    keep(tmp_path / "misfit", network(), config=TrainConfig(num_neurons=7))
-    damaged = keep(tmp_path / "damaged", network())
-    (damaged / "config.json").write_text('{"task": "parit"}')
-    before = tree(tmp_path)
-    code = main(["evaluate", *(one.format(base=tmp_path, run=run) for one in arguments)])
+    before = tree(harmed)
+    code = main(["evaluate", *(one.format(base=harmed, run=harmed / NAME) for one in arguments)])
     captured = capsys.readouterr()
     assert (code, captured.out) == (2, "")
     (line,) = captured.err.splitlines()
     assert line.startswith("tauscope: error: ")
     assert message in line
-    assert tree(tmp_path) == before
+    assert tree(harmed) == before
 
 
 def test_an_output_that_cannot_be_written_is_one_line_and_costs_no_result(

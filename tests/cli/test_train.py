@@ -179,7 +179,8 @@ def test_a_run_killed_at_any_moment_and_begun_again_ends_as_if_nothing_had_been(
     flags = ["--steps-per-epoch", "2"]
     assert processes(tmp_path / "straight", *flags).code == 0
     reached = (0, 0)
-    for event in itertools.count(1):
+    # Every other event: a write has three (the file is flushed, renamed, its folder flushed), so all kinds are met.
+    for event in itertools.count(1, 2):
         ended = processes(tmp_path / "killed", *flags, event=event)
         if ended.code == 0:
             break
@@ -195,7 +196,7 @@ def test_a_run_killed_at_any_moment_and_begun_again_ends_as_if_nothing_had_been(
     assert set(tree(tmp_path / "killed")) == set(tree(tmp_path / "straight"))
 
 
-LONG = shlex.split("-nn 12 --optimizer adam --lr 0.03 --epochs 40 --steps-per-epoch 8 --max-N 101 --save-every 60")
+LONG = shlex.split("-nn 12 --optimizer adam --lr 0.03 --epochs 30 --steps-per-epoch 5 --max-N 101 --save-every 60")
 LONG_NAME = "cumulative_parity_size_12_network_1"
 
 
@@ -239,7 +240,7 @@ def test_a_signal_ends_a_run_so_that_it_can_be_gone_on_with_exactly(
         assert (state["epoch"] + 1, state["step"]) == (int(stopped[1]), int(stopped[2]))
         if number == signal.SIGTERM:
             again = shlex.split(stopped[3])[1:]
-    assert 3 <= len(read_metrics(tmp_path / LONG_NAME)) < 40
+    assert 3 <= len(read_metrics(tmp_path / LONG_NAME)) < 30
     ended = processes.call(again)
     assert (ended.code, ended.err) == (0, "")
     assert result(tmp_path / LONG_NAME) == straight

@@ -137,7 +137,7 @@ class _LeakyLayers:
 
     def __init__(self, cells: Sequence[Cell], state: Tensor) -> None:
         leaky = [cast(LeakyCell, _intact(cell)) for cell in cells]
-        weights, biases = zip(*(cell._input_map() for cell in leaky), strict=True)
+        weights, biases = zip(*(cell.input_map() for cell in leaky), strict=True)
         masks = [cell.mask if isinstance(cell, SilencedCell) else state.new_ones(cell.n_units) for cell in cells]
         self.inside = leaky[0].form == "default"
         self.phi = ACTIVATIONS[leaky[0].afunc].function

@@ -105,7 +105,7 @@ class LeakyCell(Cell):
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state, by the class's equation."""
         (h,) = state
-        weight, bias = self._input_map()
+        weight, bias = self.input_map()
         drive = h @ self.recurrent_weights.t() + x @ weight.t() + bias
         if noise is not None:
             drive = drive + noise
@@ -122,7 +122,7 @@ class LeakyCell(Cell):
 
     def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Run a sequence by the fast recurrence."""
-        weight, bias = self._input_map()
+        weight, bias = self.input_map()
         M = torch.cat([self.recurrent_weights, weight, bias[:, None]], dim=1)
         a = 1 / self.tau
         leak = 1 - a
@@ -147,7 +147,7 @@ class LeakyCell(Cell):
         twin.k = k
         return twin
 
-    def _input_map(self) -> tuple[Tensor, Tensor]:
+    def input_map(self) -> tuple[Tensor, Tensor]:
         """Return the weights ``[unit, channel]`` of all input channels and the sum of all biases ``[unit]``."""
         weight, bias = self.input.weight, self.input.bias + self.recurrent.bias
         if self.from_below is not None:
