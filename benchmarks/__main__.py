@@ -113,14 +113,15 @@ def main() -> None:
     console = Console(width=400, highlight=False)
     torch.set_num_threads(given.threads)
     keep_freed_memory()
-    load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
-    console.print(f"torch {torch.__version__}, {given.threads} threads; load average before the start {load}")
+    threads = f"{given.threads} thread{'s' if given.threads > 1 else ''} on {os.cpu_count()} processors"
+    console.print(f"torch {torch.__version__}, {threads}; load average before the start {os.getloadavg()[0]:.1f}")
     limits = {}
     for row, name, dtype in ((LIMIT, "fp32", torch.float32), (LIMIT16, "bf16", torch.bfloat16)):
         best, limits[row], speeds = fastest(dtype)
         listed = ", ".join(f"{path} {speed:.0f}" for path, speed in speeds.items())
         console.print(f"products in {name}: {best} is the fastest (GFLOP/s: {listed})")
     timings = measure(given, limits)
+    console.print(f"load average at the end of the timings {os.getloadavg()[0]:.1f}, of which {given.threads} ours")
     sizes = memory.growths(given.N, given.threads) if "memory" in given.rows else {}
     console.print(table(timings, sizes))
     console.print("! above target: fp32 1.5, from N = 10 1.15; bf16 from N = 20 0.65; data at N = 30 3 %")

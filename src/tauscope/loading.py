@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def find_checkpoint(path: Path) -> Path:
         If there is none.
     """
     # The name of the folder says what the network was trained on, also where the user stands inside it.
-    path = path.absolute()
+    path = Path(os.path.abspath(path))
     if not path.is_dir():
         if path.exists() or not path.parent.is_dir():
             return path

@@ -16,7 +16,7 @@ from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import GROUPS, ablation, perturbation
-from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.lyapunov import flatten, lyapunov
 from tauscope.analysis.retraining import RETRAINING, forgetting, retrain
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.models.base import Model
@@ -30,6 +30,9 @@ from tauscope.tasks.binary import BinaryMemoryTask
 
 BEYOND = 10
 """How many N beyond the trained ones are looked at."""
+
+EXPONENTS = 10
+"""Lyapunov exponents; fewer in a network of fewer states."""
 
 ABLATED = 20
 """Units of each group that are ablated; fewer in a network too small for so many of each."""
@@ -143,13 +146,21 @@ def _dimensionality_numbers(result: xr.Dataset) -> dict[str, float]:
     }
 
 
+_WEIGHT_NUMBERS = {
+    "mean": "mean weight",
+    "std": "STD of weights",
+    "share_positive": "share of positive weights",
+    "spectral_radius": "spectral radius",
+}
+
+
 def _connectivity_numbers(result: xr.Dataset) -> dict[str, float]:
     numbers = {}
     for i in range(result.sizes["matrix"]):
         one = result.isel(matrix=i)
         where = f"layer {int(one['layer'])}, {one['gate'].item()}"
-        for name in ("mean", "std", "share_positive", "spectral_radius"):
-            numbers[f"{name.replace('_', ' ')} ({where})"] = float(one[name])
+        for name, quantity in _WEIGHT_NUMBERS.items():
+            numbers[f"{quantity} ({where})"] = float(one[name])
     return numbers
 
 
@@ -223,7 +234,9 @@ MEASUREMENTS: dict[str, Measurement] = {
         _connectivity_numbers,
     ),
     "lyapunov": Measurement(
-        lambda s: lyapunov(s.model, **s.drive()),
+        lambda s: lyapunov(
+            s.model, min(EXPONENTS, flatten(s.model, s.model.initial_state(1))[0].shape[1]), **s.drive()
+        ),
         {"": lambda result, _: plot_lyapunov_spectrum(result)},
         lambda result: {"largest Lyapunov exponent (nats/step)": float(result["exponents"].mean("trial")[0])},
     ),

@@ -12,6 +12,9 @@ import xarray as xr
 from tauscope.checkpoints import write_atomically
 from tauscope.errors import DamagedFileError
 
+ANALYSIS = "analysis"
+"""Name of the folder in a run's own that keeps its results."""
+
 _PROVENANCE = "tauscope_provenance"
 
 

@@ -209,10 +209,7 @@ class Run:
         self._write_json(ENVIRONMENT, [*sessions, here])
         if state is None:
             checkpoints.save_weights(self.folder / INITIAL, published.to_published(self._model))
-            kept: list[dict[str, Any]] = []
-        else:
-            kept = state["history"]
-        self._write_metrics(kept)
+        self._write_history([] if state is None else state["history"])
         return self._model, state, notices
 
     def save_state(self, training: Training) -> None:
@@ -220,15 +217,15 @@ class Run:
         checkpoints.save_state(self.folder, training.state_dict())
 
     def save_epoch(self, training: Training, solved: tuple[int, ...] | None) -> None:
-        """Keep a finished epoch: the network if it solved its Ns, the records, then the state that counts them."""
+        """Keep a finished epoch: the network if it solved its Ns, the state that counts it, then the records.
+
+        Killed in between, a run goes on from either state: `begin` writes the records anew from it.
+        """
         if solved is not None:
             weights = published.to_published(training.model)
             checkpoints.save_weights(self.folder / checkpoint_name(solved), weights)
-        self._write_metrics(training.history)
-        losses = [one["loss"] for one in training.history]
-        accuracies = [one["accuracy"] for one in training.history]
-        checkpoints.write_atomically(self.folder / STATS, published.stats_bytes(losses, accuracies))
         self.save_state(training)
+        self._write_history(training.history)
 
     def _claim(self) -> IO[bytes]:
         try:
@@ -312,9 +309,14 @@ class Run:
     def _write_json(self, name: str, content: Any) -> None:
         checkpoints.write_atomically(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
 
-    def _write_metrics(self, records: list[dict[str, Any]]) -> None:
+    def _write_history(self, records: list[dict[str, Any]]) -> None:
+        """Write the records of all epochs, and what the published code keeps of them."""
         lines = "".join(json.dumps(record) + "\n" for record in records)
         checkpoints.write_atomically(self.folder / METRICS, lines.encode())
+        if records:
+            losses = [one["loss"] for one in records]
+            accuracies = [one["accuracy"] for one in records]
+            checkpoints.write_atomically(self.folder / STATS, published.stats_bytes(losses, accuracies))
 
 
 def free_number(base: Path, config: TrainConfig) -> int:

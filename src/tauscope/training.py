@@ -134,7 +134,9 @@ class Training:
     def __post_init__(self) -> None:
         if self.curriculum.shared_head != self.model.heads.shared:
             kind = type(self.curriculum).__name__
-            raise InputError(f"{kind} with shared_head={self.model.heads.shared}: expected {self.curriculum.shared_head}")
+            raise InputError(
+                f"{kind} with shared_head={self.model.heads.shared}: expected {self.curriculum.shared_head}"
+            )
         self.task = replace(self.task, Ns=self.curriculum.Ns)
         self.device = next(self.model.parameters()).device
         self.optimizer = _optimizer(self.model, self.recipe)

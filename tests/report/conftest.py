@@ -89,11 +89,11 @@ def full_page(full_run: Path) -> str:
 @pytest.fixture(scope="session")
 def _small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = train_nothing(tmp_path_factory.mktemp("runs"))
-    # Without curves, and with a picture beside its one result, its page is made in no time.
+    # Without curves, and with pictures beside its one result, its page is made in no time.
     (run / "metrics.jsonl").unlink()
-    picture = run / "analysis" / "rnn_N2_N3_connectivity.png"
-    picture.parent.mkdir()
-    Figure(figsize=(0.3, 0.2)).savefig(picture, dpi=100)
+    (run / "analysis").mkdir()
+    for figure in ("eigenvalues", "weights"):
+        Figure(figsize=(0.3, 0.2)).savefig(run / "analysis" / f"rnn_N2_N3_connectivity_{figure}.png", dpi=100)
     add_result(run, "rnn_N2_N3", "connectivity", CONFIG.model(), 3)
     return run
 

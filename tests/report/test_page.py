@@ -25,6 +25,7 @@ from tauscope.report import report_page
 from tauscope.report.texts import TEXTS
 from tauscope.results import load_result, save_result
 
+SHOWN = "Connectivity of rnn_N2_N3: eigenvalues"
 HOSTILE = """x"><img src=//evil onerror='alert(1)'><script>alert(2)</script>&amp;"""
 
 
@@ -138,7 +139,7 @@ def test_evaluations(full_page, read):
 
 def test_a_picture_of_an_evaluation_is_shown(run, read):
     (run / "evaluation_rnn_N2_N3.csv").write_text("N,low,high,chance,accuracy\n")
-    shutil.copy(run / "analysis/rnn_N2_N3_connectivity.png", run / "evaluation_rnn_N2_N3.png")
+    shutil.copy(run / "analysis/rnn_N2_N3_connectivity_weights.png", run / "evaluation_rnn_N2_N3.png")
     assert "Accuracy of rnn_N2_N3 for each N by its own head, with 95 % intervals" in alts(read(report_page(run)))
 
 
@@ -148,7 +149,7 @@ def test_several_checkpoints_are_summed_up_against_N(full_page, read):
     assert against == [
         "mean tau (steps) against N",
         "mean tau_net, units > 1 (steps) against N",
-        "mean (layer 1, recurrent) against N",
+        "mean weight (layer 1, recurrent) against N",
         "spectral radius (layer 1, recurrent) against N",
     ]
     table = [row for row in page.rows if len(row) == 3 and row[0].startswith("rnn_")]
@@ -158,7 +159,7 @@ def test_several_checkpoints_are_summed_up_against_N(full_page, read):
 def test_one_checkpoint_is_not_summed_up(run, read):
     page = read(report_page(run))
     assert not [alt for alt in alts(page) if alt.endswith("against N")]
-    assert "Connectivity of rnn_N2_N3" in alts(page)
+    assert SHOWN in alts(page)
 
 
 def test_no_path_of_this_machine(full_run, full_page, run):
@@ -214,8 +215,8 @@ def test_a_run_that_solved_nothing(run, read):
 def test_results_measured_into_another_folder(run, tmp_path, read):
     home = tmp_path / "results" / run.name
     shutil.move(run / "analysis", home / "analysis")
-    assert "Connectivity of rnn_N2_N3" not in alts(read(report_page(run)))
-    assert "Connectivity of rnn_N2_N3" in alts(read(report_page(run, measured=home)))
+    assert SHOWN not in alts(read(report_page(run)))
+    assert SHOWN in alts(read(report_page(run, measured=home)))
 
 
 def test_nothing_of_a_name_or_an_option_is_taken_for_markup(run, read):
@@ -241,12 +242,12 @@ def test_nothing_of_a_name_or_an_option_is_taken_for_markup(run, read):
 @pytest.mark.parametrize("case", ["made with it", "made later", "damaged"])
 def test_a_picture_beside_a_result_is_shown_if_it_was_made_with_it(run, read, case):
     result = run / "analysis/rnn_N2_N3_connectivity.nc"
-    there = result.with_suffix(".png")
+    there = result.with_name("rnn_N2_N3_connectivity_eigenvalues.png")
     if case == "damaged":
         there.write_bytes(there.read_bytes()[:60])
     later = result.stat().st_mtime + (5 if case == "made later" else -5)
     os.utime(there, (later, later))
-    (shown,) = [image for image in read(report_page(run)).all("img") if image["alt"].startswith("Connectivity")]
+    (shown,) = [image for image in read(report_page(run)).all("img") if image["alt"] == SHOWN]
     assert (shown["width"] == "30") == (case == "made with it")
 
 
@@ -283,7 +284,7 @@ def test_a_damaged_result_is_named_and_the_rest_is_shown(run, read, case):
     assert "Files that could not be shown" in page.text
     assert re.search(r"\n\s*broken\.nc: .{20,}", page.text)
     assert str(run.parent) not in page.text
-    assert "Connectivity of rnn_N2_N3" in alts(page)
+    assert SHOWN in alts(page)
     assert len(page.all("details")) == (4 if case == "undrawable" else 3)
 
 
@@ -292,12 +293,18 @@ def test_a_result_of_another_network_is_not_shown(run, read):
     save_weights(run / "rnn_N2_N3", to_published(config.model()))
     page = read(report_page(run))
     assert "rnn_N2_N3_connectivity.nc: was measured on another network than rnn_N2_N3" in page.text
-    assert "Connectivity of rnn_N2_N3" not in alts(page)
+    assert SHOWN not in alts(page)
 
 
 def test_a_result_outlives_its_checkpoint_under_the_name_of_its_run(run, read):
     (run / "rnn_N2_N3").unlink()
-    assert "Connectivity of rnn_N2_N3" in alts(read(report_page(run)))
+    assert SHOWN in alts(read(report_page(run)))
+    (run / "analysis/rnn_N2_N3_connectivity_weights.png").unlink()
+    page = read(report_page(run))
+    assert "rnn_N2_N3_connectivity.nc: has a figure that cannot be drawn" in page.text
+    assert str(run.parent) not in page.text
+    assert SHOWN in alts(page)
+    assert [row[0] for row in page.rows].count("spectral radius (layer 1, recurrent)") == 1
     renamed = run.rename(run.with_name("cumulative_parity_network_9"))
     assert "was measured on another network" in read(report_page(renamed)).text
 
@@ -313,7 +320,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(run, read, name, content)
     page = read(report_page(run))
     assert re.search(rf"\n\s*{re.escape(name)}: .{{20,}}", page.text)
     assert str(run.parent) not in page.text
-    assert "Connectivity of rnn_N2_N3" in alts(page)
+    assert SHOWN in alts(page)
 
 
 def test_without_a_configuration_the_weights_and_the_name_tell(run, read):

@@ -21,10 +21,9 @@ from tauscope.cli import flags
 from tauscope.errors import InputError, require_at_least
 from tauscope.loading import checkpoints_of, find_checkpoint, load, trained_Ns, trained_task
 from tauscope.measurements import MEASUREMENTS, WHAT, Subject, number_table
-from tauscope.results import is_current, load_result, provenance, save_result
+from tauscope.plotting.style import title
+from tauscope.results import ANALYSIS, is_current, load_result, provenance, save_result
 from tauscope.runs import environment
-
-FOLDER = "analysis"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +97,7 @@ def _checkpoints(paths: list[Path], last: bool) -> list[Path]:
 
 
 def _folder(checkpoint: Path, output: Path | None) -> Path:
-    return checkpoint.parent / FOLDER if output is None else output / checkpoint.parent.name / FOLDER
+    return checkpoint.parent / ANALYSIS if output is None else output / checkpoint.parent.name / ANALYSIS
 
 
 def _options(name: str, options: argparse.Namespace) -> dict[str, object]:
@@ -140,7 +139,7 @@ def _keep(job: _Job, result: xr.Dataset, source: dict[str, object], figures: dic
         ) from error
     for name, ax in figures.items():
         picture = io.BytesIO()
-        ax.set_title(f"{job.checkpoint.parent.name}/{job.checkpoint.name}", fontsize="small")
+        title(ax, job.checkpoint.parent.name, job.checkpoint.name)
         cast(Figure, ax.figure).savefig(picture, format="png", dpi=200)
         stem = job.target.stem + (f"_{name}" if name else "")
         write_atomically(job.target.with_name(f"{stem}.png"), picture.getvalue())

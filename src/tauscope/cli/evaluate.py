@@ -22,6 +22,7 @@ from tauscope.errors import InputError
 from tauscope.loading import find_checkpoint, load, trained_Ns, trained_task
 from tauscope.plotting.accuracy import plot_accuracy
 from tauscope.plotting.memory import plot_forgetting
+from tauscope.plotting.style import title
 from tauscope.tasks import TASKS, BinaryMemoryTask
 
 
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         ax = plot_accuracy(accuracy, trained=trained)
     else:
         ax = plot_forgetting(accuracy, trained)
-    ax.set_title(f"{path.parent.name}/{path.name}", fontsize="small")
+    title(ax, path.parent.name, path.name)
     _write(path, options, accuracy, ax, console)
     return 0
 

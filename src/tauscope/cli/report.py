@@ -11,7 +11,8 @@ from rich.console import Console
 from tauscope.checkpoints import write_atomically
 from tauscope.errors import InputError
 from tauscope.loading import checkpoints_of
-from tauscope.report import ANALYSIS, GENERATOR, report_page
+from tauscope.report import GENERATOR, report_page
+from tauscope.results import ANALYSIS
 from tauscope.runs import CONFIG
 
 
@@ -61,7 +62,8 @@ def _results_of(folder: Path, results: Path) -> Path:
     there = Path(os.path.abspath(results)) / folder.name
     if not (there / ANALYSIS).is_dir():
         raise InputError(
-            f"{results} holds no results of {folder.name}: expected {there / ANALYSIS}, as tauscope analyze --output makes it"
+            f"{results} holds no results of {folder.name}: expected {there / ANALYSIS}, "
+            "as tauscope analyze --output makes it"
         )
     return there
 

@@ -46,7 +46,9 @@ def user_cell(name: str) -> type[Cell]:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise InputError(f"cell {name!r}: module {module_name!r} cannot be imported ({error}); expected its folder on PYTHONPATH") from error
+        raise InputError(
+            f"cell {name!r}: module {module_name!r} cannot be imported ({error}); expected its folder on PYTHONPATH"
+        ) from error
     found = getattr(module, class_name, None)
     if found is None:
         names = [key for key, value in vars(module).items() if isinstance(value, type)]

@@ -240,3 +240,16 @@ def relative_accuracy_axis(ax: Axes, values: NDArray[np.float64], one: str, zero
     ax.axhline(0, ls=":", lw=0.8, color="black", label=f"0: {zero}")
     ylim = min(-0.08, known.min(initial=0) - 0.05), max(1.08, known.max(initial=1) + 0.05)
     ax.set(ylabel="relative accuracy", ylim=ylim)
+
+
+def title(ax: Axes, run: str, checkpoint: str) -> None:
+    r"""Write above the axes which network is shown, in two lines, so that long names of runs fit a column.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> title(ax, "single_parity_network_1", "rnn_N5_N5")
+    >>> ax.get_title()
+    'single_parity_network_1\nrnn_N5_N5'
+    """
+    ax.set_title(f"{run}\n{checkpoint}", fontsize="small")

@@ -138,7 +138,8 @@ def _training(run: Path) -> tuple[list[Picture], list[tuple[str, str]]]:
     progress = drawn(
         plot_progress({"this run": history}),
         "Largest N solved after every epoch",
-        f"Largest N that was solved (accuracy of the newest head, and mean, above {SOLVED:.0%}) after every epoch. 1 network.",
+        f"Largest N that was solved (accuracy of the newest head, and mean, above {SOLVED:.0%}) after every epoch. "
+        "1 network.",
     )
     last, time = history[-1], timedelta(seconds=round(sum(record["seconds"] for record in history)))
     accuracies = [f"N = {N}: {accuracy:.1%}" for N, accuracy in zip(last["Ns"], last["accuracy"], strict=True)]

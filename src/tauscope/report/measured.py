@@ -1,4 +1,4 @@
-"""The part of the page that shows what was measured: one section for each measurement, one entry for each checkpoint."""
+"""The part of the page that shows what was measured: a section for each measurement, an entry for each checkpoint."""
 
 from __future__ import annotations
 
@@ -160,7 +160,8 @@ def _pictures(one: Measured, run: Path) -> tuple[list[Picture], list[Problem]]:
         try:
             pictures.append(_picture(one, name, run))
         except Exception as error:  # a result of another version, or its network, can lack anything
-            problems.append(problem(one.path, ValueError(f"has a figure {name!r} that cannot be drawn: {error}")))
+            reason = ValueError(f"has a figure that cannot be drawn: {error!r}")
+            problems.append(problem(one.path, reason, run))
     return pictures, problems
 
 
@@ -232,6 +233,7 @@ def _against_N(results: Sequence[Measured], main: list[str], curriculum: str) ->
             [[numbers[name] for numbers in by_N.values()]], dims=("network", "N"), coords={"N": list(by_N)}
         )
         if np.isfinite(values).any():
-            caption = f"{name[0].upper()}{name[1:]} against the largest N that a checkpoint solved. {sample(results[0].result)}"
+            what = f"{name[0].upper()}{name[1:]} against the largest N that a checkpoint solved."
+            caption = f"{what} {sample(results[0].result)}"
             pictures.append(drawn(plot_against_N({curriculum: values}, name), f"{name} against N", caption))
     return pictures

@@ -16,13 +16,11 @@ from tauscope.report.about import describe
 from tauscope.report.evaluations import read_evaluations
 from tauscope.report.measured import read_results, sections
 from tauscope.report.parts import link
+from tauscope.results import ANALYSIS
 from tauscope.runs import CONFIG, ENVIRONMENT, METRICS, STATS
 
 GENERATOR = "tauscope report"
 """What the page says it was made by."""
-
-ANALYSIS = "analysis"
-"""Folder of the results, in that of the run."""
 
 
 def report_page(run: Path, *, measured: Path | None = None, page: Path | None = None) -> str:

@@ -118,13 +118,15 @@ def link(path: Path, page: Path) -> Link:
     return Link(path.name, quote(os.fsencode(os.path.relpath(path, page))))
 
 
-def problem(path: Path, error: Exception) -> Problem:
-    """Return what was wrong with a file, without the folders of this machine.
+def problem(path: Path, error: Exception, *folders: Path) -> Problem:
+    """Return what was wrong with a file, without where its folder, and others, lie on this machine.
 
     Examples
     --------
     >>> problem(Path("/runs/1/a.nc"), ValueError("/runs/1/a.nc is damaged: no signature"))
     Problem(file='a.nc', reason='is damaged: no signature')
     """
-    reason = " ".join(str(error).split()).replace(f"{path.parent}{os.sep}", "")
+    reason = " ".join(str(error).split())
+    for folder in (path.parent, *folders):
+        reason = reason.replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)
     return Problem(path.name, reason.removeprefix(path.name).lstrip(" :") or type(error).__name__)

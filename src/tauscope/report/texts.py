@@ -37,7 +37,8 @@ _PERTURBED = (
 TEXTS: dict[str, Text] = {
     "timescales": Text(
         "Timescales",
-        "τ is the time constant of a unit by itself; for gated units that of their mean gate. τ_net is how slowly its activity decorrelates in the network: the "
+        "τ is the time constant of a unit by itself; for gated units that of their mean gate. τ_net is how "
+        "slowly its activity decorrelates in the network: the "
         "decay of its autocorrelation under random bits, fitted with one exponential or two, whichever has the lower "
         "AIC. Both are in time steps.",
         {
@@ -49,21 +50,21 @@ TEXTS: dict[str, Text] = {
     ),
     "dimensionality": Text(
         "Dimensionality",
-        "How many directions the activity fills under random bits: the number of principal components that hold a given "
-        "share of its variance, and the participation ratio (Σλ)² / Σλ² of their variances λ.",
+        "How many directions the activity fills under random bits: the number of principal components that hold a "
+        "given share of its variance, and the participation ratio (Σλ)² / Σλ² of their variances λ.",
         {"": "Share of the variance that each principal component holds, and that all up to it hold together."},
         ("components for *", "participation ratio"),
     ),
     "connectivity": Text(
         "Connectivity",
-        "The recurrent weights between different units, and the eigenvalues of the whole matrix. The spectral radius is "
-        "the largest absolute eigenvalue.",
+        "The recurrent weights between different units, and the eigenvalues of the whole matrix. The spectral radius "
+        "is the largest absolute eigenvalue.",
         {
             "eigenvalues": "Eigenvalues of the recurrent weights W and, for leaky units, of one step at unit gain, "
             "1 - 1/τ + W/τ.",
             "weights": "Recurrent weights of the first layer; of a gated cell, those of its first gate.",
         },
-        ("mean (*", "spectral radius *"),
+        ("mean weight *", "spectral radius *"),
     ),
     "lyapunov": Text(
         "Lyapunov exponents",
@@ -73,8 +74,8 @@ TEXTS: dict[str, Text] = {
     ),
     "ablation": Text(
         "Ablation",
-        "The accuracy that is left when a unit is silenced, relative to the intact network: 1 is as good as intact, 0 is "
-        "chance. The slowest and the fastest units are told by τ; random ones are the control.",
+        "The accuracy that is left when a unit is silenced, relative to the intact network: 1 is as good as intact, 0 "
+        "is chance. The slowest and the fastest units are told by τ; random ones are the control.",
         {"": "Relative accuracy without each of the ablated units, by group."},
         ("relative accuracy without *",),
     ),
