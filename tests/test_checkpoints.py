@@ -23,7 +23,15 @@ from torch import Tensor
 
 import tauscope as ts
 from tauscope import checkpoints, published
-from tauscope.checkpoints import load_state, load_weights, remove_unfinished, save_state, save_weights, write_atomically
+from tauscope.checkpoints import (
+    load_state,
+    load_weights,
+    remove_unfinished,
+    save_state,
+    save_weights,
+    turn_states,
+    write_atomically,
+)
 
 STATE: dict[str, Any] = {
     "weights": torch.arange(6.0).reshape(2, 3),
@@ -220,6 +228,11 @@ def test_a_process_killed_while_it_turns_states_over_loses_nothing(
     state, notices = load_state(tmp_path)
     assert state is not None
     assert (state["epoch"], notices) == (3, [])
+    # What it left undone can be done later, once.
+    for _ in range(2):
+        turn_states(tmp_path)
+        assert sorted(listing(tmp_path)) == ["state.previous.pt", "state.pt"]
+        assert load_state(tmp_path)[1] == []
     save_state(tmp_path, STATE | {"epoch": 4})
     state, _ = load_state(tmp_path)
     assert state is not None

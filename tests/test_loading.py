@@ -199,7 +199,7 @@ def test_another_network_number_is_another_network(tmp_path: Path) -> None:
         ),
         (("cumulativ", "parity", 1, 3), "did you mean 'cumulative_parity_network_1'"),
         (("cumulative", "parity", 2, 3), "no run cumulative_parity_network_2"),
-        (("cumulative", "parity", 1, 9), r"no checkpoint rnn_N2_N9 in .*expected one of rnn_N2_N3, rnn_init"),
+        (("cumulative", "parity", 1, 9), r"no checkpoint rnn_N2_N9 in .*expected one of rnn_N2_N3;"),
     ],
 )
 def test_what_there_is_instead_is_named(question: tuple[str, str, int, int], message: str, tmp_path: Path) -> None:

@@ -113,8 +113,25 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     """
     payload = _dump(state)
     content = _MAGIC + hashlib.sha256(payload).digest() + payload
+    write_atomically(folder / NEW_STATE, content)
+    turn_states(folder)
+
+
+def turn_states(folder: Path) -> None:
+    """Make the new state the newest one and that one the previous; also what a process killed meanwhile left undone.
+
+    Parameters
+    ----------
+    folder : Path
+        Run folder; without a new state, nothing is done.
+
+    Examples
+    --------
+    >>> turn_states(Path("nowhere"))
+    """
     newest, fresh = folder / STATE, folder / NEW_STATE
-    write_atomically(fresh, content)
+    if not fresh.exists():
+        return
     try:
         if newest.exists():
             newest.replace(folder / PREVIOUS_STATE)

@@ -14,7 +14,7 @@ from tauscope.checkpoints import load_weights
 from tauscope.errors import InputError, nearest
 from tauscope.models import Model, build_model
 from tauscope.models.activations import ACTIVATIONS
-from tauscope.runs import CONFIG, checkpoint_name, read_config
+from tauscope.runs import CONFIG, INITIAL, checkpoint_name, read_config
 from tauscope.tasks import TASKS, BinaryMemoryTask
 
 _CHECKPOINT = re.compile(r"rnn_N(\d+)_N(\d+)")
@@ -128,8 +128,9 @@ def find_checkpoint(path: Path) -> Path:
     if not path.is_dir():
         if path.exists() or not path.parent.is_dir():
             return path
-        there = [known.name for known in checkpoints_of(path.parent)] + ["rnn_init"]
-        raise InputError(f"no checkpoint {path.name} in {path.parent}: {nearest(path.name, there)}")
+        there = [known.name for known in [*checkpoints_of(path.parent), path.parent / INITIAL] if known.exists()]
+        expected = nearest(path.name, there) if there else "expected a checkpoint or a run folder"
+        raise InputError(f"no checkpoint {path.name} in {path.parent}: {expected}")
     solved = checkpoints_of(path)
     if not solved:
         raise InputError(f"{path} holds no checkpoint that solved an N: expected files such as rnn_N2_N10")

@@ -197,6 +197,7 @@ class Run:
         if state is not None:
             self._require_fit(state)
         checkpoints.remove_unfinished(self.folder, OWN_FILES)
+        checkpoints.turn_states(self.folder)
         here = environment(self.device)
         sessions = read_json(self.folder / ENVIRONMENT) if (self.folder / ENVIRONMENT).exists() else []
         if state is not None and sessions:

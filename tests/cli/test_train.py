@@ -505,6 +505,7 @@ def test_a_missing_extra_is_named_before_anything_is_written(
         ("no configuration", "holds rnn_init but no config.json: expected an empty folder or a run of tauscope's"),
         ("both states", "no intact state is left"),
         ("another state", "is the state of a different network"),
+        ("no state", "holds a run that cannot go on, because its state.pt is not there"),
         ("other process", "is being written by process"),
     ],
 )
@@ -527,6 +528,9 @@ def test_a_folder_that_cannot_be_gone_on_with_is_left_as_it_is(
         case "both states":
             for path in folder.glob("state*.pt"):
                 path.write_bytes(path.read_bytes()[:-1])
+        case "no state":
+            for path in folder.glob("state*.pt"):
+                path.unlink()
         case "another state":
             train(tmp_path, "-nn", "5")
             for path in folder.glob("state*.pt"):

@@ -1,0 +1,162 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import tauscope as ts
+from tauscope import published
+from tauscope.analysis import connectivity
+from tauscope.checkpoints import save_weights
+from tauscope.cli import main
+from tauscope.measurements import MEASUREMENTS, WHAT, Subject
+from tauscope.results import load_result
+
+RUN = "cumulative_parity_size_12_network_1"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Two checkpoints of untrained networks, named as a run of the published code would name them."""
+    folder = tmp_path / RUN
+    folder.mkdir()
+    for last in (2, 3):
+        model = ts.LeakyRNN(12, generator=torch.Generator().manual_seed(last), n_heads=4)
+        save_weights(folder / f"rnn_N2_N{last}", published.to_published(model))
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_measurement_of_a_run_measures_each_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", "connectivity", str(run)]) == 0
+    kept = sorted(path.name for path in (run / "analysis").iterdir())
+    assert kept == sorted(
+        f"rnn_N2_N{last}_connectivity{end}"
+        for last in (2, 3)
+        for end in (".nc", ".csv", "_eigenvalues.png", "_weights.png")
+    )
+    result, source = load_result(run / "analysis" / "rnn_N2_N3_connectivity.nc")
+    xr.testing.assert_allclose(result, connectivity(ts.load(run / "rnn_N2_N3")))
+    assert source["checkpoint"] == f"{RUN}/rnn_N2_N3"
+    assert source["options"] == {"seed": 0}
+    out = capsys.readouterr().out
+    assert "spectral radius" in out
+    assert f"{float(result['spectral_radius'][0]):.4g}" in out
+
+
+def test_last_takes_the_furthest_checkpoint_and_output_another_folder(run: Path, tmp_path: Path) -> None:
+    before = files(run)
+    assert main(["analyze", "connectivity", str(run), "--last", "-o", str(tmp_path / "out")]) == 0
+    assert files(run) == before
+    there = tmp_path / "out" / RUN / "analysis"
+    assert sorted(path.name for path in there.glob("*.nc")) == ["rnn_N2_N3_connectivity.nc"]
+
+
+def test_a_current_result_is_not_measured_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "forgetting", str(run), "--last"]) == 0
+    first = capsys.readouterr().out
+    before = files(run)
+
+    def measured_again(_: Subject) -> xr.Dataset:
+        raise AssertionError("measured again")
+
+    one = MEASUREMENTS["forgetting"]
+    monkeypatch.setitem(MEASUREMENTS, "forgetting", type(one)(measured_again, one.figures, one.numbers))
+    assert main(["analyze", "forgetting", str(run), "--last"]) == 0
+    assert capsys.readouterr().out == first
+    assert files(run) == before
+
+
+def test_another_result_is_overwritten_with_force_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", "lyapunov", str(run), "--last"]) == 0
+    before = files(run)
+    assert main(["analyze", "lyapunov", str(run), "--last", "--seed", "1"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--force" in error
+    assert files(run) == before
+    assert main(["analyze", "lyapunov", str(run), "--last", "--seed", "1", "--force"]) == 0
+    assert load_result(run / "analysis" / "rnn_N2_N3_lyapunov.nc")[1]["options"] == {"seed": 1}
+
+
+def test_a_damaged_network_does_not_keep_the_others_from_their_results(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "rnn_N2_N2").write_bytes(b"nothing")
+    assert main(["analyze", "connectivity", str(run)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tauscope: error:")
+    assert error.count("\n") == 1
+    assert "rnn_N2_N2" in error
+    assert [path.name for path in (run / "analysis").glob("*.nc")] == ["rnn_N2_N3_connectivity.nc"]
+
+
+def test_a_foreign_file_in_the_place_of_a_result_stays(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "analysis").mkdir()
+    foreign = run / "analysis" / "rnn_N2_N3_connectivity.nc"
+    foreign.write_bytes(b"mine")
+    assert main(["analyze", "connectivity", str(run), "--last"]) == 2
+    assert "is not a result of tauscope" in capsys.readouterr().err
+    assert foreign.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["timescale", "RUN"], "timescales"),
+        (["connectivity", "RUN/../nowhere"], "a run folder"),
+        (["connectivity", "RUN/rnn_N2_N9"], "rnn_N2_N3"),
+        (["connectivity", "RUN", "--epochs", "0"], "epochs"),
+        (["connectivity", "RUN", "--forc"], "--force"),
+        (["connectivity"], "path"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    arguments: list[str], said: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(run.parent)
+    assert main(["analyze", *(one.replace("RUN", str(run)) for one in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tauscope: error:")
+    assert error.count("\n") == 1
+    assert said in error
+    assert files(run.parent) == before
+
+
+def test_everything_but_perturbation_is_asked_by_its_own_name() -> None:
+    assert WHAT["all"] == tuple(MEASUREMENTS)
+    assert {name for names in WHAT.values() for name in names} == set(MEASUREMENTS)
+    assert WHAT["perturbation"] == ("perturbation_recurrent", "perturbation_tau")
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_gated_networks_have_a_gate_timescale_in_the_place_of_tau(cell: str) -> None:
+    model = ts.build_model(cell, 6, generator=torch.Generator().manual_seed(0), n_heads=2)
+    subject = Subject(model, ts.Parity((1,)), (2, 3), seed=0)
+    own = subject.tau()
+    assert own is not None
+    np.testing.assert_array_equal(own, ts.analysis.gate_timescales(model, **subject.drive()))
+    assert bool((own > 1).all())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["default", "gru", "lstm"])
+def test_all_runs_on_a_small_network_of_any_kind(kind: str, tmp_path: Path) -> None:
+    options = [] if kind == "default" else ["--cell", kind]
+    size = ["-nn", "12", "--max_N", "2", "--steps_per_epoch", "150", "--batch_size", "64", "--epochs", "8"]
+    faster = ["--lr", "0.1"] if kind == "default" else ["--lr", "0.01"]
+    assert main(["train", "-s", "0", "-b", str(tmp_path), *size, *faster, *options]) == 0
+    (folder,) = tmp_path.iterdir()
+    code = main(["analyze", "all", str(folder), "--last", "--epochs", "1"])
+    kept = {path.stem.removeprefix("rnn_N2_N2_") for path in (folder / "analysis").glob("*.nc")}
+    # A gated network has no τ to perturb, and says so.
+    missing = set() if kind == "default" else {"perturbation_tau"}
+    assert kept == set(MEASUREMENTS) - missing
+    assert code == (2 if missing else 0)
+    assert main(["report", str(folder)]) == 0
