@@ -106,6 +106,21 @@ def test_a_foreign_file_in_the_place_of_a_result_stays(run: Path, capsys: pytest
     assert foreign.read_bytes() == b"mine"
 
 
+def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: Subject) -> xr.Dataset:
+        raise KeyboardInterrupt
+
+    assert main(["analyze", "connectivity", str(run), "--last"]) == 0
+    before = files(run)
+    one = MEASUREMENTS["lyapunov"]
+    monkeypatch.setitem(MEASUREMENTS, "lyapunov", type(one)(interrupted, one.figures, one.numbers))
+    assert main(["analyze", "lyapunov", str(run)]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+    assert files(run) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -173,15 +173,14 @@ def processes() -> Iterator[Processes]:
     started.close()
 
 
-@pytest.mark.parametrize("save_every", ["0", "60"])
+@pytest.mark.parametrize("save_every", ["60", "0"])
 def test_a_run_killed_at_any_moment_and_begun_again_ends_as_if_nothing_had_been(
     save_every: str, tmp_path: Path, processes: Processes
 ) -> None:
     flags = ["--steps-per-epoch", "2", "--epochs", "2", "--save-every", save_every]
     assert processes(tmp_path / "straight", *flags).code == 0
     reached = (0, 0)
-    # Every other event: a write has three (the file is flushed, renamed, its folder flushed), so all kinds are met.
-    for event in itertools.count(1, 2):
+    for event in itertools.count(1):
         ended = processes(tmp_path / "killed", *flags, event=event)
         if ended.code == 0:
             break

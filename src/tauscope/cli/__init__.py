@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from rich.console import Console
@@ -35,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = parser.parse_all(sys.argv[1:] if arguments is None else arguments)
         return int(options.module.run(options, console))
+    except KeyboardInterrupt:
+        print_error("stopped by SIGINT; nothing under way was written")
+        return 128 + signal.SIGINT
     except (InputError, DivergedError) as error:
         print_error(error)
         return 3 if isinstance(error, DivergedError) else 2
