@@ -7,7 +7,6 @@ to a BLAS is the fastest in this process, on operands that stay in the cache.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 
@@ -55,7 +54,8 @@ def fastest(
     work : callable
         Computes three products by it.
     speeds : dict of float
-        GFLOP/s of every path, from the median over rounds.
+        GFLOP/s of every path in its best round: what else the machine does can only slow a path down, so the best
+        round misjudges none, as a median may on a machine at work.
     """
     ways = paths(dtype)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -68,6 +68,6 @@ def fastest(
                 work()
             seconds[name].append((time.perf_counter() - start) / repeats)
     flops = 3 * 2 * BATCH * UNITS * UNITS
-    speeds = {name: flops / statistics.median(times) / 1e9 for name, times in seconds.items()}
+    speeds = {name: flops / min(times) / 1e9 for name, times in seconds.items()}
     best = max(speeds, key=lambda name: speeds[name])
     return best, ways[best], speeds
