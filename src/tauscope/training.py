@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tauscope.curricula import Curriculum
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
@@ -139,7 +139,9 @@ class Training:
             )
         self.task = replace(self.task, Ns=self.curriculum.Ns)
         self.device = next(self.model.parameters()).device
-        self.optimizer = _optimizer(self.model, self.recipe)
+        # Listed once: to walk through a hundred heads at every step takes as long as a product.
+        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = _optimizer(self.parameters, self.recipe)
         self.generators = generators(self.recipe.seed, self.device)
 
     @property
@@ -304,11 +306,12 @@ def answer(model: Model, batch: Batch, Ns: Sequence[int], generator: torch.Gener
     return model.readout(seen, Ns)
 
 
-def _optimizer(model: Model, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=recipe.lr)
-    return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+    return torch.optim.SGD(
+        parameters, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, foreach=True
+    )
 
 
 def _step(training: Training) -> float:
@@ -317,10 +320,11 @@ def _step(training: Training) -> float:
     resolutions = training.resolutions()
     for model, task in resolutions:
         batch = task.sample(recipe.batch_size, training.generators["data"])
-        training.optimizer.zero_grad()
+        for parameter in training.parameters:
+            parameter.grad = None
         loss = task.loss(answer(model, batch, task.Ns, training.generators["state"]), batch)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(training.model.parameters(), recipe.clip)
+        norm = torch.nn.utils.clip_grad_norm_(training.parameters, recipe.clip)
         value = loss.item()
         if not (math.isfinite(value) and torch.isfinite(norm)):
             raise DivergedError(

@@ -123,18 +123,16 @@ class LeakyCell(Cell):
     def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Run a sequence by the fast recurrence."""
         weight, bias = self.input_map()
-        M = torch.cat([self.recurrent_weights, weight, bias[:, None]], dim=1)
+        M = torch.cat([self.recurrent.weight, weight, bias[:, None]], dim=1)
         a = 1 / self.tau
-        leak = 1 - a
-        low = self.precision == "bf16"
+        leak, low = 1 - a, self.precision == "bf16"
+        dtype = torch.bfloat16 if low else M.dtype
+        # What stands on the diagonal of the raw weights is written over: it counts for nothing and gets no gradient.
         if self.form == "default":
-            M = a[:, None] * M
-            if not low:
-                M = torch.cat([M[:, : self.n_units] + torch.diag(leak), M[:, self.n_units :]], dim=1)
-            M = M.bfloat16() if low else M
+            M = torch.diagonal_scatter(a[:, None] * M, torch.zeros_like(leak) if low else leak).to(dtype)
             states, last = leaky_inside(M, state[0], inputs, self.afunc, leak if low else None)
         else:
-            M = M.bfloat16() if low else M
+            M = torch.diagonal_scatter(M, torch.zeros_like(a)).to(dtype)
             states, last = leaky_outside(M, a, state[0], inputs, self.afunc)
         return states, (last,)
 

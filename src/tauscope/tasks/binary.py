@@ -76,8 +76,8 @@ class BinaryMemoryTask(ClassificationTask):
         """Return the probability of a 1 in every sequence, ``[batch]``."""
 
     @abc.abstractmethod
-    def _answers(self, bits: Tensor) -> Tensor:
-        """Return the answers ``[bit, batch, head]`` to a stream ``bits [bit, batch]`` of 0 and 1."""
+    def _answers(self, bits: Tensor, shown: Tensor) -> Tensor:
+        """Return the answers ``[answer, batch, head]`` after so many ``bits [bit, batch]`` were ``shown [answer]``."""
 
     def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
         """Draw sequences of one length and their answers.
@@ -132,8 +132,10 @@ class BinaryMemoryTask(ClassificationTask):
         inputs = (2 * bits - 1 if self.plus_minus else bits).repeat_interleave(self.repeat, dim=0).unsqueeze(-1)
         if self.labels == "last":
             longest = bits[-self.Ns[-1] :]
-            return Batch(inputs, self._answers(longest)[-1:], info=info or {})
-        answers = self._answers(bits).repeat_interleave(self.repeat, dim=0)
+            shown = torch.tensor([len(longest)], device=bits.device)
+            return Batch(inputs, self._answers(longest, shown), info=info or {})
+        shown = torch.arange(1, len(bits) + 1, device=bits.device)
+        answers = self._answers(bits, shown).repeat_interleave(self.repeat, dim=0)
         step = torch.arange(1, len(answers) + 1, device=bits.device)[:, None]
         enough = step >= torch.tensor(self.Ns, device=bits.device) * self.repeat
         weight = (enough & (step % self.repeat == 0)).to(bits.dtype).unsqueeze(1)
@@ -173,11 +175,10 @@ class Parity(BinaryMemoryTask):
             return torch.rand(batch_size, generator=generator, device=generator.device)
         return torch.full((batch_size,), self.p, device=generator.device)
 
-    def _answers(self, bits: Tensor) -> Tensor:
+    def _answers(self, bits: Tensor, shown: Tensor) -> Tensor:
         ones = torch.cat([bits.new_zeros(1, bits.shape[1]), bits.cumsum(dim=0)])
-        end = torch.arange(1, len(bits) + 1, device=bits.device)[:, None]
-        start = (end - torch.tensor(self.Ns, device=bits.device)).clamp(min=0)
-        return ((ones[1:, None] - ones[start]) % 2).long().transpose(1, 2)
+        start = (shown[:, None] - torch.tensor(self.Ns, device=bits.device)).clamp(min=0)
+        return ((ones[shown][:, None] - ones[start]) % 2).long().transpose(1, 2)
 
 
 class DelayedMatchToSample(BinaryMemoryTask):
@@ -206,7 +207,6 @@ class DelayedMatchToSample(BinaryMemoryTask):
     def _bias(self, batch_size: int, generator: torch.Generator) -> Tensor:
         return torch.full((batch_size,), 0.5 if self.p is None else self.p, device=generator.device)
 
-    def _answers(self, bits: Tensor) -> Tensor:
-        end = torch.arange(len(bits), device=bits.device)[:, None]
-        sample = (end + 1 - torch.tensor(self.Ns, device=bits.device)).clamp(min=0)
-        return (bits[:, None] == bits[sample]).long().transpose(1, 2)
+    def _answers(self, bits: Tensor, shown: Tensor) -> Tensor:
+        sample = (shown[:, None] - torch.tensor(self.Ns, device=bits.device)).clamp(min=0)
+        return (bits[shown - 1][:, None] == bits[sample]).long().transpose(1, 2)
