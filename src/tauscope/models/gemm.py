@@ -25,8 +25,8 @@ _ONEDNN = {dtype: _onednn_has(dtype) for dtype in (torch.float32, torch.bfloat16
 def matmul_nt(a: Tensor, b: Tensor) -> Tensor:
     """Return ``a @ b.T`` by the fastest path.
 
-    `torch.mm` sends float32 to MKL, which on processors of other makers than Intel's runs at about half of what
-    oneDNN reaches on the same machine. The choice depends on the operands alone, never on a measurement, so that
+    `torch.mm` sends float32 to MKL, which on an AMD EPYC ran at half of what oneDNN reached (``python -m benchmarks``
+    prints both). The choice depends on the operands alone, never on a measurement, so that
     a run repeats bit for bit.
 
     Parameters
@@ -55,8 +55,8 @@ def matmul_nt(a: Tensor, b: Tensor) -> Tensor:
 def keep_freed_memory() -> None:
     """Let this process keep freed memory for its next allocation, where the C library is glibc.
 
-    A training step allocates and frees the same tens of megabytes; given back to the system each time, their page
-    faults cost up to a third of the step.
+    A training step allocates and frees the same tens of megabytes; given back to the system each time, they come back
+    through page faults, which cost a noticeable part of the step.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
