@@ -118,7 +118,7 @@ def slope(points: Mapping[int, float]) -> float:
     """
     if len(points) < 2:
         return math.nan
-    return float(np.polyfit(list(points), list(points.values()), 1)[0])
+    return float(stats.linregress(list(points), list(points.values())).slope)
 
 
 def _judge(value: float, low: float, at_least: bool) -> Verdict:

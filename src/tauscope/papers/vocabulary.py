@@ -168,9 +168,7 @@ class Results:
                 found.append(number(dataset))
         return found
 
-    def against_N(
-        self, what: str, condition: str, number: Callable[[xr.Dataset], float]
-    ) -> list[dict[int, float]]:
+    def against_N(self, what: str, condition: str, number: Callable[[xr.Dataset], float]) -> list[dict[int, float]]:
         """Return a number of every network of a condition at each N where it was measured."""
         return [
             {N: number(one) for (name, N), one in sorted(network.measured.items()) if name == what}
