@@ -60,7 +60,12 @@ def training(kind: str, N: int) -> ts.Training:
 def step(kind: str, N: int) -> Work:
     """Return a training step of tauscope's loop, for one of its networks or of torch's."""
     state = training(kind, N)
-    return lambda: _step(state)
+
+    def work() -> float:
+        with state.slices:
+            return _step(state)
+
+    return work
 
 
 def data(N: int) -> Work:

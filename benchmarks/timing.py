@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LIMIT = "limit"
+_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def interleaved(
 
 
 def _seconds(work: Callable[[], object], repeats: int) -> float:
+    # The threads of the row before go on spinning for some milliseconds; let them go to sleep.
+    time.sleep(_PAUSE)
     start = time.perf_counter()
     for _ in range(repeats):
         work()

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tauscope.curricula import Curriculum
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
 from tauscope.models.base import Model
 from tauscope.models.gemm import keep_freed_memory
-from tauscope.tasks.base import Batch, Task
+from tauscope.slices import Slices
+from tauscope.tasks.base import Task
 
 OPTIMIZERS = ("sgd", "adam")
 
@@ -143,6 +144,7 @@ class Training:
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = _optimizer(self.parameters, self.recipe)
         self.generators = generators(self.recipe.seed, self.device)
+        self.slices = Slices(self.model, self.recipe.batch_size)
 
     @property
     def finished(self) -> bool:
@@ -254,6 +256,20 @@ def train(
     if state is not None:
         training.load_state_dict(state)
     keep_freed_memory()
+    with training.slices:
+        _loop(training, store, save_every, on_step, on_epoch, stop)
+    return training
+
+
+def _loop(
+    training: Training,
+    store: Store | None,
+    save_every: float,
+    on_step: Callable[[Training, float], None] | None,
+    on_epoch: Callable[[Training, dict[str, Any]], None] | None,
+    stop: Callable[[], bool],
+) -> None:
+    """Take steps and finish epochs until the training is finished or told to stop."""
     last_save = time.monotonic()
     while not training.finished:
         epoch_start, first_step = time.monotonic(), training.step
@@ -268,7 +284,7 @@ def train(
                 store.save_state(training)
                 last_save = time.monotonic()
             if stopping:
-                return training
+                return
 
         seconds = time.monotonic() - epoch_start
         record = _finish_epoch(training, seconds, training.step - first_step)
@@ -278,32 +294,6 @@ def train(
             last_save = time.monotonic()
         if on_epoch is not None:
             on_epoch(training, record)
-    return training
-
-
-def answer(model: Model, batch: Batch, Ns: Sequence[int], generator: torch.Generator | None) -> Tensor:
-    """Run a batch and read out the asked heads at the asked steps.
-
-    Parameters
-    ----------
-    model : Model
-        The network.
-    batch : Batch
-        What it is shown.
-    Ns : tuple of int
-        Heads.
-    generator : torch.Generator or None
-        Source of the initial states.
-
-    Returns
-    -------
-    Tensor [answer, batch, head, output]
-        Logits.
-    """
-    states, last = model(batch.inputs, model.initial_state(batch.inputs.shape[1], generator), batch.hold)
-    n_answers = len(batch.targets)
-    seen = model.hidden(last).unsqueeze(0) if n_answers == 1 else states[-n_answers:]
-    return model.readout(seen, Ns)
 
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
@@ -320,10 +310,12 @@ def _step(training: Training) -> float:
     resolutions = training.resolutions()
     for model, task in resolutions:
         batch = task.sample(recipe.batch_size, training.generators["data"])
-        for parameter in training.parameters:
-            parameter.grad = None
-        loss = task.loss(answer(model, batch, task.Ns, training.generators["state"]), batch)
-        loss.backward()
+        initial = model.initial_state(recipe.batch_size, training.generators["state"])
+        outputs = training.slices.outputs(model, batch, task.Ns, initial)
+        logits = torch.cat([output.detach() for output in outputs], dim=1).requires_grad_()
+        loss = task.loss(logits, batch)
+        (seeds,) = torch.autograd.grad(loss, logits)
+        training.slices.backward(outputs, seeds, training.parameters)
         norm = torch.nn.utils.clip_grad_norm_(training.parameters, recipe.clip)
         value = loss.item()
         if not (math.isfinite(value) and torch.isfinite(norm)):
@@ -367,5 +359,7 @@ def _test(training: Training) -> list[float]:
     for _ in range(training.recipe.test_steps):
         for model, task in training.resolutions():
             batch = task.sample(training.recipe.batch_size, training.generators["test"])
-            scores.append(task.score(answer(model, batch, task.Ns, training.generators["test"]), batch).double())
+            initial = model.initial_state(training.recipe.batch_size, training.generators["test"])
+            outputs = torch.cat(training.slices.outputs(model, batch, task.Ns, initial), dim=1)
+            scores.append(task.score(outputs, batch).double())
     return [float(score) for score in torch.stack(scores).mean(dim=0)]

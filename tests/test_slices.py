@@ -1,0 +1,109 @@
+"""Slices of a batch: together they are the batch, and only the number of threads decides how many there are."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import tauscope as ts
+from tauscope.slices import Slices, answer
+from tauscope.tasks import Batch
+
+N_UNITS, BATCH = 512, 130
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def network(n_units: int = N_UNITS, **options) -> ts.Model:
+    return ts.LeakyRNN(n_units, n_heads=4, generator=torch.Generator().manual_seed(0), **options)
+
+
+def parameters(model: ts.Model) -> list[torch.nn.Parameter]:
+    return list(model.parameters())
+
+
+def batch(model: ts.Model, hold: bool = False) -> tuple[Batch, tuple]:
+    generator = torch.Generator().manual_seed(1)
+    drawn = ts.Parity([2, 3]).sample(BATCH, generator)
+    held = torch.rand(drawn.inputs.shape[:2], generator=generator) < 0.5 if hold else None
+    return Batch(drawn.inputs, drawn.targets, hold=held), model.initial_state(BATCH, generator)
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("n_units", "batch_size"), [(8, BATCH), (N_UNITS, 64), (N_UNITS, 1)])
+def test_small_batches_stay_whole(n_units, batch_size):
+    assert Slices(network(n_units), batch_size).bounds == [(0, batch_size)]
+
+
+def test_one_thread_takes_one_slice():
+    assert Slices(network(), BATCH).bounds == [(0, BATCH)]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_slices_cover_the_batch():
+    assert Slices(network(), BATCH).bounds == [(0, 65), (65, BATCH)]
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("hold", [False, True])
+def test_slices_give_the_outputs_and_gradients_of_the_whole(hold):
+    model = network()
+    drawn, initial = batch(model, hold)
+    whole = answer(model, drawn.inputs, initial, drawn.hold, [2, 3], 1)
+    seeds = torch.randn(whole.shape, generator=torch.Generator().manual_seed(2))
+    expected = torch.autograd.grad(whole, parameters(model), seeds, allow_unused=True)
+    slices = Slices(model, BATCH)
+    outputs = slices.outputs(model, drawn, [2, 3], initial)
+    torch.testing.assert_close(torch.cat(outputs, dim=1), whole)
+    slices.backward(outputs, seeds, parameters(model))
+    gradients = [one.grad for one in parameters(model)]
+    assert [one is None for one in gradients] == [one is None for one in expected]
+    assert any(one is None for one in gradients)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        if theirs is not None:
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_no_graph_is_built_where_none_is_asked():
+    model = network()
+    with torch.no_grad():
+        outputs = Slices(model, BATCH).outputs(model, batch(model)[0], [2], batch(model)[1])
+    assert len(outputs) == 2
+    assert not any(one.requires_grad for one in outputs)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_callers_threads_come_back_also_after_an_error():
+    def enter_and_fail() -> None:
+        with Slices(network(), BATCH):
+            assert torch.get_num_threads() == 1
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        enter_and_fail()
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_in_a_slice_reaches_the_caller():
+    model = network()
+    drawn, initial = batch(model)
+    with pytest.raises(ts.InputError, match="no head for N = 7"):
+        Slices(model, BATCH).outputs(model, drawn, [7], initial)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_training_in_slices_repeats_bit_for_bit():
+    def weights() -> torch.Tensor:
+        model = network()
+        recipe = ts.Recipe(epochs=1, steps_per_epoch=3, batch_size=BATCH, test_steps=1)
+        ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=3), recipe)
+        return torch.cat([one.detach().flatten() for one in parameters(model)])
+
+    assert torch.equal(weights(), weights())
