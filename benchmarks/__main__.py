@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: the speed table."""
+"""``python -m benchmarks``: the speed tables, of a training step and of measuring a network."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import memory, saving, steps
+from benchmarks import measuring, memory, saving, steps
 from benchmarks.limit import Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
 from tauscope.models.gemm import keep_freed_memory
@@ -28,6 +29,7 @@ ROWS = {
     "data": "data, % of the fp32 step",
     "memory": "peak memory in fp32, MB",
     "saving": "saving the state",
+    "measuring": "measuring a network",
 }
 
 
@@ -42,7 +44,7 @@ def missed(row: str, N: int, value: float) -> bool:
 
 def options() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Training steps against the GEMM limit.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed of training and of measuring.")
     parser.add_argument("--N", type=_numbers, default=[2, 5, 10, 20, 30, 60, 100], help="largest N, e.g. 2,10,30")
     parser.add_argument("--rows", type=_rows, default=list(ROWS), help=f"some of {','.join(ROWS)}")
     parser.add_argument("--rounds", type=_integer, default=7, help="interleaved measurements of every row")
@@ -52,8 +54,12 @@ def options() -> argparse.Namespace:
     given = parser.parse_args()
     if given.published is None:
         given.rows = [row for row in given.rows if row != "published"]
-    elif not (given.published / "src" / "models" / "RNN_Stack.py").is_file():
-        parser.error(f"{given.published} has no src/models/RNN_Stack.py: expected a checkout of the published code")
+    else:
+        for file in (Path("src", "models", "RNN_Stack.py"), measuring.SCRIPT):
+            if not (given.published / file).is_file():
+                parser.error(f"{given.published} has no {file}: expected a checkout of the published code")
+    if "measuring" in given.rows and not measuring.NETWORK.is_file():
+        parser.error(f"{measuring.NETWORK} does not exist: expected the network that is measured")
     return given
 
 
@@ -70,7 +76,7 @@ def measure(given: argparse.Namespace, limits: dict[str, Work]) -> list[Timing]:
                 rows[row] = steps.data(N)
             elif row == "published":
                 rows[row] = steps.published_step(given.published, N)
-            elif row not in ("memory", "saving"):
+            elif row not in ("memory", "saving", "measuring"):
                 rows[row] = steps.step(row, N)
         timings += interleaved(rows, N, bits, given.rounds)
     return timings
@@ -112,9 +118,23 @@ def main() -> None:
     # Lines are as long as they are, also where they are redirected to a file.
     console = Console(width=400, highlight=False)
     torch.set_num_threads(given.threads)
-    keep_freed_memory()
     threads = f"{given.threads} thread{'s' if given.threads > 1 else ''} on {os.cpu_count()} processors"
     console.print(f"torch {torch.__version__}, {threads}; load average before the start {os.getloadavg()[0]:.1f}")
+    lines = []
+    if set(given.rows) - {"measuring"}:
+        lines += _train(given, console)
+    if "measuring" in given.rows:
+        found = measuring.costs(given.rounds, given.threads, given.published)
+        console.print(measuring.table(found))
+        console.print(f"load average at the end {os.getloadavg()[0]:.1f}, of which {given.threads} ours")
+        lines += measuring.lines(found)
+    if given.csv is not None:
+        _write(given.csv, lines)
+
+
+def _train(given: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
+    """Measure and print what belongs to a training step; returns the lines of the CSV file."""
+    keep_freed_memory()
     limits = {}
     for row, name, dtype in ((LIMIT, "fp32", torch.float32), (LIMIT16, "bf16", torch.bfloat16)):
         best, limits[row], speeds = fastest(dtype)
@@ -135,17 +155,17 @@ def main() -> None:
             cost = saving.seconds(given.rounds, n_epochs)
             share = f"{100 * cost / 60:.2f} % of the 60 s between two (target 1 %)"
             console.print(f"saving the state after {n_epochs} epochs: {1e3 * cost:.0f} ms, {share}")
-    if given.csv is not None:
-        _write(given.csv, timings, sizes)
+    return [
+        one.to_dict() | ({"peak_megabytes": sizes[one.N] / 1e6} if sizes and one.row == "fp32" else {})
+        for one in timings
+    ]
 
 
-def _write(path: Path, timings: list[Timing], sizes: dict[int, int]) -> None:
+def _write(path: Path, lines: list[dict[str, Any]]) -> None:
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*timings[0].to_dict(), "peak_megabytes"])
+        writer = csv.DictWriter(file, dict.fromkeys(name for line in lines for name in line))
         writer.writeheader()
-        for one in timings:
-            memory_of_row = {"peak_megabytes": sizes[one.N] / 1e6} if sizes and one.row == "fp32" else {}
-            writer.writerow(one.to_dict() | memory_of_row)
+        writer.writerows(lines)
 
 
 def _repeated(work: Work, times: int) -> Work:

@@ -1,7 +1,9 @@
 """Configuration of the documentation: make docs."""
 
+import sys
 from pathlib import Path
 
+import torch
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.errors import ConfigError
@@ -12,8 +14,8 @@ project = "tauscope"
 author = "The tauscope developers"
 version = release = tauscope.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
-exclude_patterns = ["_build"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "sphinx_gallery.gen_gallery"]
+exclude_patterns = ["_build", "examples"]
 default_role = "py:obj"
 highlight_language = "python"
 
@@ -29,6 +31,25 @@ html_title = f"tauscope {release}"
 html_copy_source = False
 html_show_copyright = False
 html_math_renderer = "mathml"
+
+# The gallery's pages show numbers, which must not depend on how many processors the machine has.
+torch.set_num_threads(1)
+sys.path.insert(0, str(Path(__file__).parent))
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "gallery_support.position",
+    "image_scrapers": ("gallery_support.save_figures",),
+    "capture_repr": (),
+    "reset_modules": (),
+    "run_stale_examples": True,  # an example that did not change still shows whether the package works
+    "abort_on_example_error": True,
+    "notebook_extensions": set(),
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}
 
 _listed = (Path(__file__).parent / "api.rst").read_text().split()
 _missing = sorted(set(tauscope.__all__) - set(_listed))

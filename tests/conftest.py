@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tauscope.cli import main
+
 # The networks of the tests are small: a second thread only waits, and on a busy machine it waits long. The variable
 # reaches the processes that tests start.
 torch.set_num_threads(1)
@@ -26,6 +28,14 @@ def torch_globals_unchanged() -> Iterator[None]:
     before = _globals()
     yield
     assert _globals() == before, "the test changed torch's global generator, default dtype, threads or grad mode"
+
+
+@pytest.fixture(scope="session")
+def tiny_reproduction(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny paper, reproduced by the command: its runs, and its results in ``results``; not to be changed."""
+    base = tmp_path_factory.mktemp("reproductions") / "tiny"
+    assert main(["reproduce", "tiny_paper:PAPER", "-b", str(base), "--jobs", "2"]) == 0
+    return base
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tauscope as ts
-from tauscope.results import is_current, load_result, provenance, save_result
+from tauscope.results import current_result, load_result, provenance, save_result
 
 HERE = {"tauscope": ts.__version__, "threads": 1}
 
@@ -44,15 +44,15 @@ def test_what_was_saved_is_loaded_with_its_provenance(checkpoint: Path, tmp_path
 
 def test_a_result_is_current_for_the_same_network_options_and_version_alone(checkpoint: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.nc"
-    assert not is_current(path, source(checkpoint))
+    assert current_result(path, source(checkpoint)) is None
     save_result(path, result(), source(checkpoint))
-    assert is_current(path, source(checkpoint))
-    assert is_current(path, source(checkpoint, environment=HERE | {"threads": 2}))
-    assert not is_current(path, source(checkpoint, options={"seed": 1}))
-    assert not is_current(path, source(checkpoint, analysis="lyapunov"))
-    assert not is_current(path, source(checkpoint, environment={"tauscope": "0.0.0"}))
+    assert current_result(path, source(checkpoint)) is not None
+    assert current_result(path, source(checkpoint, environment=HERE | {"threads": 2})) is not None
+    assert current_result(path, source(checkpoint, options={"seed": 1})) is None
+    assert current_result(path, source(checkpoint, analysis="lyapunov")) is None
+    assert current_result(path, source(checkpoint, environment={"tauscope": "0.0.0"})) is None
     checkpoint.write_bytes(b"other weights")
-    assert not is_current(path, source(checkpoint))
+    assert current_result(path, source(checkpoint)) is None
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,10 +1,16 @@
-"""A cell of one's own: rectified units that tire."""
+"""
+A cell of your own
+==================
+
+Rectified units that tire: a cell with two state variables, trained and measured like any other.
+"""
 
 import torch
 from torch import Tensor, nn
 
 import tauscope as ts
 from tauscope.models import State, init
+from tauscope.plotting.timescales import plot_autocorrelations
 
 
 class AdaptingCell(ts.Cell):
@@ -27,6 +33,11 @@ class AdaptingCell(ts.Cell):
         return h, self.rho * a + (1 - self.rho) * h
 
 
+# %%
+# Train it
+# --------
+# The cell takes the place of the leaky one; heads, task, curriculum and recipe are those of every network.
+
 if __name__ == "__main__":
     generator = torch.Generator().manual_seed(0)
     model = ts.Model([AdaptingCell(1, 50, generator)], ts.Heads(50, range(2, 12), 2, False, generator))
@@ -34,3 +45,14 @@ if __name__ == "__main__":
     training = ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=4), recipe)
     print(f"{training.epoch} epochs, Ns {training.curriculum.Ns}")
     print(ts.evaluate(model, ts.Parity([2], p=0.5), Ns=[2, 3, 4, 5]).to_series())
+
+# %%
+# Measure it
+# ----------
+# What it has no parameter for, such as τ, is not a number; everything else is measured.
+
+if __name__ == "__main__":
+    timescales = ts.analysis.timescales(model, n_trials=4, n_steps=10_000, max_lag=60)
+    print(ts.analysis.timescales_summary(timescales).round(2).to_dataframe())
+    print(ts.analysis.lyapunov(model, 3, n_trials=2, n_steps=200).exponents.mean("trial").round(decimals=3).values)
+    autocorrelations = plot_autocorrelations(timescales)

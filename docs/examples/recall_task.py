@@ -1,10 +1,16 @@
-"""A task of one's own: which symbol was shown N - 1 steps before the end?"""
+"""
+A task of your own
+==================
+
+Which symbol was shown N - 1 steps before the end? Three symbols, one channel and one answer for each.
+"""
 
 from dataclasses import dataclass
 
 import torch
 
 import tauscope as ts
+from tauscope.plotting.training import plot_training
 from tauscope.tasks import ClassificationTask
 
 
@@ -33,6 +39,10 @@ class Recall(ClassificationTask):
         return 1 / self.n_outputs
 
 
+# %%
+# Train on it
+# -----------
+
 if __name__ == "__main__":
     task = Recall((2,))
     model = ts.LeakyRNN(
@@ -42,3 +52,4 @@ if __name__ == "__main__":
     training = ts.train(model, task, ts.Cumulative(max_N=5), recipe)
     for record in training.history:
         print(record["epoch"], record["Ns"], [round(accuracy, 3) for accuracy in record["accuracy"]])
+    learning = plot_training(training.history)

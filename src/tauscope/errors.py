@@ -14,6 +14,10 @@ class DamagedFileError(InputError):
     """A file is truncated, altered, or not what its name says."""
 
 
+class NotApplicableError(InputError):
+    """A network does not have what a measurement is about; asked for everything, the command line passes it over."""
+
+
 class DivergedError(RuntimeError):
     """Training produced a non-finite loss; the command line exits with code 3."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,19 @@ from tauscope.analysis.connectivity import connectivity, recurrent_matrices
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
-from tauscope.analysis.interventions import GROUPS, ablation, perturbation
+from tauscope.analysis.interventions import GROUPS, Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import flatten, lyapunov
+from tauscope.analysis.resolution import resolution
 from tauscope.analysis.retraining import RETRAINING, forgetting, retrain
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.models.base import Model
+from tauscope.models.leaky import LeakyCell
 from tauscope.plotting.connectivity import plot_eigenvalues, plot_weights
 from tauscope.plotting.dimensionality import plot_variance_spectrum
 from tauscope.plotting.interventions import plot_ablation, plot_perturbation
 from tauscope.plotting.lyapunov import plot_lyapunov_spectrum
 from tauscope.plotting.memory import plot_forgetting, plot_generalisation, plot_retraining
+from tauscope.plotting.resolution import plot_resolution
 from tauscope.plotting.timescales import plot_autocorrelations, plot_timescale_distribution
 from tauscope.tasks.binary import BinaryMemoryTask
 
@@ -55,15 +59,12 @@ class Subject:
         Smallest and largest N that it solved.
     seed : int
         Of the measurement.
-    retraining_epochs : int
-        Epochs at each N of retraining.
     """
 
     model: Model
     task: BinaryMemoryTask
     trained: tuple[int, int]
     seed: int
-    retraining_epochs: int = RETRAINING.epochs
 
     def generator(self) -> torch.Generator:
         """Return a fresh generator on the network's device."""
@@ -90,26 +91,41 @@ class Measurement:
     Attributes
     ----------
     measure : callable
-        From a `Subject` to a Dataset.
+        From a `Subject`, and further options as keywords, to a Dataset. The options of those in `MEASUREMENTS` are the
+        keywords of their functions in `tauscope.analysis`; in the place of a ``protocol`` or ``recipe`` those of
+        `tauscope.analysis.Protocol` and `tauscope.Recipe`, and in the place of ``Ns`` how many there are: ``n_Ns`` of
+        retraining, ``beyond`` the trained ones of forgetting and generalisation.
     figures : dict
         Functions from the Dataset and the `Subject` to Axes, by the figure's name.
     numbers : callable
         From the Dataset to a few numbers by their names, units included.
+    lacks : callable
+        From a `Subject` to what its network lacks to be measured so, in words; empty if it lacks nothing.
     """
 
-    measure: Callable[[Subject], xr.Dataset]
+    measure: Callable[..., xr.Dataset]
     figures: dict[str, Callable[[xr.Dataset, Subject], Axes]]
     numbers: Callable[[xr.Dataset], dict[str, float]]
+    lacks: Callable[[Subject], str] = lambda _: ""
 
 
-def _timescales(subject: Subject) -> xr.Dataset:
+def _timescales(subject: Subject, **options: Any) -> xr.Dataset:
     """Measure τ_net, and beside it what stands for τ in the network at hand."""
-    result = timescales(subject.model, **subject.drive())
+    result = timescales(subject.model, **(subject.drive() | options))
     own = subject.tau()
     return result if own is None or subject.model.tau is not None else result.assign(tau=own)
 
 
-def _ablate(subject: Subject) -> xr.Dataset:
+def _dimensionality(subject: Subject, **options: Any) -> xr.Dataset:
+    return dimensionality(subject.model, **({"p": 0.5} | subject.drive() | options))
+
+
+def _lyapunov(subject: Subject, n_exponents: int = EXPONENTS, **options: Any) -> xr.Dataset:
+    n_states = flatten(subject.model, subject.model.initial_state(1))[0].shape[1]
+    return lyapunov(subject.model, min(n_exponents, n_states), **(subject.drive() | options))
+
+
+def _ablate(subject: Subject, n: int = ABLATED, **protocol: Any) -> xr.Dataset:
     own = subject.tau()
     groups = ("random",) if own is None else GROUPS
     return ablation(
@@ -117,10 +133,45 @@ def _ablate(subject: Subject) -> xr.Dataset:
         subject.task,
         subject.trained[1],
         groups=groups,
-        n=min(ABLATED, subject.model.n_units // len(groups)),
+        n=min(n, subject.model.n_units // len(groups)),
         tau=None if own is None else own.values,
+        protocol=Protocol(**protocol),
         generator=subject.generator(),
     )
+
+
+def _perturb(subject: Subject, which: str, epsilons: Sequence[float] | None = None, **protocol: Any) -> xr.Dataset:
+    return perturbation(
+        subject.model,
+        subject.task,
+        subject.trained[1],
+        which,
+        epsilons=epsilons,
+        protocol=Protocol(**protocol),
+        generator=subject.generator(),
+    )
+
+
+def _retrain(subject: Subject, n_Ns: int = RETRAINED, **recipe: Any) -> xr.Dataset:
+    last = subject.trained[1]
+    recipe = {"seed": subject.seed} | recipe
+    return retrain(subject.model, subject.task, range(last, last + n_Ns), recipe=replace(RETRAINING, **recipe))
+
+
+def _forget(subject: Subject, beyond: int = BEYOND, **options: Any) -> xr.Dataset:
+    Ns = range(2, subject.trained[1] + beyond + 1)
+    accuracy = forgetting(subject.model, subject.task, subject.trained, Ns=Ns, generator=subject.generator(), **options)
+    return accuracy.to_dataset().assign_attrs(accuracy.attrs)
+
+
+def _generalise(subject: Subject, beyond: int = BEYOND, **options: Any) -> xr.Dataset:
+    Ns = range(2, subject.trained[1] + beyond + 1)
+    return generalise(subject.model, subject.task, Ns, generator=subject.generator(), **options)
+
+
+def _resolve(subject: Subject, **options: Any) -> xr.Dataset:
+    Ns = range(subject.trained[0], subject.trained[1] + 1)
+    return resolution(subject.model, subject.task, Ns, generator=subject.generator(), **options)
 
 
 def _timescale_numbers(result: xr.Dataset) -> dict[str, float]:
@@ -178,13 +229,6 @@ def _perturbation_numbers(result: xr.Dataset) -> dict[str, float]:
     }
 
 
-def _forget(subject: Subject) -> xr.Dataset:
-    low, high = subject.trained
-    Ns = range(2, high + BEYOND + 1)
-    accuracy = forgetting(subject.model, subject.task, (low, high), Ns=Ns, generator=subject.generator())
-    return accuracy.to_dataset().assign_attrs(accuracy.attrs)
-
-
 def _forgetting_numbers(result: xr.Dataset) -> dict[str, float]:
     Ns, trained = result["N"], result["trained"]
     low, high = Ns[trained].min(), Ns[trained].max()
@@ -196,6 +240,11 @@ def _forgetting_numbers(result: xr.Dataset) -> dict[str, float]:
     }
 
 
+def _resolution_numbers(result: xr.Dataset) -> dict[str, float]:
+    accuracy = result["accuracy"].mean("N")
+    return {f"mean accuracy at {int(k)} steps a bit": float(accuracy.sel(k=k)) for k in result["k"].values}
+
+
 def _memory_numbers(variable: str, what: str) -> Callable[[xr.Dataset], dict[str, float]]:
     def numbers(result: xr.Dataset) -> dict[str, float]:
         return {f"{what} at N = {int(N)}": float(result[variable].sel(N=N).mean()) for N in result["N"].values}
@@ -203,12 +252,19 @@ def _memory_numbers(variable: str, what: str) -> Callable[[xr.Dataset], dict[str
     return numbers
 
 
-def _perturb(which: str) -> Measurement:
+def _perturbation(which: str, lacks: Callable[[Subject], str] = lambda _: "") -> Measurement:
     return Measurement(
-        lambda s: perturbation(s.model, s.task, s.trained[1], which, generator=s.generator()),
-        {"": lambda result, _: plot_perturbation(result)},
-        _perturbation_numbers,
+        partial(_perturb, which=which), {"": lambda result, _: plot_perturbation(result)}, _perturbation_numbers, lacks
     )
+
+
+def _lacks_tau(subject: Subject) -> str:
+    return "" if subject.model.tau is not None else "the network has no τ to perturb: expected a leaky one"
+
+
+def _lacks_time_steps(subject: Subject) -> str:
+    continuous = all(isinstance(cell, LeakyCell) and cell.form == "continuous" for cell in subject.model.layers)
+    return "" if continuous else "the network has no time step to change: expected one in continuous time"
 
 
 MEASUREMENTS: dict[str, Measurement] = {
@@ -221,12 +277,12 @@ MEASUREMENTS: dict[str, Measurement] = {
         _timescale_numbers,
     ),
     "dimensionality": Measurement(
-        lambda s: dimensionality(s.model, p=0.5, **s.drive()),
+        _dimensionality,
         {"": lambda result, _: plot_variance_spectrum(result)},
         _dimensionality_numbers,
     ),
     "connectivity": Measurement(
-        lambda s: connectivity(s.model),
+        lambda subject, **options: connectivity(subject.model, **options),
         {
             "eigenvalues": lambda result, _: plot_eigenvalues(result),
             "weights": lambda _, s: plot_weights(next(iter(recurrent_matrices(s.model.layers[0]).values())).detach()),
@@ -234,9 +290,7 @@ MEASUREMENTS: dict[str, Measurement] = {
         _connectivity_numbers,
     ),
     "lyapunov": Measurement(
-        lambda s: lyapunov(
-            s.model, min(EXPONENTS, flatten(s.model, s.model.initial_state(1))[0].shape[1]), **s.drive()
-        ),
+        _lyapunov,
         {"": lambda result, _: plot_lyapunov_spectrum(result)},
         lambda result: {"largest Lyapunov exponent (nats/step)": float(result["exponents"].mean("trial")[0])},
     ),
@@ -245,15 +299,10 @@ MEASUREMENTS: dict[str, Measurement] = {
         {"": lambda result, _: plot_ablation(result)},
         _ablation_numbers,
     ),
-    "perturbation_recurrent": _perturb("recurrent"),
-    "perturbation_tau": _perturb("tau"),
+    "perturbation_recurrent": _perturbation("recurrent"),
+    "perturbation_tau": _perturbation("tau", _lacks_tau),
     "retraining": Measurement(
-        lambda s: retrain(
-            s.model,
-            s.task,
-            range(s.trained[1], s.trained[1] + RETRAINED),
-            recipe=replace(RETRAINING, epochs=s.retraining_epochs, seed=s.seed),
-        ),
+        _retrain,
         {"": lambda result, _: plot_retraining(result)},
         _memory_numbers("relative_accuracy", "relative accuracy after retraining"),
     ),
@@ -261,9 +310,15 @@ MEASUREMENTS: dict[str, Measurement] = {
         _forget, {"": lambda result, s: plot_forgetting(result["accuracy"], s.trained)}, _forgetting_numbers
     ),
     "generalisation": Measurement(
-        lambda s: generalise(s.model, s.task, range(2, s.trained[1] + BEYOND + 1), generator=s.generator()),
+        _generalise,
         {"": lambda result, s: plot_generalisation(result, s.trained)},
         _memory_numbers("accuracy", "accuracy of a fresh read-out"),
+    ),
+    "resolution": Measurement(
+        _resolve,
+        {"": lambda result, s: plot_resolution(result, (s.task.repeat,))},
+        _resolution_numbers,
+        _lacks_time_steps,
     ),
 }
 
@@ -272,6 +327,9 @@ WHAT: dict[str, tuple[str, ...]] = {name: (name,) for name in MEASUREMENTS if no
     "all": tuple(MEASUREMENTS),
 }
 """What can be asked for, and the measurements that it means."""
+
+SPECIAL = ("resolution",)
+"""What few networks can be asked for, and is not proposed for others."""
 
 
 def number_table(numbers: dict[str, float]) -> list[tuple[str, str]]:

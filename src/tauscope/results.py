@@ -41,7 +41,8 @@ def provenance(checkpoint: Path, analysis: str, options: dict[str, Any], environ
         "checkpoint": f"{checkpoint.parent.name}/{checkpoint.name}",
         "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         "analysis": analysis,
-        "options": options,
+        # As they will be read again: JSON knows no tuples.
+        "options": json.loads(json.dumps(options)),
         "environment": environment,
     }
 
@@ -98,8 +99,15 @@ def load_result(path: Path) -> tuple[xr.Dataset, dict[str, Any]]:
     return result, source
 
 
-def is_current(path: Path, source: dict[str, Any]) -> bool:
-    """Return whether a file holds the result of the same measurement, options, network and version.
+def current_result(path: Path, source: dict[str, Any]) -> xr.Dataset | None:
+    """Return the result that a file holds, if it is of the same measurement, options, network and version.
+
+    Parameters
+    ----------
+    path : Path
+        File written by `save_result`; need not exist.
+    source : dict
+        From `provenance`, of the result that is wanted.
 
     Raises
     ------
@@ -107,7 +115,7 @@ def is_current(path: Path, source: dict[str, Any]) -> bool:
         If there is a file and it is not a result of tauscope.
     """
     if not path.exists():
-        return False
-    _, there = load_result(path)
+        return None
+    result, there = load_result(path)
     same = all(there.get(key) == source[key] for key in ("sha256", "analysis", "options"))
-    return same and there["environment"].get("tauscope") == source["environment"]["tauscope"]
+    return result if same and there["environment"].get("tauscope") == source["environment"]["tauscope"] else None

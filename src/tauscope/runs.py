@@ -117,6 +117,32 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return records
 
 
+def asked_for(config: TrainConfig, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+    """Return the records of the epochs that a configuration asks for, and whether they are all there.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Its ``epochs`` and ``max_N`` say how far a run goes; the run may have gone further for another one.
+    records : list of dict
+        Of the epochs of a run, as `read_metrics` gives them.
+
+    Examples
+    --------
+    >>> records = [{"epoch": N - 1, "Ns": [N], "accuracy": [1.0]} for N in (2, 3, 4)]
+    >>> kept, finished = asked_for(TrainConfig(curriculum_type="single", max_N=3), records)
+    >>> len(kept), finished
+    (2, True)
+    """
+    epochs, curriculum = config.recipe().epochs, config.curriculum()
+    for i, record in enumerate(records, start=1):
+        curriculum.load_state_dict({"Ns": record["Ns"], "finished": False})
+        curriculum.update(record["accuracy"])
+        if record["epoch"] >= epochs or curriculum.finished:
+            return records[:i], True
+    return records, False
+
+
 def checkpoint_name(Ns: tuple[int, ...]) -> str:
     """Return the published name of the file that keeps a network which solved these Ns.
 

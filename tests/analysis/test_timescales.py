@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from scipy import stats
 from torch import Tensor
 
 import tauscope as ts
@@ -108,6 +109,26 @@ def test_split_trials_have_the_statistics_of_whole_ones():
     np.testing.assert_allclose(split.autocorrelation, whole.autocorrelation, atol=0.025)
     np.testing.assert_allclose(split.tau_net, whole.tau_net, rtol=0.05)
     np.testing.assert_allclose(split.bias, whole.bias, rtol=0.1)
+
+
+def test_split_trials_give_the_distribution_of_tau_net_of_whole_ones():
+    model = ts.LeakyRNN(40, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model.layers[0].recurrent.weight.mul_(1.8)
+    p = np.linspace(0.05, 0.95, 10)
+
+    def quantiles(seed: int, **options: Any) -> np.ndarray:
+        """Quantiles over units [repetition, quantile] of twenty measurements."""
+        shared = {"method": "published", "n_trials": 10, "burn_in": 100, "max_lag": 40, "p": p}
+        generators = [torch.Generator().manual_seed(20 * seed + i) for i in range(20)]
+        taus = [timescales(model, generator=one, **shared | options).tau_net for one in generators]
+        return np.quantile(taus, [0.5, 0.6, 0.7, 0.8, 0.9], axis=1).T
+
+    whole, split = (quantiles(n, n_steps=4000, split=n) for n in (1, 10))
+    assert stats.ttest_ind(whole, split, equal_var=False).pvalue.min() > 0.05
+    # The comparison is sharp enough to tell whether each segment has a mean of its own.
+    short = quantiles(2, n_steps=400, n_trials=100, p=p.repeat(10))
+    assert stats.ttest_ind(whole, short, equal_var=False).pvalue.max() < 0.001
 
 
 def test_segments_of_a_trial_share_its_p():

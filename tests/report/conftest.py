@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.resolution import resolution
 from tauscope.analysis.retraining import forgetting, retrain
 from tauscope.analysis.timescales import timescales
 from tauscope.checkpoints import save_weights
@@ -38,8 +40,10 @@ QUICK = {
     "retraining": lambda model, N: retrain(model, TASK, [N, N + 1], recipe=TINY),
     "forgetting": lambda model, N: forgetting(model, TASK, (2, N), n_sequences=32).to_dataset(name="accuracy"),
     "generalisation": lambda model, _: generalise(model, TASK, [2, 3, 4], n_trials=5, n_steps=50, warm_up=10),
+    "resolution": lambda _, N: resolution(CONTINUOUS.model(), TASK, range(2, N + 1), ks=[1, 10], n_sequences=32),
 }
 CONFIG = TrainConfig(num_neurons=12, seed=7, max_N=4)
+CONTINUOUS = TrainConfig(num_neurons=12, model_type="continuous", duplicates=(7, 8), max_N=4)
 
 
 def add_result(run: Path, checkpoint: str, name: str, model: Model, N: int) -> Path:
@@ -56,15 +60,38 @@ def train_nothing(base: Path, config: TrainConfig = CONFIG) -> Path:
     run = base / config.name
     with Run(run, config) as opened:
         opened.begin()
+    first = {2: 2, 3: 3} if config.curriculum_type == "single" else {2: 2, 3: 2}
     records = [
-        {"epoch": i, "Ns": list(range(2, N + 1)), "loss": 0.5 / i, "accuracy": [0.99] * (N - 1), "solved": i != 2,
-         "seconds": 1800.0, "steps_per_second": 3.0, "finished": False}
+        {"epoch": i, "Ns": list(range(first[N], N + 1)), "loss": 0.5 / i, "accuracy": [0.99] * (N + 1 - first[N]),
+         "solved": i != 2, "seconds": 1800.0, "steps_per_second": 3.0, "finished": False}
         for i, N in enumerate([2, 3, 3], 1)
     ]  # fmt: skip
     (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     for N in (2, 3):
-        save_weights(run / f"rnn_N2_N{N}", to_published(config.model()))
+        save_weights(run / f"rnn_N{first[N]}_N{N}", to_published(config.model()))
     return run
+
+
+@pytest.fixture(scope="session")
+def _several_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    base = tmp_path_factory.mktemp("runs")
+    configs = [CONFIG, replace(CONFIG, network_number=2, seed=8), replace(CONFIG, curriculum_type="single", p=0.5)]
+    runs = [train_nothing(base, config) for config in configs]
+    for run, config in zip(runs, configs, strict=True):
+        for checkpoint in ("rnn_N2_N2", "rnn_N3_N3" if run.name.startswith("single") else "rnn_N2_N3"):
+            add_result(run, checkpoint, "connectivity", config.model(), int(checkpoint[-1]))
+        last = "rnn_N3_N3" if run.name.startswith("single") else "rnn_N2_N3"
+        add_result(run, last, "perturbation_tau", config.model(), 3)
+    add_result(runs[0], "rnn_N2_N3", "dimensionality", CONFIG.model(), 3)
+    add_result(runs[1], "rnn_N2_N2", "lyapunov", configs[1].model(), 2)
+    add_result(runs[2], "rnn_N3_N3", "lyapunov", configs[2].model(), 3)
+    return runs
+
+
+@pytest.fixture
+def several_runs(_several_runs: list[Path], tmp_path: Path) -> list[Path]:
+    """Two networks of one kind and one of another with some measurements, to be changed at will."""
+    return [shutil.copytree(run, tmp_path / run.name) for run in _several_runs]
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.resolution import resolution
 from tauscope.analysis.retraining import forgetting, retrain
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
@@ -27,6 +28,7 @@ __all__ = [
     "lyapunov",
     "perturb",
     "perturbation",
+    "resolution",
     "retrain",
     "timescales",
     "timescales_summary",

@@ -7,7 +7,7 @@ import sys
 
 from rich.console import Console
 
-from tauscope.cli import analyze, evaluate, report, status, train
+from tauscope.cli import analyze, compare, evaluate, report, reproduce, status, train
 from tauscope.cli.flags import Parser, print_error
 from tauscope.errors import DivergedError, InputError
 
@@ -16,12 +16,14 @@ COMMANDS = {
     "evaluate": (evaluate, "measure the accuracy of a trained network for every N"),
     "analyze": (analyze, "measure how trained networks hold their memory"),
     "report": (report, "put all that is known of a run on one page"),
+    "compare": (compare, "put two or more runs side by side on one page"),
+    "reproduce": (reproduce, "train and measure a paper's networks, and judge its claims"),
     "status": (status, "list the runs under a folder"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 2 for bad input, 3 for diverged training, 128 + signal if stopped."""
+    """Run a command and return its exit code: 0, 2 for bad input, 3 for failed training, 128 + signal if stopped."""
     from tauscope import __version__
 
     parser = Parser(prog="tauscope", description="How does a recurrent network hold a memory?")

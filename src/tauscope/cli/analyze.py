@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tauscope.checkpoints import write_atomically
 from tauscope.cli import flags
-from tauscope.errors import InputError, require_at_least
-from tauscope.loading import checkpoints_of, find_checkpoint, load, trained_Ns, trained_task
-from tauscope.measurements import MEASUREMENTS, WHAT, Subject, number_table
-from tauscope.plotting.style import title
-from tauscope.results import ANALYSIS, is_current, load_result, provenance, save_result
+from tauscope.errors import InputError, NotApplicableError, require_at_least
+from tauscope.loading import checkpoints_of, find_checkpoint
+from tauscope.measurements import WHAT, number_table
+from tauscope.measuring import Asked, measure, target
 from tauscope.runs import environment
 
 
@@ -42,45 +35,40 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell", help="module:Class of a cell of your own")
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One measurement of one checkpoint."""
-
-    checkpoint: Path
-    name: str
-    target: Path
-
-
 def run(options: argparse.Namespace, console: Console) -> int:
     """Measure, print and keep the numbers, and return the exit code."""
     flags.use_threads(options.threads)
     require_at_least("epochs", options.epochs, 1)
     device = flags.device(options.device)
-    jobs = [
-        _Job(checkpoint, name, _folder(checkpoint, options.output) / f"{checkpoint.name}_{name}.nc")
+    here = environment(device)
+    wanted = [
+        Asked(checkpoint, name, target(checkpoint, name, options.output), options.seed, _options(name, options))
         for checkpoint in _checkpoints(options.paths, options.last)
         for name in WHAT[options.what]
     ]
     table = Table("network", "measurement", "quantity", "value")
     failed = False
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(jobs))
-        for job in jobs:
-            bar.update(task, description=f"{job.checkpoint.parent.name}/{job.checkpoint.name} {job.name}")
+        task = bar.add_task("", total=len(wanted))
+        for asked in wanted:
+            where = f"{asked.checkpoint.parent.name}/{asked.checkpoint.name}"
+            bar.update(task, description=f"{where} {asked.name}")
             try:
-                result = _measure(job, options, device)
-                rows = number_table(MEASUREMENTS[job.name].numbers(result))
-                where = f"{job.checkpoint.parent.name}/{job.checkpoint.name}"
+                rows = number_table(asked.how.numbers(_result(asked, here, options, device)))
                 for i, row in enumerate(rows):
-                    table.add_row(where if i == 0 else "", job.name if i == 0 else "", *row)
+                    table.add_row(where if i == 0 else "", asked.name if i == 0 else "", *row)
             except InputError as error:
                 # Other networks and measurements still get their results.
-                failed = True
-                flags.print_error(f"{job.checkpoint} {job.name}: {error}")
+                message = f"{asked.checkpoint} {asked.name}: {error}"
+                if isinstance(error, NotApplicableError) and options.what == "all":
+                    console.print(f"passed over: {message}", highlight=False, soft_wrap=True)
+                else:
+                    failed = True
+                    flags.print_error(message)
             bar.advance(task)
     if table.row_count:
         console.print(table)
-        folders = sorted({str(job.target.parent) for job in jobs if job.target.exists()})
+        folders = sorted({str(asked.target.parent) for asked in wanted if asked.target.exists()})
         console.print(f"results (netCDF, CSV, PNG) in {', '.join(folders)}", highlight=False, soft_wrap=True)
     return 2 if failed else 0
 
@@ -96,54 +84,18 @@ def _checkpoints(paths: list[Path], last: bool) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _folder(checkpoint: Path, output: Path | None) -> Path:
-    return checkpoint.parent / ANALYSIS if output is None else output / checkpoint.parent.name / ANALYSIS
-
-
 def _options(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """Return the options that a measurement depends on."""
-    return {"seed": options.seed} | ({"epochs": options.epochs} if name == "retraining" else {})
+    """Return the options of a measurement beside its seed."""
+    return {"epochs": options.epochs} if name == "retraining" else {}
 
 
-def _measure(job: _Job, options: argparse.Namespace, device: str) -> xr.Dataset:
-    """Return the result of a job: the kept one if it is current, otherwise measured and kept."""
-    source = provenance(job.checkpoint, job.name, _options(job.name, options), environment(device))
-    if not options.force and job.target.exists():
-        if is_current(job.target, source):
-            return load_result(job.target)[0]
-        raise InputError(
-            f"{job.target} holds another result (network, options or version); expected --force to overwrite"
-        )
-    trained = trained_Ns(job.checkpoint)
-    if trained is None:
-        raise InputError("its name does not say which N it solved: expected a file such as rnn_N2_N10")
-    model = load(job.checkpoint, device, options.cell)
-    task = trained_task(job.checkpoint)
-    if task.repeat > 1:
-        model = model.at_resolution(task.repeat)
-    subject = Subject(model, task, trained, options.seed, options.epochs)
-    measurement = MEASUREMENTS[job.name]
-    result = measurement.measure(subject)
-    figures = {name: draw(result, subject) for name, draw in measurement.figures.items()}
-    _keep(job, result, source, figures)
-    return result
-
-
-def _keep(job: _Job, result: xr.Dataset, source: dict[str, object], figures: dict[str, Axes]) -> None:
-    """Write the picture and the table, and last the result, which says that all is there."""
-    try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot write to {job.target.parent}: {error.strerror}; expected a writable --output"
-        ) from error
-    for name, ax in figures.items():
-        picture = io.BytesIO()
-        title(ax, job.checkpoint.parent.name, job.checkpoint.name)
-        cast(Figure, ax.figure).savefig(picture, format="png", dpi=200)
-        stem = job.target.stem + (f"_{name}" if name else "")
-        write_atomically(job.target.with_name(f"{stem}.png"), picture.getvalue())
-    table = io.StringIO()
-    csv.writer(table).writerows([("quantity", "value"), *MEASUREMENTS[job.name].numbers(result).items()])
-    write_atomically(job.target.with_suffix(".csv"), table.getvalue().encode())
-    save_result(job.target, result, source)
+def _result(asked: Asked, here: dict[str, Any], options: argparse.Namespace, device: str) -> xr.Dataset:
+    """Return the kept result if it is current; otherwise measure it and keep it."""
+    if not options.force and asked.target.exists():
+        kept = asked.current(here)
+        if kept is None:
+            raise InputError(
+                f"{asked.target} holds another result (network, options or version); expected --force to overwrite"
+            )
+        return kept
+    return measure(asked, here, device=device, cell=options.cell)

@@ -6,8 +6,12 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from tauscope.jobs import Outcome
+from tauscope.papers import running
+from tauscope.papers.planning import Network
+from tauscope.plotting.style import count
 from tauscope.training import Training
 
 
@@ -106,3 +110,64 @@ class Display:
         """Report a finished epoch."""
         self._steps, self._start = 0, time.monotonic()
         self._bar.console.print(epoch_line(record), highlight=False, soft_wrap=True)
+
+
+class NetworksDisplay:
+    """A live bar for every network under way and one for all, and in any case one line for every network that is done.
+
+    Parameters
+    ----------
+    console : Console
+        Where to show it.
+    """
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[doing]}"))
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._all = self._bar.add_task("all networks", total=1, doing="")
+        self._tasks: dict[str, TaskID] = {}
+        self._done, self._n, self._start = 0, 0, time.monotonic()
+
+    def __enter__(self) -> NetworksDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def on_plan(self, remaining: int, n: int) -> None:
+        """Say what is left to do."""
+        self._n = remaining
+        self._bar.update(self._all, total=remaining)
+        self._line(f"{n - remaining} of {n} networks are trained and measured already")
+
+    def on_start(self, network: Network) -> None:
+        """Show a network that begins."""
+        self._tasks[network.name] = self._bar.add_task(network.name, total=1, doing="starting")
+
+    def on_progress(self, network: Network, progress: running.Progress) -> None:
+        """Show how far a network is."""
+        self._bar.update(
+            self._tasks[network.name],
+            completed=progress.epoch,
+            total=progress.epochs,
+            doing=f"epoch {progress.epoch}/{progress.epochs} | {progress.doing}",
+        )
+
+    def on_end(self, network: Network, outcome: Outcome) -> None:
+        """Report a network that is done, or why it is not."""
+        self._bar.remove_task(self._tasks.pop(network.name))
+        self._done += 1
+        left = (time.monotonic() - self._start) / self._done * (self._n - self._done)
+        self._bar.update(self._all, completed=self._done, doing=f"{self._done}/{self._n} | about {clock(left)} left")
+        if problems := [outcome.problem] if outcome.problem else outcome.value:
+            how = f"missing: {'; '.join(problems)}"
+        else:
+            records, _ = network.records()
+            solved = max((record["Ns"][-1] for record in records if record["solved"]), default=None)
+            reached = "solved no N" if solved is None else f"solved N = {solved}"
+            how = f"{reached} in {count(len(records), 'epoch')}"
+        self._line(f"[{self._done}/{self._n}] {network.name}: {how} ({clock(outcome.seconds)})")
+
+    def _line(self, text: str) -> None:
+        self._bar.console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -13,7 +13,7 @@ from rich.table import Table
 from tauscope.cli.progress import clock, ranges
 from tauscope.config import TrainConfig
 from tauscope.errors import DamagedFileError, InputError
-from tauscope.runs import CONFIG, METRICS, is_locked, read_config, read_metrics
+from tauscope.runs import CONFIG, METRICS, asked_for, is_locked, read_config, read_metrics
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -55,18 +55,10 @@ def _describe(folder: Path, config: TrainConfig, records: list[dict[str, Any]]) 
     solved = [record["Ns"][-1] for record in records if record["solved"]]
     age = clock(time.time() - (folder / METRICS).stat().st_mtime)
     return (
-        "running" if running else "finished" if last["epoch"] >= epochs or _taught(config, last) else "stopped",
+        "running" if running else "finished" if asked_for(config, records)[1] else "stopped",
         str(solved[-1]) if solved else "-",
         f"{last['epoch']}/{epochs}",
         ranges(last["Ns"], last["accuracy"]),
         f"{last['steps_per_second']:.1f}",
         f"{age} ago",
     )
-
-
-def _taught(config: TrainConfig, last: dict[str, Any]) -> bool:
-    """Return whether the last epoch finished the curriculum, with the largest N that is asked for now."""
-    curriculum = config.curriculum()
-    curriculum.load_state_dict({"Ns": last["Ns"], "finished": False})
-    curriculum.update(last["accuracy"])
-    return curriculum.finished

@@ -20,6 +20,7 @@ from tauscope.cli.progress import Display
 from tauscope.config import TrainConfig
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.runs import CONFIG, Run, read_config
+from tauscope.signals import collect_signals
 from tauscope.training import Training, train
 
 
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     require_at_least("save_every", options.save_every, 0)
     writer_kind = _writer_kind() if options.tensorboard else None
     flags.use_threads(options.threads)
-    with Run(folder, config, device) as opened, _signals() as caught:
+    with Run(folder, config, device) as opened, collect_signals() as caught:
         config = opened.config
         model, state, notices = opened.begin()
         for notice in notices:
@@ -126,26 +127,6 @@ def _report(training: Training, folder: Path, caught: list[int], console: Consol
         code = 128 + caught[0] if caught else 0
     console.print(message, highlight=False, soft_wrap=True)
     return code
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect the first SIGINT or SIGTERM; a second one ends the process at once."""
-    caught: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, _: object) -> None:
-        caught.append(number)
-        for one in before:
-            signal.signal(one, signal.SIG_DFL)
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _writer_kind() -> Any:

@@ -5,5 +5,22 @@ from tauscope.models.build import CELLS, build_model
 from tauscope.models.gated import GRUCell, LSTMCell
 from tauscope.models.leaky import LeakyCell, LeakyRNN
 from tauscope.models.readout import Heads
+from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
 
-__all__ = ["CELLS", "Cell", "GRUCell", "Heads", "LSTMCell", "LeakyCell", "LeakyRNN", "Model", "State", "build_model"]
+__all__ = [
+    "CELLS",
+    "RELU_CELLS",
+    "Cell",
+    "GRUCell",
+    "Heads",
+    "HebbianCell",
+    "LSTMCell",
+    "LeakyCell",
+    "LeakyRNN",
+    "Model",
+    "ReluCell",
+    "ReluGRUCell",
+    "ReluRNN",
+    "State",
+    "build_model",
+]

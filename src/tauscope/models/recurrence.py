@@ -43,6 +43,21 @@ def _side_by_side(steps: Tensor) -> Tensor:
     return steps[0] if len(steps) == 1 else steps.transpose(0, 1).flatten(1)
 
 
+def _held(hold: Tensor | None, n_steps: int) -> list[Tensor | None]:
+    """Return the mask ``[batch]`` of every step, ``None`` where no state is held."""
+    if hold is None:
+        return [None] * n_steps
+    return [mask if some else None for mask, some in zip(hold.unbind(0), hold.any(dim=1).tolist(), strict=True)]
+
+
+def _limit(delta: Tensor, clip: float | None, held: Tensor | None) -> None:
+    """Clip the gradient with respect to the argument of φ, ``[unit, batch]``, in place; none enters a held state."""
+    if clip is not None:
+        delta.clamp_(-clip, clip)
+    if held is not None:
+        delta.masked_fill_(held, 0.0)
+
+
 class _Recurrence(torch.autograd.Function):
     """What both recurrences share: their outputs and the handling of absent gradients."""
 
@@ -61,34 +76,49 @@ class _Recurrence(torch.autograd.Function):
 
 
 class _Inside(_Recurrence):
-    """h_t = φ(M [h_{t-1}; x_t; 1] + leak ⊙ h_{t-1}); without a leak term, M carries it on its diagonal."""
+    """h_t = φ(M [h_{t-1}; x_t; 1] + leak ⊙ h_{t-1}); without a leak term, M carries it on its diagonal.
+
+    The state is held where ``hold [time, batch]`` is true; the gradient with respect to the argument of φ is clipped
+    element by element at ``clip``.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, M: Tensor, leak: Tensor | None, initial: Tensor, inputs: Tensor, afunc: str
+        ctx: Any,
+        M: Tensor,
+        leak: Tensor | None,
+        initial: Tensor,
+        inputs: Tensor,
+        afunc: str,
+        clip: float | None,
+        hold: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         n_units = len(M)
         phi = ACTIVATIONS[afunc]
         buffer = _stacked(initial, inputs, M.dtype)
         slots = buffer.unbind(0)
         h = initial.t()
-        for now, following in itertools.pairwise(slots):
+        for (now, following), held in zip(itertools.pairwise(slots), _held(hold, len(inputs)), strict=True):
             z = matmul_nt(M, now.t())
             if leak is None:
                 phi.into(z, following[:n_units])
+                if held is not None:
+                    following[:n_units] = torch.where(held, now[:n_units], following[:n_units])
             else:
-                h = z.to(h.dtype, copy=True).addcmul_(leak[:, None], h)
+                before, h = h, z.to(h.dtype, copy=True).addcmul_(leak[:, None], h)
                 phi.into(h, h)
+                if held is not None:
+                    h = torch.where(held, before, h)
                 following[:n_units] = h
-        ctx.save_for_backward(M, leak, buffer)
-        ctx.afunc = afunc
+        ctx.save_for_backward(M, leak, buffer, hold)
+        ctx.afunc, ctx.clip = afunc, clip
         states, last = _Recurrence._outputs(ctx, buffer, n_units, initial.dtype)
         return states, last if leak is None else h.t().clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        M, leak, buffer = ctx.saved_tensors
+        M, leak, buffer, hold = ctx.saved_tensors
         g_states, g_last = gradients
         n_units, backward = len(M), ACTIVATIONS[ctx.afunc].backward
         wants_initial, wants_inputs = ctx.needs_input_grad[2:4]
@@ -100,12 +130,14 @@ class _Inside(_Recurrence):
         M_t = (M if wants_inputs else M[:, :n_units]).t().contiguous()
         g_M = torch.zeros(M.shape, dtype=dtype, device=M.device)
         g_inputs = M.new_empty(len(slots) - 1, buffer.shape[1] - n_units - 1, g.shape[1]) if wants_inputs else None
+        holds = _held(hold, len(slots) - 1)
         for t in range(len(slots) - 2, -1, -1):
             if g_states is not None:
                 g = g + g_states[t].t()
-            delta = deltas[t % together]
+            delta, held = deltas[t % together], holds[t]
             exact = delta if M.dtype == dtype else torch.empty_like(g)
             backward(g, slots[t + 1][:n_units].to(dtype), exact)
+            _limit(exact, ctx.clip, held)
             if exact is not delta:
                 delta.copy_(exact)
             if t % together == 0:
@@ -116,13 +148,15 @@ class _Inside(_Recurrence):
             back = matmul_nt(M_t, delta.t())
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
-            g = back[:n_units]
+            kept, g = g, back[:n_units]
             if leak is not None:
                 g = g.to(dtype).addcmul(leak[:, None], exact)
+            if held is not None:
+                g = torch.where(held, kept, g)
         # h_{t-1} enters through the leak as it does through the diagonal of M.
         g_leak = None if leak is None else g_M[:, :n_units].diagonal()
         g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2).to(dtype)
-        return g_M.to(M.dtype), g_leak, g.t() if wants_initial else None, g_inputs, None
+        return g_M.to(M.dtype), g_leak, g.t() if wants_initial else None, g_inputs, None, None, None
 
 
 class _Outside(_Recurrence):
@@ -178,8 +212,79 @@ class _Outside(_Recurrence):
         return g_M.to(M.dtype), g_a, g.t() if wants_initial else None, g_inputs, None
 
 
+class _Hebbian(_Recurrence):
+    """h_t = φ(M [h_{t-1}; x_t; 1] + γ c_t p_{t-1}), p_t = h_{t-1}, φ = max(0, ·), c_t = clip(p_{t-1} · h_{t-1}, 0, C)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        M: Tensor,
+        initial: Tensor,
+        before: Tensor,
+        inputs: Tensor,
+        gamma: float,
+        strongest: float,
+        clip: float | None,
+        hold: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        n_units, phi = len(M), ACTIVATIONS["relu"]
+        buffer = _stacked(initial, inputs, M.dtype)
+        slots = buffer.unbind(0)
+        past = torch.empty_like(buffer[:, :n_units])
+        past[0] = before.t()
+        for t, held in enumerate(_held(hold, len(inputs))):
+            h, p, following = slots[t][:n_units], past[t], slots[t + 1][:n_units]
+            overlap = (p * h).sum(dim=0).clamp_(0.0, strongest)
+            phi.into(torch.addcmul(matmul_nt(M, slots[t].t()), p, overlap, value=gamma), following)
+            past[t + 1] = h if held is None else torch.where(held, p, h)
+            if held is not None:
+                following.copy_(torch.where(held, h, following))
+        ctx.save_for_backward(M, buffer, past, hold)
+        ctx.options = gamma, strongest, clip
+        return *_Recurrence._outputs(ctx, buffer, n_units, M.dtype), past[-1].t().clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        M, buffer, past, hold = ctx.saved_tensors
+        gamma, strongest, clip = ctx.options
+        g_states, g_last, g_before = gradients
+        n_units, backward = len(M), ACTIVATIONS["relu"].backward
+        slots = buffer.unbind(0)
+        g = _Recurrence._initial_gradient(g_last, past[0], M.dtype)
+        g_p = _Recurrence._initial_gradient(g_before, past[0], M.dtype)
+        M_t, g_M, exact = M.t().contiguous(), torch.zeros_like(M), torch.empty_like(g)
+        g_inputs = M.new_empty(len(slots) - 1, buffer.shape[1] - n_units - 1, g.shape[1])
+        holds = _held(hold, len(slots) - 1)
+        for t in range(len(slots) - 2, -1, -1):
+            if g_states is not None:
+                g = g + g_states[t].t()
+            h, p, held = slots[t][:n_units], past[t], holds[t]
+            backward(g, slots[t + 1][:n_units], exact)
+            _limit(exact, None, held)
+            overlap = (p * h).sum(dim=0)
+            through = gamma * (exact * p).sum(dim=0) * ((overlap >= 0) & (overlap <= strongest))
+            strength = gamma * overlap.clamp_(0.0, strongest)
+            delta = exact if clip is None else exact.clamp(-clip, clip)
+            g_M += matmul_nt(delta, slots[t])
+            back = matmul_nt(M_t, delta.t())
+            g_inputs[t] = back[n_units:-1]
+            to_h, to_p = back[:n_units].addcmul(p, through).add_(g_p), (exact * strength).addcmul_(h, through)
+            if held is not None:
+                to_h, to_p = torch.where(held, g, to_h), torch.where(held, g_p, to_p)
+            g, g_p = to_h, to_p
+        return g_M, g.t(), g_p.t(), g_inputs.transpose(1, 2), None, None, None, None
+
+
 def leaky_inside(
-    M: Tensor, initial: Tensor, inputs: Tensor, afunc: str = "leakyrelu", leak: Tensor | None = None
+    M: Tensor,
+    initial: Tensor,
+    inputs: Tensor,
+    afunc: str = "leakyrelu",
+    leak: Tensor | None = None,
+    *,
+    clip: float | None = None,
+    hold: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run ``h_t = φ(M [h_{t-1}; x_t; 1] + leak ⊙ h_{t-1})`` over a sequence.
 
@@ -196,6 +301,11 @@ def leaky_inside(
     leak : Tensor [unit], optional
         Elementwise carry-over kept apart from M; needed where M is of lower precision than the state, because
         bfloat16 rounds ``1 - 1/τ`` to 1 for large τ.
+    clip : float, optional
+        Largest magnitude of the gradient with respect to the argument of φ, clipped element by element at every step
+        of the backward pass.
+    hold : Tensor [time, batch] of bool, optional
+        Steps at which the state stays as it is.
 
     Returns
     -------
@@ -211,7 +321,7 @@ def leaky_inside(
     >>> states.flatten()
     tensor([1.0000, 1.5000, 1.7500])
     """
-    return _Inside.apply(M, leak, initial, inputs, afunc)
+    return _Inside.apply(M, leak, initial, inputs, afunc, clip, hold)
 
 
 def leaky_outside(
@@ -246,3 +356,45 @@ def leaky_outside(
     tensor([0.5000, 0.7500, 0.8750])
     """
     return _Outside.apply(M, a, initial, inputs, afunc)
+
+
+def hebbian(
+    M: Tensor,
+    initial: Tensor,
+    before: Tensor,
+    inputs: Tensor,
+    gamma: float,
+    strongest: float,
+    *,
+    clip: float | None = None,
+    hold: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run ``h_t = max(0, M [h_{t-1}; x_t; 1] + γ c_t h_{t-2})``, c_t = clip(h_{t-2} · h_{t-1}, 0, C), over a sequence.
+
+    Parameters
+    ----------
+    M : Tensor [unit, unit + channel + 1]
+        Recurrent weights, input weights and bias side by side.
+    initial, before : Tensor [batch, unit]
+        h_0 and h_{-1}.
+    inputs : Tensor [time, batch, channel]
+        x_1 … x_T.
+    gamma, strongest : float
+        γ and C.
+    clip, hold
+        As in `leaky_inside`; the gradient of the product with M is clipped, that of the Hebbian term is not.
+
+    Returns
+    -------
+    states : Tensor [time, batch, unit]
+        h_1 … h_T.
+    last, before : Tensor [batch, unit]
+        h_T and h_{T-1}.
+
+    Examples
+    --------
+    >>> M, one = torch.zeros(1, 3), torch.ones(1, 1)
+    >>> hebbian(M, one, 2 * one, torch.zeros(2, 1, 1), 0.1, 100.0)[0].flatten()
+    tensor([0.4000, 0.0400])
+    """
+    return _Hebbian.apply(M, initial, before, inputs, gamma, strongest, clip, hold)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import xarray as xr
 from matplotlib.figure import Figure
 
+from tauscope.measurements import Measurement
+
 Verdict = Literal["holds", "inconclusive", "does not hold", "not judged", "missing"]
 
 
@@ -23,7 +25,11 @@ class Condition:
     label : str
         In legends and tables.
     options : dict
-        Of `tauscope.config.TrainConfig`, on top of those of the scale.
+        Of `tauscope.config.TrainConfig`, on top of those of the scale. The cell or the task that is set here is what
+        the condition is about: asked of another cell or task, it is left out. ``network_number`` and ``seed`` are those
+        of the first network (by default 1 and 0), and one more for each further one. The name of a run's folder
+        (`TrainConfig.name`) must tell conditions apart; where only further options differ, such as ``ns_init``,
+        ``network_number`` must, e.g. from 101 on.
     """
 
     name: str
@@ -38,7 +44,7 @@ class Measure:
     Attributes
     ----------
     what : str
-        Key of `tauscope.measurements.MEASUREMENTS`.
+        Key of `tauscope.measurements.MEASUREMENTS` or of the paper's own ``measurements``.
     conditions : tuple of str
         Names of the conditions.
     at : {"each", "last"}
@@ -68,8 +74,10 @@ class Scale:
         Further ones of single conditions, by name; ``None`` leaves a condition out.
     measured_Ns : tuple of int
         Where measurements with ``at="each"`` are made, beside the largest N of each network.
+    measured_at : dict
+        The N at which single measurements are made instead, by name, where they cost too much to be made at every one.
     measurement_options : dict
-        Options of measurements, by name.
+        Options of measurements, by name; plain values, keywords of `tauscope.measurements.Measurement.measure`.
     out_of_reach : dict
         Claims that this scale cannot judge, by key, each with the reason.
     """
@@ -80,6 +88,7 @@ class Scale:
     options: Mapping[str, Any]
     by_condition: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     measured_Ns: tuple[int, ...] = ()
+    measured_at: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     measurement_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     out_of_reach: Mapping[str, str] = field(default_factory=dict)
 
@@ -266,6 +275,8 @@ class Paper:
         All that is drawn.
     scales : dict of Scale
         By name.
+    measurements : dict of Measurement
+        What is measured for this paper alone, by name.
     """
 
     name: str
@@ -277,6 +288,7 @@ class Paper:
     claims: tuple[Claim, ...]
     figures: tuple[PaperFigure, ...]
     scales: Mapping[str, Scale]
+    measurements: Mapping[str, Measurement] = field(default_factory=dict)
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:

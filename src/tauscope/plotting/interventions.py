@@ -21,7 +21,7 @@ from tauscope.plotting.style import (
     new_axes,
     relative_accuracy_axis,
 )
-from tauscope.plotting.summary import draw_networks
+from tauscope.plotting.summary import LOOKS, Look, draw_networks
 
 _GROUP_COLOURS = {"slowest": "vermilion", "fastest": "blue", "random": "grey"}
 _PERTURBED_NAMES = {
@@ -130,16 +130,20 @@ def plot_perturbation(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 
 @matplotlib.rc_context(RC)
-def plot_perturbation_of_networks(results: Mapping[str, xr.Dataset], ax: Axes | None = None) -> Axes:
+def plot_perturbation_of_networks(
+    results: Mapping[str, xr.Dataset], ax: Axes | None = None, *, looks: Mapping[str, Look] = LOOKS
+) -> Axes:
     """Plot the relative accuracy of many networks against the size of a perturbation, by curriculum.
 
     Parameters
     ----------
     results : mapping of str to Dataset
-        By curriculum, a key of `tauscope.plotting.summary.CURRICULUM_NAMES`: results of
+        By curriculum, a key of `tauscope.plotting.summary.CURRICULUM_NAMES`, or another key of the looks: results of
         `tauscope.analysis.interventions.perturbation` joined along a dimension ``network``.
     ax : Axes, optional
         Where to draw; a new figure if not given.
+    looks : mapping of str to Look
+        How each group of networks is shown.
 
     Returns
     -------
@@ -166,7 +170,7 @@ def plot_perturbation_of_networks(results: Mapping[str, xr.Dataset], ax: Axes | 
     means = {name: finite(one["relative_accuracy"]).mean("trial") for name, one in results.items()}
     ax = ax or new_axes()
     for curriculum, relative in means.items():
-        draw_networks(ax, relative["epsilon"], relative.transpose("network", "epsilon"), curriculum)
+        draw_networks(ax, relative["epsilon"], relative.transpose("network", "epsilon"), curriculum, looks)
     _epsilon_axis(ax, np.concatenate([relative["epsilon"].values for relative in means.values()]), which)
     every = np.concatenate([relative.values.ravel() for relative in means.values()])
     relative_accuracy_axis(ax, every, "intact network", "chance")

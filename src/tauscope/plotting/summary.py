@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import matplotlib
 import xarray as xr
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from tauscope.errors import require_choice
-from tauscope.plotting.style import COLOURS, RC, N_axis, count, draw_mean_and_range, legend_below, new_axes
+from tauscope.plotting.style import COLOURS, CYCLE, RC, N_axis, count, draw_mean_and_range, legend_below, new_axes
 
 CURRICULUM_COLOURS = {"cumulative": "blue", "single": "vermilion", "sliding": "green", "single_nocurr": "grey"}
 CURRICULUM_MARKERS = {"cumulative": "o", "single": "s", "sliding": "^", "single_nocurr": "v"}
@@ -22,18 +23,50 @@ CURRICULUM_NAMES = {
 }
 
 
+_MARKERS = ("o", "s", "^", "v", "D", "P", "X")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a group of networks is shown: its name in the legend, its colour and its marker."""
+
+    name: str
+    colour: str
+    marker: str
+
+
+LOOKS = {key: Look(name, COLOURS[CURRICULUM_COLOURS[key]], CURRICULUM_MARKERS[key])
+         for key, name in CURRICULUM_NAMES.items()}  # fmt: skip
+"""Looks of networks by curriculum."""
+
+
+def looks_of(names: Iterable[str]) -> dict[str, Look]:
+    """Return looks that tell groups of networks of any names apart.
+
+    Examples
+    --------
+    >>> looks_of(["gru", "lstm"])["lstm"]
+    Look(name='lstm', colour='#E69F00', marker='s')
+    """
+    return {name: Look(name, CYCLE[i % len(CYCLE)], _MARKERS[i % len(_MARKERS)]) for i, name in enumerate(names)}
+
+
 @matplotlib.rc_context(RC)
-def plot_against_N(curves: Mapping[str, xr.DataArray], label: str, ax: Axes | None = None) -> Axes:
+def plot_against_N(
+    curves: Mapping[str, xr.DataArray], label: str, ax: Axes | None = None, *, looks: Mapping[str, Look] = LOOKS
+) -> Axes:
     """Plot a number against N: the mean over networks, and their range.
 
     Parameters
     ----------
     curves : mapping of str to DataArray [network, N]
-        By curriculum, a key of `CURRICULUM_NAMES`; NaN where a network did not reach N.
+        By curriculum, a key of `CURRICULUM_NAMES`, or another key of the looks; NaN where a network did not reach N.
     label : str
         What is plotted, with its unit.
     ax : Axes, optional
         Where to draw; a new figure if not given.
+    looks : mapping of str to Look
+        How each group of networks is shown.
 
     Returns
     -------
@@ -53,7 +86,7 @@ def plot_against_N(curves: Mapping[str, xr.DataArray], label: str, ax: Axes | No
     """
     ax = ax or new_axes()
     for curriculum, values in curves.items():
-        draw_networks(ax, values["N"], values, curriculum)
+        draw_networks(ax, values["N"], values, curriculum, looks)
     ax.set_ylabel(label)
     N_axis(ax)
     missing = any(bool(values.isnull().any()) for values in curves.values())
@@ -61,7 +94,9 @@ def plot_against_N(curves: Mapping[str, xr.DataArray], label: str, ax: Axes | No
     return ax
 
 
-def draw_networks(ax: Axes, x: ArrayLike, values: xr.DataArray, curriculum: str) -> None:
+def draw_networks(
+    ax: Axes, x: ArrayLike, values: xr.DataArray, curriculum: str, looks: Mapping[str, Look] = LOOKS
+) -> None:
     """Draw the mean over the networks of one curriculum, and their range.
 
     Parameters
@@ -73,7 +108,9 @@ def draw_networks(ax: Axes, x: ArrayLike, values: xr.DataArray, curriculum: str)
     values : DataArray [network, point]
         One number for each network and position, NaN where there is none.
     curriculum : str
-        A key of `CURRICULUM_NAMES`.
+        A key of the looks.
+    looks : mapping of str to Look
+        How each group of networks is shown.
 
     Raises
     ------
@@ -87,7 +124,7 @@ def draw_networks(ax: Axes, x: ArrayLike, values: xr.DataArray, curriculum: str)
     >>> ax.lines[0].get_label()
     'multi-head, 1 network'
     """
-    require_choice("curriculum", curriculum, CURRICULUM_NAMES)
-    label = f"{CURRICULUM_NAMES[curriculum]}, {count(values.sizes['network'], 'network')}"
-    colour, marker = COLOURS[CURRICULUM_COLOURS[curriculum]], CURRICULUM_MARKERS[curriculum]
-    draw_mean_and_range(ax, x, values, "network", label, colour, marker=marker, ms=3)
+    require_choice("curriculum", curriculum, looks)
+    look = looks[curriculum]
+    label = f"{look.name}, {count(values.sizes['network'], 'network')}"
+    draw_mean_and_range(ax, x, values, "network", label, look.colour, marker=look.marker, ms=3)

@@ -34,6 +34,8 @@ class About:
         The run in a few lines.
     options, sessions : Table or None
         Every option of the run; where and with what each of its sessions computed.
+    history : list of dict
+        Records of its epochs; empty where there are none of ours.
     curves : list of Picture
         Training curves.
     problems : list of Problem
@@ -44,15 +46,16 @@ class About:
     facts: list[tuple[str, str]]
     options: Table | None
     sessions: Table | None
+    history: list[dict[str, Any]]
     curves: list[Picture]
     problems: list[Problem]
 
 
-def describe(run: Path) -> About:
-    """Read what a run is from its folder, of ours or of the published code."""
+def describe(run: Path, *, with_curves: bool = True) -> About:
+    """Read what a run is from its folder, of ours or of the published code; curves take a while to draw."""
     problems: list[Problem] = []
     config, sessions = None, None
-    curves, taught = list[Picture](), list[tuple[str, str]]()
+    history, curves, taught = list[dict[str, Any]](), list[Picture](), list[tuple[str, str]]()
     try:
         config = read_config(run) if (run / CONFIG).exists() else None
     except DamagedFileError as error:
@@ -62,7 +65,10 @@ def describe(run: Path) -> About:
     except DamagedFileError as error:
         problems.append(problem(run / ENVIRONMENT, error))
     try:
-        curves, taught = _training(run)
+        records, published = _history(run)
+        taught = _taught(records, published)
+        curves = _curves(records, published) if with_curves else []
+        history = [] if published else records
     except DamagedFileError as error:
         problems.append(problem(run / STATS, error))
     except (OSError, LookupError, TypeError, ValueError) as error:
@@ -72,6 +78,7 @@ def describe(run: Path) -> About:
         facts=[*(_configured(config) if config else _found(run)), ("Solved", _solved(run)), *taught],
         options=_options(config) if config else None,
         sessions=sessions,
+        history=history,
         curves=curves,
         problems=problems,
     )
@@ -122,29 +129,38 @@ def _solved(run: Path) -> str:
     return f"N = {largest} ({count(len(ranges), 'checkpoint')})" if ranges else "no N yet"
 
 
-def _training(run: Path) -> tuple[list[Picture], list[tuple[str, str]]]:
-    """Return the training curves and the training in a few lines, from our records or the published ones."""
+def _history(run: Path) -> tuple[list[dict[str, Any]], bool]:
+    """Return our records of the epochs, or what the published ones tell, and which of them it is."""
     history = read_metrics(run)
-    if not history and (run / STATS).is_file():
-        stats = read_stats(run / STATS)
-        both = zip(stats["loss"], stats["accuracy"], strict=True)
-        published = [
-            {"epoch": i, "loss": loss, "accuracy": (percent / 100).tolist()}
-            for i, (loss, percent) in enumerate(both, 1)
-        ]
-        return [_curve(published)], [("Trained", _trained(published))]
-    if not history:
-        return [], []
+    if history or not (run / STATS).is_file():
+        return history, False
+    stats = read_stats(run / STATS)
+    both = zip(stats["loss"], stats["accuracy"], strict=True)
+    return [
+        {"epoch": i, "loss": loss, "accuracy": (percent / 100).tolist()} for i, (loss, percent) in enumerate(both, 1)
+    ], True
+
+
+def _taught(history: Sequence[dict[str, Any]], published: bool) -> list[tuple[str, str]]:
+    """Return the training in a few lines."""
+    if not history or published:
+        return [("Trained", _trained(history))] if history else []
+    last, time = history[-1], timedelta(seconds=round(sum(record["seconds"] for record in history)))
+    accuracies = [f"N = {N}: {accuracy:.1%}" for N, accuracy in zip(last["Ns"], last["accuracy"], strict=True)]
+    return [("Trained", f"{_trained(history)}; {time} (h:min:s)"), ("Last test", ", ".join(accuracies))]
+
+
+def _curves(history: Sequence[dict[str, Any]], published: bool) -> list[Picture]:
+    """Return the training curves."""
+    if not history or published:
+        return [_curve(history)] if history else []
     progress = drawn(
         plot_progress({"this run": history}),
         "Largest N solved after every epoch",
         f"Largest N that was solved (accuracy of the newest head, and mean, above {SOLVED:.0%}) after every epoch. "
         "1 network.",
     )
-    last, time = history[-1], timedelta(seconds=round(sum(record["seconds"] for record in history)))
-    accuracies = [f"N = {N}: {accuracy:.1%}" for N, accuracy in zip(last["Ns"], last["accuracy"], strict=True)]
-    facts = [("Trained", f"{_trained(history)}; {time} (h:min:s)"), ("Last test", ", ".join(accuracies))]
-    return [_curve(history), progress], facts
+    return [_curve(history), progress]
 
 
 def _trained(history: Sequence[dict[str, Any]]) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 
 from tauscope.errors import DamagedFileError
-from tauscope.loading import load, trained_Ns, trained_task
-from tauscope.measurements import MEASUREMENTS, Subject, number_table
+from tauscope.loading import trained_Ns
+from tauscope.measurements import MEASUREMENTS, number_table
+from tauscope.measuring import subject_of
 from tauscope.plotting.summary import plot_against_N
 from tauscope.report.parts import Link, Picture, Problem, Table, drawn, link, picture, problem
 from tauscope.report.texts import TEXTS, sample
@@ -146,7 +147,7 @@ def sections(
             problems += undrawn
             entries.append(_entry(one, pictures, page))
         if entries:
-            text, main = TEXTS[name], _main_numbers(of_it)
+            text, main = TEXTS[name], main_numbers(of_it) if len({one.trained for one in of_it}) > 1 else []
             summary = _summary_table(of_it, main) if main else None
             against_N = _against_N(of_it, main, curriculum) if curriculum else []
             shown.append(Section(name, text.title, text.about, summary, against_N, entries))
@@ -175,12 +176,7 @@ def _picture(one: Measured, name: str, run: Path) -> Picture:
     made_with_it = there.is_file() and there.stat().st_mtime <= one.path.stat().st_mtime
     stored = picture(there.read_bytes(), alt, caption) if made_with_it else None
     draw = MEASUREMENTS[one.analysis].figures[name]
-    return stored or drawn(draw(one.result, _subject(run / one.checkpoint, one.trained)), alt, caption)
-
-
-def _subject(checkpoint: Path, trained: tuple[int, int]) -> Subject:
-    task, model = trained_task(checkpoint), load(checkpoint)
-    return Subject(model.at_resolution(task.repeat) if task.repeat > 1 else model, task, trained, seed=0)
+    return stored or drawn(draw(one.result, subject_of(run / one.checkpoint)), alt, caption)
 
 
 def _entry(one: Measured, pictures: list[Picture], page: Path) -> Entry:
@@ -208,10 +204,8 @@ def _provenance(source: dict[str, Any]) -> str:
     return f"Measured with {', '.join(parts)}."
 
 
-def _main_numbers(results: Sequence[Measured]) -> list[str]:
-    """Return the names of the main numbers that all of several networks have."""
-    if len({one.trained for one in results}) < 2:
-        return []
+def main_numbers(results: Sequence[Measured]) -> list[str]:
+    """Return the names of the main numbers that all results of a measurement have."""
     common = [name for name in results[0].numbers if all(name in one.numbers for one in results)]
     patterns = TEXTS[results[0].analysis].main
     return [name for name in common if any(fnmatchcase(name, pattern) for pattern in patterns)][-MOST_SUMMARIES:]

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Collection
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
 from tauscope.loading import checkpoints_of
-from tauscope.measurements import WHAT
+from tauscope.measurements import SPECIAL, WHAT
 from tauscope.report.about import describe
 from tauscope.report.evaluations import read_evaluations
 from tauscope.report.measured import read_results, sections
-from tauscope.report.parts import link
+from tauscope.report.parts import link, render
 from tauscope.results import ANALYSIS
 from tauscope.runs import CONFIG, ENVIRONMENT, METRICS, STATS
 
@@ -58,9 +55,8 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
     shown, undrawn = sections(results, run, about.curriculum, page)
     checkpoints = checkpoints_of(run)
     kept = [run / name for name in (CONFIG, ENVIRONMENT, METRICS, STATS)] + checkpoints
-    template = files("tauscope.report").joinpath("template.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
+    return render(
+        "run.html",
         generator=f"{GENERATOR} {__version__}",
         name=run.name,
         about=about,
@@ -75,7 +71,9 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
 
 def _commands(name: str, measured: Collection[str], evaluated: bool) -> list[str]:
     """Return the commands that make what the page does not show yet."""
-    missing = [what for what, names in WHAT.items() if what != "all" and not set(names) <= set(measured)]
+    missing = [
+        what for what, names in WHAT.items() if what not in ("all", *SPECIAL) and not set(names) <= set(measured)
+    ]
     if not measured:
         missing = ["all"]
     commands = [f"tauscope analyze {what}" for what in missing] + ([] if evaluated else ["tauscope evaluate"])

@@ -8,9 +8,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -59,6 +60,31 @@ class Problem:
 
     file: str
     reason: str
+
+
+def render(template: str, **content: Any) -> str:
+    """Return a page.
+
+    Parameters
+    ----------
+    template : str
+        File beside this module.
+    **content
+        What it names, all of it text and never markup.
+
+    Examples
+    --------
+    >>> render("macros.html").strip()
+    ''
+    """
+    environment = Environment(
+        loader=PackageLoader("tauscope", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**content)
 
 
 def picture(content: bytes, alt: str, caption: str) -> Picture | None:

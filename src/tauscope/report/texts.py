@@ -111,6 +111,13 @@ TEXTS: dict[str, Text] = {
         {"": "Accuracy of a fresh read-out for each N."},
         ("accuracy of a fresh read-out at *",),
     ),
+    "resolution": Text(
+        "Time resolution",
+        "The accuracy of a continuous-time network, by its own heads, when a bit lasts k steps, that is, at time steps "
+        "of 1/k of a bit: the same sequences at every k.",
+        {"": "Accuracy against the time step; the resolution of the measurements above is shaded."},
+        ("mean accuracy at *",),
+    ),
 }
 
 

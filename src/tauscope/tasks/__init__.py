@@ -2,7 +2,31 @@
 
 from tauscope.tasks.base import Batch, ClassificationTask, Task
 from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity
+from tauscope.tasks.comparison import ChangeDetection, ChangeDetection2, Comparison, TwoAlternativeChoice
+from tauscope.tasks.delayed import DelayedResponseTask
+from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
+from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
 
 TASKS: dict[str, type[BinaryMemoryTask]] = {"parity": Parity, "dms": DelayedMatchToSample}
 
-__all__ = ["TASKS", "Batch", "BinaryMemoryTask", "ClassificationTask", "DelayedMatchToSample", "Parity", "Task"]
+__all__ = [
+    "POPULATION_TASKS",
+    "PUBLISHED_CODES",
+    "TASKS",
+    "Batch",
+    "BinaryMemoryTask",
+    "ChangeDetection",
+    "ChangeDetection2",
+    "ClassificationTask",
+    "Comparison",
+    "DelayedEstimation",
+    "DelayedEstimation2",
+    "DelayedMatchToSample",
+    "DelayedResponseTask",
+    "DelayedSine",
+    "GatedDelayedEstimation",
+    "Parity",
+    "Task",
+    "TwoAlternativeChoice",
+    "population_task_name",
+]

@@ -1,0 +1,41 @@
+"""What sphinx-gallery is told about the examples: their order, and which figures a block of one made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from sphinx_gallery.scrapers import figure_rst
+
+ORDER = (
+    "watch_a_curriculum.py",
+    "measure_timescales.py",
+    "ablate_and_perturb.py",
+    "step_function.py",
+    "adapting_cell.py",
+    "recall_task.py",
+    "doubling_curriculum.py",
+    "sparseness.py",
+    "small_paper.py",
+)
+
+
+def position(name: str) -> int:
+    """Return the place of an example in the gallery."""
+    return ORDER.index(name)
+
+
+def save_figures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+    """Save the figures of the Axes among an example's variables that were not saved yet, and return their markup.
+
+    The scraper for matplotlib asks pyplot which figures there are, and tauscope's figures are unknown to pyplot.
+    """
+    del block
+    axes = [value for value in block_vars["example_globals"].values() if isinstance(value, Axes)]
+    paths = []
+    for figure in dict.fromkeys(one.figure for one in axes):
+        if not hasattr(figure, "saved_for_gallery"):
+            paths.append(next(block_vars["image_path_iterator"]))
+            figure.savefig(paths[-1], dpi=200)
+            figure.saved_for_gallery = True
+    return figure_rst(paths, gallery_conf["src_dir"])

@@ -1,0 +1,154 @@
+"""``tauscope reproduce``: a paper's networks trained and measured anew, and its claims beside our numbers."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tauscope.cli import flags
+from tauscope.cli.progress import NetworksDisplay
+from tauscope.errors import require_at_least
+from tauscope.jobs import processors, share
+from tauscope.papers import PAPERS, paper
+from tauscope.papers.judging import HEADING, Judged, claim_rows
+from tauscope.papers.output import PAGE, Reproduced, conclude, require_own, write_results
+from tauscope.papers.planning import Choice, Plan, make_plan
+from tauscope.papers.running import run_plan
+from tauscope.plotting.style import count
+from tauscope.report.claims_page import claims_page
+from tauscope.runs import environment, read_metrics
+from tauscope.signals import collect_signals
+
+FAILED = 3
+"""Exit code where the table is made but a training or a measurement failed."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    parser.add_argument("paper", nargs="?", help=f"{', '.join(PAPERS)}, or module:NAME; without one, all are listed")
+    parser.add_argument("--scale", default="quick", help="how large; the list of papers says what each takes")
+    parser.add_argument(
+        "-b", "--base_path", "--base-path", type=Path, help="folder of the runs; by default reproductions/PAPER-SCALE"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, help="folder of tables, figures and page; by default results in that of the runs"
+    )
+    parser.add_argument("--networks", type=int, help="networks of every condition; by default those of the scale")
+    parser.add_argument("--cell", help="ask the same of another cell: leaky, gru, lstm, or module:Class")
+    parser.add_argument("-t", "--task", help="ask the same of another task: parity, dms")
+    parser.add_argument("-s", "--seed", type=flags.seed, default=0, help="added to the seeds, which are 0, 1, 2, ...")
+    parser.add_argument("--jobs", type=int, help="networks at a time; by default one for each processor, one on a GPU")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--dry_run", "--dry-run", action="store_true", help="print what would be done, and end")
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Train, measure, judge, print and write, and return the exit code: 3 if a network or a measurement is missing."""
+    if options.paper is None:
+        _list(console)
+        return 0
+    choice = Choice(options.networks, options.cell, options.task, options.seed)
+    plan = make_plan(options.paper, options.scale, options.base_path, choice)
+    output = options.output or plan.base / "results"
+    require_own(output, plan)
+    device = flags.device(options.device)
+    n_processes = _processes(options.jobs, device, len(plan.networks))
+    _print_plan(plan, output, n_processes, console)
+    if options.dry_run:
+        return 0
+    with collect_signals() as caught, NetworksDisplay(console) as display:
+        results = run_plan(
+            plan,
+            n_processes,
+            device=device,
+            on_plan=display.on_plan,
+            on_start=display.on_start,
+            on_progress=display.on_progress,
+            on_end=display.on_end,
+            stop=lambda: bool(caught),
+        )
+    command = _command(options)
+    if results is None:
+        why = signal.Signals(caught[0]).name
+        console.print(f"stopped by {why}, all saved; go on: {command}", highlight=False, soft_wrap=True, markup=False)
+        return 128 + caught[0]
+    here = environment(device) | {"threads": share(n_processes), "networks_at_a_time": n_processes}
+    reproduced = conclude(plan, results, command, here)
+    write_results(reproduced, output, claims_page(reproduced))
+    return _report(reproduced, output, console)
+
+
+def _list(console: Console) -> None:
+    """Print every paper with its scales."""
+    for name in PAPERS:
+        found = paper(name)
+        table = Table("scale", "networks a condition", "cost", "claims out of reach", title=f"{name}: {found.title}")
+        for scale in found.scales.values():
+            table.add_row(scale.name, str(scale.networks), scale.cost, ", ".join(scale.out_of_reach) or "none")
+        console.print(table)
+    console.print("tauscope reproduce PAPER --scale NAME --dry-run prints what would be done", highlight=False)
+
+
+def _processes(jobs: int | None, device: str, networks: int) -> int:
+    if jobs is None:
+        return min(processors() if device == "cpu" else 1, networks)
+    require_at_least("jobs", jobs, 1)
+    return jobs
+
+
+def _print_plan(plan: Plan, output: Path, n_processes: int, console: Console) -> None:
+    """Print what will be done and what it takes."""
+    table = Table("condition", "networks", "how", "epochs", title=f"{plan.paper.title}, scale {plan.scale.name}")
+    for condition in plan.paper.conditions:
+        of_it = [one for one in plan.networks if condition.name in dict(one.numbers)]
+        if condition.name in plan.left_out:
+            table.add_row(condition.name, "left out", Text(plan.left_out[condition.name]), "")
+        else:
+            epochs = (
+                sum(len(read_metrics(one.folder)) for one in of_it),
+                sum(one.config.recipe().epochs for one in of_it),
+            )
+            table.add_row(condition.name, str(len(of_it)), condition.label, f"{epochs[0]} of {epochs[1]} at most")
+    console.print(table)
+    lines = [
+        f"cost: {plan.scale.cost}",
+        f"{count(len(plan.networks), 'network')}, {n_processes} at a time, in {plan.base}; results in {output}",
+        *(f"{key} cannot be judged at this scale: {why}" for key, why in plan.scale.out_of_reach.items()),
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _report(reproduced: Reproduced, output: Path, console: Console) -> int:
+    """Print the claims and what is missing, and return the exit code."""
+    console.print(_table(reproduced.judged))
+    for one in reproduced.failed():
+        flags.print_error(f"{one.condition} {one.network} is missing: {one.missing}")
+    for name, why in reproduced.undrawn.items():
+        flags.print_error(f"{name} cannot be drawn: {why}")
+    console.print(f"wrote {output / PAGE} and its tables and figures", highlight=False, soft_wrap=True, markup=False)
+    return FAILED if reproduced.failed() else 0
+
+
+def _table(judged: list[Judged]) -> Table:
+    table = Table(*HEADING)
+    for row in claim_rows(judged):
+        table.add_row(*(Text(cell) for cell in row), style="bold" if row[0] else None)
+    return table
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command line that makes the same."""
+    parts = ["tauscope", "reproduce", options.paper, "--scale", options.scale]
+    for flag in ("base_path", "output", "networks", "cell", "task", "jobs"):
+        value = getattr(options, flag)
+        parts += [] if value is None else [f"--{flag}", str(value)]
+    parts += ["--seed", str(options.seed)] if options.seed else []
+    parts += ["--device", options.device] if options.device != "auto" else []
+    return shlex.join(parts)

@@ -1,0 +1,364 @@
+"""Rectified networks that start near the identity: plain, with Hebbian plasticity, and gated."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.models.base import Cell, Model, State
+from tauscope.models.readout import Heads
+from tauscope.models.recurrence import hebbian, leaky_inside
+
+STARTS = ("diagonal", "orthogonal")
+
+
+def near_identity(n_units: int, lambda_0: float, sigma_0: float, generator: torch.Generator) -> Tensor:
+    """Draw recurrent weights λ0 I + σ0/√N Z, Z standard normal off the diagonal and 0 on it.
+
+    Parameters
+    ----------
+    n_units : int
+        N.
+    lambda_0, sigma_0 : float
+        λ0 and σ0; the spectral radius is close to λ0 + σ0. The published scripts take σ0/√N.
+    generator : torch.Generator
+        Source of chance.
+
+    Returns
+    -------
+    Tensor [to, from]
+        The weights.
+
+    Examples
+    --------
+    >>> near_identity(3, 0.9, 0.0, torch.Generator().manual_seed(0)).diagonal()
+    tensor([0.9000, 0.9000, 0.9000])
+    """
+    noise = torch.randn(n_units, n_units, generator=generator, device=generator.device)
+    return (sigma_0 / math.sqrt(n_units) * noise).fill_diagonal_(lambda_0)
+
+
+def scaled_orthogonal(n_units: int, lambda_0: float, generator: torch.Generator) -> Tensor:
+    """Draw recurrent weights λ0 Q, Q orthogonal and uniform over all such matrices, ``[to, from]``.
+
+    Examples
+    --------
+    >>> W = scaled_orthogonal(3, 0.5, torch.Generator().manual_seed(0))
+    >>> (W @ W.t()).diagonal()
+    tensor([0.2500, 0.2500, 0.2500])
+    """
+    Q, R = torch.linalg.qr(torch.randn(n_units, n_units, generator=generator, device=generator.device))
+    # Without the signs, Q would not be uniform: the decomposition fixes them by a convention of its own.
+    return lambda_0 * Q * R.diagonal().sign()
+
+
+def glorot_normal(n_in: int, n_out: int, gain: float, generator: torch.Generator) -> Tensor:
+    """Draw weights from N(0, 2 gain² / (n_in + n_out)), ``[to, from]``.
+
+    Source: Glorot & Bengio, AISTATS 2010, eq. 12.
+
+    Examples
+    --------
+    >>> glorot_normal(300, 300, 0.95, torch.Generator().manual_seed(0)).std() * 300**0.5
+    tensor(0.9...)
+    """
+    noise = torch.randn(n_out, n_in, generator=generator, device=generator.device)
+    return gain * math.sqrt(2 / (n_in + n_out)) * noise
+
+
+def _linear(weight: Tensor, bias: bool = True) -> nn.Linear:
+    """Return the linear map of a weight, without a bias or with one of zeros."""
+    linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=bias, device=weight.device)
+    linear.weight = nn.Parameter(weight)
+    if bias:
+        nn.init.zeros_(linear.bias)
+    return linear
+
+
+def _start(n_units: int, lambda_0: float, sigma_0: float, start: str, generator: torch.Generator) -> Tensor:
+    """Return the recurrent weights that a cell starts with, ``[to, from]``."""
+    require_choice("start", start, STARTS)
+    require_at_least("sigma_0", sigma_0, 0.0)
+    if not math.isfinite(lambda_0) or not math.isfinite(sigma_0):
+        raise InputError(f"lambda_0 is {lambda_0} and sigma_0 {sigma_0}: expected finite numbers, such as 0.98 and 0.1")
+    if start == "diagonal":
+        return near_identity(n_units, lambda_0, sigma_0, generator)
+    if sigma_0 != 0:
+        raise InputError(f"sigma_0 is {sigma_0}: expected 0 with start 'orthogonal', which has no spread")
+    return scaled_orthogonal(n_units, lambda_0, generator)
+
+
+class _Clipped(torch.autograd.Function):
+    """The identity, whose gradient is clipped element by element."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, clip: float) -> Tensor:
+        ctx.clip = clip
+        return z.view_as(z)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient.clamp(-ctx.clip, ctx.clip), None
+
+
+def clip_gradient(z: Tensor, clip: float | None) -> Tensor:
+    """Return ``z``; a gradient that comes back through it is clipped to [-clip, clip] element by element.
+
+    Examples
+    --------
+    >>> z = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> (clip_gradient(z, 100.0) * torch.tensor([3.0, -300.0])).sum().backward()
+    >>> z.grad
+    tensor([   3., -100.])
+    """
+    if clip is None:
+        return z
+    clipped: Tensor = _Clipped.apply(z, clip)
+    return clipped
+
+
+class ReluCell(Cell):
+    """A layer of rectified units: h_t = max(0, W h_{t-1} + b + W_in x_t + b_in (+ noise)), h_0 = 0.
+
+    Source: Orhan & Ma, Nature Neuroscience 22, 275 (2019).
+
+    Parameters
+    ----------
+    n_inputs, n_units : int
+        Channels of the input, number of units.
+    generator : torch.Generator
+        Source of the initial weights.
+    lambda_0, sigma_0 : float
+        Diagonal of the initial recurrent weights and spread of the others, as in `near_identity`.
+    start : {"diagonal", "orthogonal"}
+        `near_identity`, or `scaled_orthogonal`, which has no σ0.
+    clip : float
+        Largest magnitude of the gradient with respect to the argument of the rectifier, element by element at every
+        step of training. The pure step does not clip, so that its derivative is the network's.
+
+    Examples
+    --------
+    >>> cell = ReluCell(1, 4, torch.Generator().manual_seed(0))
+    >>> cell.step(torch.ones(2, 1), cell.initial_state(2))[0].shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_units: int,
+        generator: torch.Generator,
+        lambda_0: float = 0.98,
+        sigma_0: float = 0.0,
+        start: str = "diagonal",
+        clip: float = 100.0,
+    ) -> None:
+        super().__init__(n_inputs, n_units)
+        self.clip = clip
+        self.input = _linear(glorot_normal(n_inputs, n_units, 0.95, generator))
+        self.recurrent = _linear(_start(n_units, lambda_0, sigma_0, start, generator))
+
+    @property
+    def recurrent_weights(self) -> Tensor:
+        """W, ``[to, from]``, with the self-connections on its diagonal."""
+        return self.recurrent.weight
+
+    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
+        """Return the next state, by the class's equation."""
+        drive = self.recurrent(state[0]) + self.input(x)
+        return (torch.relu(drive if noise is None else drive + noise),)
+
+    def sequence(self, inputs: Tensor, state: State, hold: Tensor | None = None) -> tuple[Tensor, State]:
+        """Run a sequence by the fast recurrence, with the state held where ``hold [time, batch]`` is true."""
+        states, last = leaky_inside(self._stacked_weights(), state[0], inputs, "relu", clip=self.clip, hold=hold)
+        return states, (last,)
+
+    def _stacked_weights(self) -> Tensor:
+        """Return recurrent weights, input weights and the sum of both biases, ``[unit, unit + channel + 1]``."""
+        bias = (self.input.bias + self.recurrent.bias)[:, None]
+        return torch.cat([self.recurrent.weight, self.input.weight, bias], dim=1)
+
+
+class HebbianCell(ReluCell):
+    """Rectified units with fast Hebbian plasticity: γ h_{t-2} clip(h_{t-2} · h_{t-1}, 0, 100) is added to the drive.
+
+    The state is (h_{t-1}, h_{t-2}). Source: Orhan & Ma, Nature Neuroscience 22, 275 (2019), after Ba et al., NeurIPS
+    2016; the published code has 500 units whatever is asked for.
+
+    Parameters
+    ----------
+    n_inputs, n_units, generator, lambda_0, sigma_0, start, clip
+        As in `ReluCell`; the Hebbian term lies outside what is clipped.
+    gamma : float
+        γ.
+
+    Examples
+    --------
+    >>> cell = HebbianCell(1, 4, torch.Generator().manual_seed(0))
+    >>> len(cell.step(torch.ones(2, 1), cell.initial_state(2)))
+    2
+    """
+
+    n_states = 2
+    strongest = 100.0
+
+    def __init__(
+        self, n_inputs: int, n_units: int, generator: torch.Generator, gamma: float = 7e-4, **options: Any
+    ) -> None:
+        super().__init__(n_inputs, n_units, generator, **options)
+        self.gamma = gamma
+
+    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
+        """Return the next state, by the class's equation."""
+        h, before = state
+        drive = self.recurrent(h) + self.input(x)
+        if noise is not None:
+            drive = drive + noise
+        overlap = (before * h).sum(dim=-1, keepdim=True).clamp(0.0, self.strongest)
+        return torch.relu(drive + self.gamma * overlap * before), h
+
+    def sequence(self, inputs: Tensor, state: State, hold: Tensor | None = None) -> tuple[Tensor, State]:
+        """Run a sequence by a fast recurrence, with the state held where ``hold [time, batch]`` is true."""
+        (h, before), M = state, self._stacked_weights()
+        states, *last = hebbian(M, h, before, inputs, self.gamma, self.strongest, clip=self.clip, hold=hold)
+        return states, tuple(last)
+
+
+class ReluGRUCell(Cell):
+    """A GRU layer with a rectified candidate, one bias for each gate, that starts near the identity.
+
+    r, z = σ(W x + U h + b), n = max(0, W x + r ⊙ (U h) + b), h ← (1 - z) ⊙ h + z ⊙ n (+ noise): z = 1 forgets, the
+    other way round than in `torch.nn.GRU`. Source: Orhan & Ma, Nature Neuroscience 22, 275 (2019), published code.
+
+    Parameters
+    ----------
+    n_inputs, n_units, generator
+        As in `ReluCell`.
+    lambda_0, sigma_0, start
+        Initial recurrent weights of the candidate, as in `ReluCell`; all others are normal, as in `glorot_normal_`
+        with a gain of 0.05.
+    clip : float
+        Largest magnitude of the gradients with respect to the arguments of σ and the rectifier, element by element,
+        and with respect to U h, in training.
+
+    Examples
+    --------
+    >>> cell = ReluGRUCell(1, 4, torch.Generator().manual_seed(0))
+    >>> cell.step(torch.ones(2, 1), cell.initial_state(2))[0].shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_units: int,
+        generator: torch.Generator,
+        lambda_0: float = 0.98,
+        sigma_0: float = 0.0,
+        start: str = "diagonal",
+        clip: float = 10.0,
+    ) -> None:
+        super().__init__(n_inputs, n_units)
+        self.clip = clip
+        gates = [glorot_normal(n_inputs, n_units, 0.05, generator) for _ in range(3)]
+        self.input = _linear(torch.cat(gates))
+        recurrent = [glorot_normal(n_units, n_units, 0.05, generator) for _ in range(2)]
+        recurrent.append(_start(n_units, lambda_0, sigma_0, start, generator))
+        self.recurrent = _linear(torch.cat(recurrent), bias=False)
+
+    @property
+    def recurrent_weights(self) -> Tensor:
+        """U of the candidate, ``[to, from]``, with the self-connections on its diagonal."""
+        return self.recurrent.weight[2 * self.n_units :]
+
+    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
+        """Return the next state, by the class's equation."""
+        h = self._advance(self.input(x), state[0], None)
+        return (h if noise is None else h + noise,)
+
+    def retention(self, x: Tensor, state: State) -> Tensor:
+        """Return 1 - z."""
+        forgotten = (self.input(x) + self.recurrent(state[0])).chunk(3, dim=-1)[1]
+        return torch.sigmoid(-forgotten)
+
+    def sequence(self, inputs: Tensor, state: State, hold: Tensor | None = None) -> tuple[Tensor, State]:
+        """Run a sequence, its input projected at once, with clipped gradients and the state held where ``hold`` is."""
+        (h,), outputs = state, []
+        for t, drive in enumerate(clip_gradient(self.input(inputs), self.clip)):
+            moved = self._advance(drive, h, self.clip)
+            h = moved if hold is None else torch.where(hold[t][:, None], h, moved)
+            outputs.append(h)
+        return torch.stack(outputs), (h,)
+
+    def _advance(self, drive: Tensor, h: Tensor, clip: float | None) -> Tensor:
+        from_x, from_h = drive.chunk(3, dim=-1), clip_gradient(self.recurrent(h), clip).chunk(3, dim=-1)
+        r, z = torch.sigmoid(from_x[0] + from_h[0]), torch.sigmoid(from_x[1] + from_h[1])
+        n = torch.relu(clip_gradient(from_x[2] + r * from_h[2], clip))
+        return (1 - z) * h + z * n
+
+
+RELU_CELLS: dict[str, type[ReluCell] | type[ReluGRUCell]] = {
+    "relu": ReluCell,
+    "hebbian": HebbianCell,
+    "relu_gru": ReluGRUCell,
+}
+
+
+class ReluRNN(Model):
+    """A rectified network with one read-out, the network of Orhan & Ma (2019).
+
+    Parameters
+    ----------
+    n_units : int
+        Number of units.
+    n_inputs, n_outputs : int
+        Channels of the input; outputs of the only head, which answers whatever is asked.
+    cell : {"relu", "hebbian", "relu_gru"}
+        `ReluCell`, `HebbianCell` or `ReluGRUCell`.
+    generator : torch.Generator
+        Source of the initial weights.
+    **options
+        Of the cell: ``lambda_0``, ``sigma_0``, ``start``, ``clip``, ``gamma``.
+
+    Raises
+    ------
+    InputError
+        If there is no such cell, or an option cannot be used.
+
+    Notes
+    -----
+    The read-out starts as the input weights of its cell do, with zero bias.
+
+    Examples
+    --------
+    >>> model = ReluRNN(20, n_inputs=5, generator=torch.Generator().manual_seed(0), lambda_0=0.9, sigma_0=0.1)
+    >>> states, last = model(torch.zeros(6, 3, 5))
+    >>> states.shape, model.readout(states, [1]).shape
+    (torch.Size([6, 3, 20]), torch.Size([6, 3, 1, 1]))
+    """
+
+    def __init__(
+        self,
+        n_units: int = 500,
+        *,
+        generator: torch.Generator,
+        n_inputs: int = 50,
+        n_outputs: int = 1,
+        cell: str = "relu",
+        **options: Any,
+    ) -> None:
+        require_choice("cell", cell, RELU_CELLS)
+        only = RELU_CELLS[cell](n_inputs, n_units, generator, **options)
+        heads = Heads(n_units, (1,), n_outputs, True, generator)
+        heads.linears[0] = _linear(glorot_normal(n_units, n_outputs, 0.05 if cell == "relu_gru" else 0.95, generator))
+        super().__init__([only], heads)
+
+    def _held(self, inputs: Tensor, state: tuple[State, ...], hold: Tensor) -> tuple[Tensor, tuple[State, ...]]:
+        states, last = self.layers[0].sequence(inputs, state[0], hold)  # type: ignore[call-arg]
+        return states, (last,)

@@ -1,0 +1,46 @@
+"""Papers to reproduce: one module for each, written in the words of `tauscope.papers.vocabulary`."""
+
+from __future__ import annotations
+
+import importlib
+
+from tauscope.errors import InputError, nearest
+from tauscope.papers.vocabulary import Paper
+
+PAPERS = {
+    "emergent-timescales": "tauscope.papers.emergent_timescales:PAPER",
+}
+"""Where each paper is written down, as ``module:NAME``."""
+
+
+def paper(name: str) -> Paper:
+    """Return a paper.
+
+    Parameters
+    ----------
+    name : str
+        Key of `PAPERS`, or a paper of one's own as ``module:NAME``.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> paper("emergent-timescale")
+    Traceback (most recent call last):
+    tauscope.errors.InputError: paper 'emergent-timescale' is unknown: ...; did you mean 'emergent-timescales'?
+    """
+    if name not in PAPERS and ":" not in name:
+        raise InputError(f"paper {name!r} is unknown: {nearest(name, [*PAPERS, 'module:NAME'])}")
+    module_name, _, attribute = PAPERS.get(name, name).partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, TypeError, ValueError) as error:
+        raise InputError(f"paper {name!r}: {module_name!r} cannot be imported ({error})") from error
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Paper):
+        there = [key for key, value in vars(module).items() if isinstance(value, Paper)]
+        raise InputError(f"paper {name!r}: {module_name!r} has no paper {attribute!r}, {nearest(attribute, there)}")
+    return found

@@ -1,0 +1,209 @@
+"""What the figures of this paper have in common: panels, curves over networks, published values beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tauscope.papers.emergent_timescales.quantities import Number, steps
+from tauscope.papers.vocabulary import Results
+from tauscope.plotting.style import COLOURS, RC, count, legend_below
+from tauscope.plotting.summary import CURRICULUM_COLOURS, CURRICULUM_MARKERS
+
+WIDTH = 7.0
+"""Inches: two columns."""
+
+MOST_N = 35
+"""Largest N up to which published values are drawn."""
+
+CURRICULA = {"multi": "cumulative", "single": "single", "sliding": "sliding"}
+"""Key of `tauscope.plotting.summary.CURRICULUM_NAMES` of every kind of condition."""
+
+PUBLISHED = "published (500 units)"
+
+
+@contextmanager
+def panels(n_rows: int, n_columns: int, height: float, *, letters: bool = True) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Yield a figure of two columns' width in the common style, and its panels with letters, row by row.
+
+    Examples
+    --------
+    >>> with panels(1, 2, 2.5) as (figure, axes):
+    ...     [ax.get_title(loc="left") for ax in axes]
+    ['a', 'b']
+    """
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.08, w_pad=0.08)  # type: ignore[union-attr, call-arg]
+        axes = list(figure.subplots(n_rows, n_columns, squeeze=False).ravel())
+        for letter, ax in zip("abcdefghi", axes, strict=False):
+            if letters:
+                ax.set_title(letter, loc="left", fontweight="bold")
+        yield figure, axes
+
+
+def kind(condition: str) -> str:
+    """Return by what kind of curriculum a condition is taught: ``multi``, ``single`` or ``sliding``.
+
+    Examples
+    --------
+    >>> kind("multi_dms"), kind("sliding")
+    ('multi', 'sliding')
+    """
+    return condition.partition("_")[0]
+
+
+def series(results: Results, what: str, condition: str, number: Number) -> xr.DataArray | None:
+    """Return a number of every network of a condition at every N, NaN where it was not measured; ``None`` without any.
+
+    Examples
+    --------
+    >>> from tauscope.papers.vocabulary import Trained
+    >>> one = Trained("multi", 1, (), {("connectivity", 2): xr.Dataset({"mean": -0.1})})
+    >>> series(Results({"multi": [one]}, {}), "connectivity", "multi", lambda result: float(result["mean"])).values
+    array([[-0.1]])
+    """
+    curves = [curve for curve in results.against_N(what, condition, number) if curve]
+    if not curves:
+        return None
+    Ns = sorted({N for curve in curves for N in curve})
+    values = [[curve.get(N, np.nan) for N in Ns] for curve in curves]
+    return xr.DataArray(values, dims=("network", "N"), coords={"N": Ns})
+
+
+def by_curriculum(results: Results, what: str, conditions: Sequence[str], number: Number) -> dict[str, xr.DataArray]:
+    """Return the `series` of several conditions, by the curriculum they are taught by; those without any are left out."""
+    curves = {CURRICULA[kind(name)]: series(results, what, name, number) for name in conditions}
+    return {curriculum: values for curriculum, values in curves.items() if values is not None}
+
+
+def published_here(curve: Mapping[str, Sequence[float]]) -> tuple[list[float], list[float]]:
+    """Return the part of a published curve that is drawn beside ours, which rarely go further.
+
+    Examples
+    --------
+    >>> published_here({"N": [2, 30, 99], "value": [1.5, 1.3, 1.2]})
+    ([2, 30], [1.5, 1.3])
+    """
+    shown = [(N, value) for N, value in zip(curve["N"], curve["value"], strict=True) if N <= MOST_N]
+    return [N for N, _ in shown], [value for _, value in shown]
+
+
+def look(condition: str) -> dict[str, Any]:
+    """Return colour and marker of a kind of condition."""
+    curriculum = CURRICULA[kind(condition)]
+    return {"color": COLOURS[CURRICULUM_COLOURS[curriculum]], "marker": CURRICULUM_MARKERS[curriculum]}
+
+
+def draw_published(ax: Axes, x: Sequence[float], y: Sequence[float], condition: str, mark: str) -> None:
+    """Draw published values of a kind of condition with open markers.
+
+    Examples
+    --------
+    >>> from tauscope.plotting.style import new_axes
+    >>> ax = new_axes()
+    >>> draw_published(ax, [2, 5], [1.5, 1.4], "multi", "G")
+    >>> ax.lines[0].get_label()
+    'multi-head, published (500 units) [G]'
+    """
+    label = f"{kind(condition)}-head, {PUBLISHED} [{mark}]"
+    ax.plot(x, y, ls=":", lw=0.8, ms=4, mfc="white", zorder=1, label=label, **look(condition))
+
+
+def longest(results: Results, conditions: Iterable[str]) -> int:
+    """Return the most optimiser steps that a network of these conditions took."""
+    return max(
+        (steps(one)[-1] for name in conditions for one in results.networks.get(name, ()) if one.history), default=0
+    )
+
+
+def draw_progress(ax: Axes, results: Results, conditions: Mapping[str, str], until: int | None = None) -> None:
+    """Draw the largest N that every network had solved against the optimiser steps it had taken.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    results : Results
+        What was found.
+    conditions : mapping of str to str
+        Colour of each condition.
+    until : int, optional
+        Optimiser steps at which all lines end.
+
+    Examples
+    --------
+    >>> from tauscope.papers.vocabulary import Trained
+    >>> from tauscope.plotting.style import new_axes
+    >>> record = {"epoch": 1, "Ns": [2], "solved": True, "seconds": 1.0, "steps_per_second": 100.0}
+    >>> results = Results({"multi": [Trained("multi", 1, (record,), {})]}, {"multi": "multi-head"})
+    >>> ax = new_axes()
+    >>> draw_progress(ax, results, {"multi": "blue"})
+    >>> ax.lines[0].get_xydata().tolist()
+    [[100.0, 2.0], [100.0, 2.0]]
+    """
+    for condition, colour in conditions.items():
+        networks = [one for one in results.networks.get(condition, ()) if one.history]
+        label: str | None = f"{results.labels.get(condition, condition)}, {count(len(networks), 'network')}"
+        for one in networks:
+            taken = [step for step in steps(one) if until is None or step <= until]
+            solved = [(step, record["Ns"][-1]) for step, record in zip(taken, one.history, strict=False)
+                      if record["solved"]]  # fmt: skip
+            x, y = np.array([*solved, (taken[-1], max((N for _, N in solved), default=1))]).T
+            ax.step(x, y, where="post", lw=1, color=COLOURS[colour], alpha=0.8, label=label)
+            label = None
+    ax.set(xlabel="optimiser steps", ylabel="largest N solved")
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def draw_points(ax: Axes, x: float, values: Sequence[float], condition: str, label: str | None = None) -> None:
+    """Draw the value of every network of a condition beside each other, and their mean as a bar.
+
+    Examples
+    --------
+    >>> from tauscope.plotting.style import new_axes
+    >>> ax = new_axes()
+    >>> draw_points(ax, 0, [1.0, 3.0], "multi")
+    >>> ax.lines[1].get_ydata()
+    array([2., 2.])
+    """
+    spread = np.linspace(-0.07, 0.07, len(values)) if len(values) > 1 else np.zeros(len(values))
+    style = look(condition)
+    ax.plot(x + spread, values, ls="none", ms=4, label=label, **style)
+    if len(values):
+        ax.plot([x - 0.12, x + 0.12], [np.mean(values)] * 2, color=style["color"], lw=1)
+
+
+def draw_published_points(
+    ax: Axes, x: float, values: Sequence[float], condition: str, label: str | None = None
+) -> None:
+    """Draw the published values of networks with open markers, a little to the right of ours."""
+    spread = np.linspace(-0.05, 0.05, len(values)) if len(values) > 1 else np.zeros(len(values))
+    ax.plot(x + 0.23 + spread, values, ls="none", ms=4, mfc="white", label=label, **look(condition))
+
+
+def n_networks(curves: Mapping[str, xr.DataArray]) -> str:
+    """Return how many networks stand behind curves, for the title of a legend.
+
+    Examples
+    --------
+    >>> curve = xr.DataArray(np.zeros((3, 1)), dims=("network", "N"))
+    >>> n_networks({"cumulative": curve, "single": curve})
+    '3 + 3 networks'
+    """
+    sizes = [values.sizes["network"] for values in curves.values()]
+    return count(sizes[0], "network") if len(sizes) == 1 else f"{' + '.join(map(str, sizes))} networks"
+
+
+def finish(ax: Axes, title: str | None = None, n_columns: int = 1) -> None:
+    """Put the legend under a panel, if it has anything to explain."""
+    if ax.get_legend_handles_labels()[0] or title:
+        legend_below(ax, title=title, n_columns=n_columns)

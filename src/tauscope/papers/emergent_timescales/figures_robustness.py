@@ -1,0 +1,162 @@
+"""Figures 7 and 8 of the paper: what networks lose by ablation and perturbation, and what they can still learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tauscope.papers.emergent_timescales import quantities as q
+from tauscope.papers.emergent_timescales.drawing import CURRICULA, PUBLISHED, look, panels, series
+from tauscope.papers.emergent_timescales.figures import MAIN
+from tauscope.papers.emergent_timescales.quantities import published
+from tauscope.papers.vocabulary import Results
+from tauscope.plotting.interventions import plot_perturbation_of_networks
+from tauscope.plotting.style import (
+    COLOURS,
+    N_axis,
+    count,
+    draw_mean_and_range,
+    legend_below,
+    note,
+    relative_accuracy_axis,
+)
+from tauscope.plotting.summary import draw_networks
+
+_GROUPS = {"slowest": ("vermilion", "s"), "fastest": ("blue", "o"), "random": ("grey", "^")}
+
+
+def figure_7(results: Results) -> Figure | None:
+    """Draw the relative accuracy without one of the slowest, fastest and random units against N."""
+    if not any(series(results, "ablation", name, q.without("slowest")) is not None for name in MAIN):
+        return None
+    with panels(1, 2, 3.8) as (figure, axes):
+        for ax, name in zip(axes, ("single", "multi"), strict=True):
+            _ablation(ax, results, name)
+        for ax in axes:
+            ax.set_ylim(min(one.get_ylim()[0] for one in axes), max(one.get_ylim()[1] for one in axes))
+    return figure
+
+
+def _ablation(ax: Axes, results: Results, name: str) -> None:
+    known, shown = published()["ablation"][name], [np.array([1.0])]
+    n = 0
+    for group, (colour, marker) in _GROUPS.items():
+        values = series(results, "ablation", name, q.without(group))
+        if values is not None:
+            n = values.sizes["network"]
+            shown.append(values.values.ravel())
+            draw_mean_and_range(ax, values["N"], values, "network", f"without one {group} unit", COLOURS[colour],
+                                marker=marker, ms=3)  # fmt: skip
+        if group in known["30"]:
+            Ns, means = [int(N) for N in known], [float(np.mean(one[group])) for one in known.values()]
+            shown.append(np.array(means))
+            ax.plot(Ns, means, ls="none", marker=marker, ms=4.5, mfc="white", color=COLOURS[colour],
+                    label=f"{group}, {PUBLISHED} [D]")  # fmt: skip
+    relative_accuracy_axis(ax, np.concatenate(shown), "intact network", "chance")
+    N_axis(ax)
+    ax.set_title(results.labels.get(name, name))
+    legend_below(
+        ax, title=f"{count(n, 'network')}, mean over 20 units of a group and trials;\nshaded: range of networks"
+    )
+
+
+def figure_8(results: Results) -> Figure | None:
+    """Draw what is left after perturbations, after retraining, and for a fresh read-out beyond the trained N."""
+    drawn = ("perturbation_recurrent", "perturbation_tau", "retraining", "generalisation")
+    if all(q.common_N(results, what, *MAIN) is None for what in drawn):
+        return None
+    with panels(2, 2, 7.2) as (figure, axes):
+        for ax, which in zip(axes, ("recurrent", "tau"), strict=False):
+            _perturbation(ax, results, which)
+        _retraining(axes[2], results)
+        _generalisation(axes[3], results)
+    return figure
+
+
+def _joined(results: Results, what: str, N: int) -> dict[str, xr.Dataset]:
+    """Return the results of all networks measured at N, along ``network``, by curriculum."""
+    return {
+        CURRICULA[name]: xr.concat(
+            [one.measured[what, N] for one in results.networks[name] if (what, N) in one.measured],
+            dim="network",
+            combine_attrs="drop_conflicts",
+            data_vars="all",
+            coords="minimal",
+            compat="override",
+            join="outer",
+        )
+        for name in MAIN
+    }
+
+
+def _perturbation(ax: Axes, results: Results, which: str) -> None:
+    what = f"perturbation_{which}"
+    N = q.common_N(results, what, *MAIN)
+    if N is None:
+        note(ax, "not measured at a common N")
+        return
+    plot_perturbation_of_networks(_joined(results, what, N), ax)
+    values = published()[what]
+    for name in MAIN:
+        label = f"{name}-head, {PUBLISHED}, N = {values['N']} [{values['mark']}]"
+        ax.plot(values[name]["epsilon"], values[name]["mean"], ls=":", lw=0.8, ms=3.5, mfc="white", zorder=1, label=label,
+                **look(name))  # fmt: skip
+    legend_below(ax, title=f"N = {N}; mean over networks, shaded: their range")
+
+
+def _retraining(ax: Axes, results: Results) -> None:
+    N = q.common_N(results, "retraining", *MAIN)
+    if N is None:
+        note(ax, "not retrained from a common N")
+        return
+    joined = _joined(results, "retraining", N)
+    for curriculum, result in joined.items():
+        draw_networks(ax, result["N"], result["relative_accuracy"].transpose("network", "N"), curriculum)
+    every = np.concatenate([result["relative_accuracy"].values.ravel() for result in joined.values()])
+    relative_accuracy_axis(ax, every, f"as at N = {N}", "accuracy 0.50")
+    N_axis(ax)
+    ax.set_xlabel("N it was retrained on alone (bits)")
+    legend_below(ax, title=f"from N = {N}; mean over networks, shaded: range")
+
+
+def _generalisation(ax: Axes, results: Results) -> None:
+    N = q.common_N(results, "generalisation", *MAIN)
+    if N is None:
+        note(ax, "not measured at a common N")
+        return
+    joined = _joined(results, "generalisation", N)
+    for curriculum, result in joined.items():
+        draw_networks(ax, result["N"], result["accuracy"].mean("trial").transpose("network", "N"), curriculum)
+    result = joined["cumulative"]
+    ax.plot(result["N"], result["chance"].isel(network=0, missing_dims="ignore"), ls="--", color=COLOURS["grey"],
+            label="chance")  # fmt: skip
+    ax.axvline(N + 0.5, ls=":", lw=0.8, color="black", label=f"largest trained N: {N}")
+    ax.set(ylabel="accuracy of a fresh read-out", ylim=(0.4, 1.03))
+    N_axis(ax)
+    legend_below(ax, title="mean over networks, shaded: their range")
+
+
+def supplement_forgetting(results: Results) -> Figure | None:
+    """Draw the accuracy on every N, at its distance from the largest that the network solved."""
+    found = {name: [one.measured["forgetting", one.solved] for one in results.networks.get(name, ())
+                    if ("forgetting", one.solved) in one.measured] for name in MAIN}  # fmt: skip
+    if not any(found.values()):
+        return None
+    with panels(1, 2, 3.2) as (figure, axes):
+        for ax, (name, measured) in zip(axes, found.items(), strict=True):
+            for i, result in enumerate(measured):
+                label = f"networks that solved N = {_largest(measured)}" if i == 0 else None
+                ax.plot(result["N"], result["accuracy"], lw=1, ms=2.5, label=label, **look(name))
+            for result in measured[:1]:
+                ax.plot(result["N"], result["chance"], ls="--", lw=1, color=COLOURS["grey"], label="chance")
+            ax.set(ylabel="accuracy (fraction right)", ylim=(0.4, 1.03))
+            ax.set_title(results.labels.get(name, name))
+            N_axis(ax)
+            legend_below(ax, title=f"{count(len(measured), 'network')}, no further training")
+    return figure
+
+
+def _largest(measured: list[xr.Dataset]) -> str:
+    return ", ".join(str(int(one["N"][one["trained"].values].max())) for one in measured)

@@ -1,0 +1,193 @@
+"""Pictures of sequences: units in the order of their peaks, the weights between them, and the index of many networks."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from tauscope.errors import InputError
+from tauscope.plotting.style import (
+    COLOURS,
+    CYCLE,
+    RC,
+    count,
+    draw_mean_and_range,
+    finite,
+    integer_ticks,
+    legend_below,
+    new_axes,
+    note,
+)
+
+
+@matplotlib.rc_context(RC)
+def plot_peak_order(order: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot the activity of all active units, each in parts of its peak, sorted by the time of their peak.
+
+    Parameters
+    ----------
+    order : Dataset
+        From `tauscope.analysis.sequentiality.peak_order`.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on: a sequence is a diagonal, persistent activity fills rows.
+
+    Examples
+    --------
+    >>> from tauscope.analysis.sequentiality import peak_order
+    >>> ax = plot_peak_order(peak_order(2 * np.eye(5)[:, None]))
+    >>> ax.images[0].get_array().shape
+    (5, 5)
+    """
+    ax = ax or new_axes(height=2.9)
+    n_steps, n_units = order.sizes["time"], order.sizes["rank"]
+    ax.set(xlabel="time (steps)", ylabel="unit, by time of its peak")
+    if not n_units:
+        note(ax, "no unit is active")
+        return ax
+    # A unit that is inhibited below zero, as leaky ones can be, is drawn as silent.
+    activity = order["activity"].transpose("rank", "time").values
+    edges = (-0.5, n_steps - 0.5, n_units + 0.5, 0.5)
+    image = ax.imshow(activity, cmap="viridis", vmin=0, vmax=1, aspect="auto", extent=edges, interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, label="activity in parts of its peak")
+    integer_ticks(ax.xaxis, ax.yaxis)
+    ax.set_title(f"mean of {count(order.attrs['n_trials'], 'trial')}")
+    return ax
+
+
+@matplotlib.rc_context(RC)
+def plot_weights_by_peak_difference(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot recurrent weights against how much later the receiving unit peaks than the sending one.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `tauscope.analysis.sequentiality.weights_by_peak_difference`.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on: mean and standard deviation over pairs, and the means of either side.
+
+    Examples
+    --------
+    >>> from tauscope.analysis.sequentiality import weights_by_peak_difference
+    >>> ax = plot_weights_by_peak_difference(weights_by_peak_difference(np.eye(4, k=-1), 2 * np.eye(4)[:, None]))
+    >>> ax.lines[0].get_xdata().tolist()
+    [-3, -2, -1, 1, 2, 3]
+    """
+    ax = ax or new_axes()
+    known = result.isel(difference=np.flatnonzero(result["n_pairs"].values > 0))
+    ax.set(xlabel="peak of receiving - peak of sending unit (steps)", ylabel="recurrent weight")
+    if not known.sizes["difference"]:
+        note(ax, "fewer than two units are active")
+        return ax
+    x, mean, spread = (known[name].values for name in ("difference", "weight", "std"))
+    ax.plot(x, mean, color=COLOURS["blue"], label="mean")
+    ax.fill_between(x, mean - spread, mean + spread, color=COLOURS["blue"], alpha=0.2, lw=0, label="± SD over pairs")
+    for name, side, colour in (("forward", x > 0, "vermilion"), ("backward", x < 0, "green")):
+        if side.any():
+            value = float(result[name])
+            label = f"{name}: {value:.3g}"
+            ax.plot(x[side][[0, -1]], [value, value], "--", lw=1, color=COLOURS[colour], label=label)
+    ax.axhline(0, ls=":", lw=0.8, color="black")
+    legend_below(ax, title=f"1 network, {count(result.attrs['n_trials'], 'trial')}", n_columns=2)
+    return ax
+
+
+@matplotlib.rc_context(RC)
+def plot_sequentiality(index: xr.DataArray, over: str, ax: Axes | None = None) -> Axes:
+    """Plot the sequentiality index of networks against a parameter.
+
+    Parameters
+    ----------
+    index : DataArray [over, network] or [condition, over, network]
+        Index of every network, averaged over its trials, NaN for one that failed; a third dimension gives one line
+        for each of its labels.
+    over : str
+        Dimension of the parameter; its coordinate holds the values.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on: the mean over networks, their range, and every network.
+
+    Raises
+    ------
+    InputError
+        If there is no such dimension, or none called "network".
+
+    Examples
+    --------
+    >>> index = xr.DataArray([[1.0, 2.0], [3.0, 4.0]], dims=("sigma_0", "network"), coords={"sigma_0": [0.0, 0.2]})
+    >>> plot_sequentiality(index, "sigma_0").lines[0].get_ydata()
+    array([1.5, 3.5])
+    """
+    extra = [str(name) for name in index.dims if name not in (over, "network")]
+    if not {over, "network"} <= set(index.dims) or len(extra) > 1:
+        raise InputError(f"index has dimensions {list(index.dims)}: expected {over!r}, 'network' and at most one more")
+    ax = ax or new_axes()
+    x = index[over].values
+    lines = [(str(label), index.sel({extra[0]: label})) for label in index[extra[0]].values] if extra else [("", index)]
+    for (label, one), colour in zip(lines, CYCLE, strict=False):
+        draw_mean_and_range(ax, x, one, "network", label or "mean over networks", colour)
+        for network in finite(one).transpose("network", over).values:
+            ax.plot(x, network, "o", ms=2, color=colour)
+    ax.set(xlabel=index[over].attrs.get("long_name", over), ylabel="sequentiality index (nats)")
+    n = index.sizes["network"]
+    failed = int((~np.isfinite(index)).sum())
+    lacking = f", {failed} without an index" if failed else ""
+    legend_below(ax, title=f"{count(n, 'network')} a point{lacking}; shaded: range", n_columns=2)
+    return ax
+
+
+@matplotlib.rc_context(RC)
+def plot_grid(values: xr.DataArray, x: str, y: str, ax: Axes | None = None) -> Axes:
+    """Plot a quantity of the networks of a grid of two parameters as colours.
+
+    Parameters
+    ----------
+    values : DataArray [y, x]
+        One value for each network, NaN for one that failed; its ``long_name`` names the colours.
+    x, y : str
+        Dimensions of the horizontal and of the vertical axis; their coordinates hold evenly spaced values.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on; failed networks are grey.
+
+    Examples
+    --------
+    >>> grid = xr.DataArray([[1.0, 2.0]], dims=("a", "b"), coords={"a": [0.9], "b": [0.0, 0.1]})
+    >>> plot_grid(grid, "b", "a").images[0].get_array().tolist()
+    [[1.0, 2.0]]
+    """
+    ax = ax or new_axes(height=2.9)
+    matrix = np.ma.masked_invalid(values.transpose(y, x).values)
+    colours = matplotlib.colormaps["viridis"].with_extremes(bad=COLOURS["grey"])
+    edges = (*_edges(values[x].values), *_edges(values[y].values))
+    image = ax.imshow(matrix, cmap=colours, origin="lower", aspect="auto", extent=edges, interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, label=values.attrs.get("long_name", values.name or "value"))
+    ax.set(xlabel=values[x].attrs.get("long_name", x), ylabel=values[y].attrs.get("long_name", y))
+    n_failed = int(np.ma.count_masked(matrix))
+    ax.set_title(f"{count(matrix.size, 'network')}" + (f", {n_failed} failed (grey)" if n_failed else ""))
+    return ax
+
+
+def _edges(centres: np.ndarray) -> tuple[float, float]:
+    """Return where the first cell of evenly spaced centres begins and the last one ends."""
+    half = (centres[-1] - centres[0]) / (len(centres) - 1) / 2 if len(centres) > 1 else 0.5
+    return float(centres[0] - half), float(centres[-1] + half)

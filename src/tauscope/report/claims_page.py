@@ -1,0 +1,91 @@
+"""One page of a reproduction: the paper's claims beside our numbers, its figures, and what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tauscope.papers.judging import HEADING, MARKS
+from tauscope.papers.output import CLAIMS, MARKDOWN, TABLES, Reproduced
+from tauscope.plotting.style import count
+from tauscope.report.parts import Link, Picture, Problem, Table, picture, render
+
+
+def claims_page(reproduced: Reproduced) -> str:
+    """Return a self-contained HTML page of a reproduction.
+
+    Parameters
+    ----------
+    reproduced : Reproduced
+        From `tauscope.papers.output.conclude`.
+
+    Returns
+    -------
+    str
+        The page; its links lead to the files that `tauscope.papers.output.write_results` writes beside it.
+    """
+    from tauscope import __version__
+
+    plan = reproduced.plan
+    named = {one.name: one.label for one in plan.paper.conditions}
+    environment = [(name.replace("_", " "), str(value)) for name, value in reproduced.environment.items()]
+    files = [CLAIMS, MARKDOWN, *TABLES, *(f"{figure.name}.png" for figure, _ in reproduced.figures)]
+    return render(
+        "claims.html",
+        generator=f"tauscope reproduce {__version__}",
+        title=plan.paper.title,
+        authors=plan.paper.authors,
+        reference=plan.paper.reference,
+        scale=plan.scale.name,
+        facts=_facts(reproduced),
+        command=reproduced.command,
+        problems=_problems(reproduced),
+        heading=HEADING,
+        marks=MARKS,
+        claims=reproduced.judged,
+        pictures=_pictures(reproduced),
+        networks=_networks(reproduced),
+        left_out=Table(("condition", "reason"), [(named[name], why) for name, why in plan.left_out.items()]),
+        environment=Table(("", "value"), environment),
+        files=[Link(name, name) for name in files],
+    )
+
+
+def _facts(reproduced: Reproduced) -> list[tuple[str, str]]:
+    plan, verdicts = reproduced.plan, Counter(one.verdict for one in reproduced.judged)
+    options = {**plan.scale.options, **plan.choice.options()}
+    return [
+        ("Claims", ", ".join(f"{n} {verdict}" for verdict in MARKS if (n := verdicts[verdict]))),
+        ("Scale", f"{plan.scale.name}: {plan.scale.cost}"),
+        ("Every network", ", ".join(f"{name} {value}" for name, value in options.items())),
+    ]
+
+
+def _problems(reproduced: Reproduced) -> list[Problem]:
+    labels = reproduced.results.labels
+    networks = [Problem(f"{labels[one.condition]}, network {one.network}", one.missing) for one in reproduced.failed()]
+    return networks + [Problem(f"{name}.png", f"cannot be drawn: {why}") for name, why in reproduced.undrawn.items()]
+
+
+def _pictures(reproduced: Reproduced) -> Sequence[Picture]:
+    shown = [
+        picture(content, f"{figure.name.replace('_', ' ')}: {figure.caption.partition('. ')[0]}", figure.caption)
+        for figure, content in reproduced.figures
+    ]
+    return [one for one in shown if one is not None]
+
+
+def _networks(reproduced: Reproduced) -> Table:
+    """Return a row for each condition: how many of its networks there are, and how far they came."""
+    rows = []
+    for name, networks in reproduced.results.networks.items():
+        trained = [one for one in networks if one.history]
+        rows.append(
+            (
+                reproduced.results.labels[name],
+                count(len(trained), "network") + (f" of {len(networks)}" if len(trained) < len(networks) else ""),
+                ", ".join(str(one.solved) for one in trained),
+                ", ".join(str(len(one.history)) for one in trained),
+            )
+        )
+    return Table(("condition", "trained", "largest N solved", "epochs"), rows)

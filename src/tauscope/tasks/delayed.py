@@ -1,0 +1,216 @@
+"""Delayed response: something is shown, a delay must be bridged, and an answer is asked."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tauscope.errors import InputError, require_at_least
+from tauscope.tasks.base import Batch, Task, validate_Ns
+from tauscope.tasks.populations import Tuning, spread, sweeping_bump
+
+SOURCE = "Orhan & Ma, Nature Neuroscience 22, 275 (2019), methods and published code"
+
+
+class Trials(NamedTuple):
+    """Trials as a task draws them, before they are laid out in time."""
+
+    shown: Tensor
+    """Spikes ``[trial, channel]`` of the stimulus epoch."""
+    asked: Tensor
+    """Spikes ``[trial, channel]`` of the response epoch."""
+    answers: Tensor
+    """Right answers ``[trial, output]``."""
+    info: dict[str, Any]
+    """What an ideal observer knows, tensors ``[trial, ...]``."""
+
+
+@dataclass(frozen=True)
+class DelayedResponseTask(Task):
+    """Trials of three epochs: stimulus, delay, response; one head with one or two outputs answers in the last.
+
+    Attributes
+    ----------
+    Ns : tuple of int
+        Label of the only head.
+    stim_steps, resp_steps : int
+        Length of the stimulus and of the response epoch; a step stands for 10 ms.
+    delay_steps : int or tuple of int
+        Length of the delay, or the lengths of which every trial has one at random. All trials are as long as the
+        longest; for the rest of a shorter delay the state is held, and the input is silent.
+    n_in : int
+        Input channels a location.
+    score_step : int
+        The step that is scored, counted from the end of the trial (-10 in the published tethered condition).
+    reference : bool
+        Do as the published code does where that differs from what is meant: see the subclasses.
+    """
+
+    Ns: tuple[int, ...] = (1,)
+    stim_steps: int = 25
+    delay_steps: int | tuple[int, ...] = 100
+    resp_steps: int = 25
+    n_in: int = 50
+    score_step: int = -5
+    reference: bool = False
+
+    source: ClassVar[str] = SOURCE
+    optimum: ClassVar[float] = 0.0
+    n_outputs: ClassVar[int] = 1
+    n_locations: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "Ns", validate_Ns(self.Ns))
+        if len(self.Ns) != 1:
+            raise InputError(f"Ns {list(self.Ns)}: expected the label of one head, such as [1]")
+        for name, minimum in (("stim_steps", 1), ("resp_steps", 1), ("n_in", 2)):
+            require_at_least(name, getattr(self, name), minimum)
+        if isinstance(self.delay_steps, list):
+            object.__setattr__(self, "delay_steps", tuple(self.delay_steps))
+        if not self.delays:
+            raise InputError("no delay is given: expected a number of steps, or several such as (10, 40, 70, 100)")
+        for delay in self.delays:
+            require_at_least("delay_steps", delay, 1)
+        if not -self.resp_steps <= self.score_step < 0:
+            raise InputError(
+                f"score_step is {self.score_step}: expected -{self.resp_steps} ... -1, a step of the response "
+                f"(nearest valid value: {min(max(self.score_step, -self.resp_steps), -1)})"
+            )
+
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """Lengths that a delay can have, in steps."""
+        return (self.delay_steps,) if isinstance(self.delay_steps, int) else self.delay_steps
+
+    @property
+    def n_steps(self) -> int:
+        """Length of a trial."""
+        return self.stim_steps + max(self.delays) + self.resp_steps
+
+    @property
+    def n_inputs(self) -> int:  # type: ignore[override]
+        """Number of input channels."""
+        return self.n_locations * self.n_in
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+        """Draw trials.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of trials.
+        generator : torch.Generator
+            The only source of chance; the batch lies on its device.
+
+        Returns
+        -------
+        Batch
+            ``inputs [time, batch, channel]``; ``targets [answer, batch, 1, output]`` at the steps of the response;
+            ``hold [time, batch]`` where delays vary; ``info`` with tensors ``[batch, ...]``, among them ``delay`` in
+            steps and what the task's ideal observer knows.
+        """
+        require_at_least("batch size", batch_size, 1)
+        inputs, answers, info = self._draw(batch_size, generator)
+        delays = torch.tensor(self.delays, device=generator.device)
+        chosen = torch.randint(len(delays), (batch_size,), generator=generator, device=generator.device)
+        info = info | {"delay": delays[chosen]}
+        hold = None
+        if len(delays) > 1:
+            step = torch.arange(self.n_steps, device=generator.device)[:, None] - self.stim_steps
+            hold = (step >= info["delay"]) & (step < max(self.delays))
+            inputs = inputs.masked_fill(hold.unsqueeze(-1), 0.0)
+        targets = answers.unsqueeze(-2).expand(self.resp_steps, -1, -1, -1)
+        return Batch(inputs, targets, hold=hold, info=info)
+
+    @abc.abstractmethod
+    def _draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """Return inputs ``[time, trial, channel]``, answers ``[trial, output]`` or ``[answer, trial, output]``, and info."""
+
+    @abc.abstractmethod
+    def excess(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return by how much an answer falls short of the ideal observer's, and the scale of that, for every trial.
+
+        A score over many batches is the ratio of the two sums, which is not the mean of the ratios.
+
+        Parameters
+        ----------
+        outputs : Tensor [answer, batch, 1, output]
+            What the network says at the steps of the response.
+        batch : Batch
+            The batch it answers.
+
+        Returns
+        -------
+        excess, scale : Tensor [batch]
+            Both in the units of the task's cost.
+        """
+
+    def score(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the fractional loss, ``[1]``: 0 for an ideal observer; see `excess` for what it is a fraction of."""
+        excess, scale = self.excess(outputs, batch)
+        return (excess.sum() / scale.sum()).unsqueeze(0)
+
+
+@dataclass(frozen=True)
+class PopulationTask(DelayedResponseTask):
+    """A delayed response to what Poisson neurons say.
+
+    Attributes
+    ----------
+    gain : float
+        Mean count in an epoch of a neuron that prefers what is shown.
+    spontaneous : float
+        Mean count in the delay of every neuron, and in the response unless a second stimulus is shown.
+    dynamic : bool
+        Add a population of ``n_in`` neurons across which a bump moves, telling nothing but the time.
+    """
+
+    gain: float = 1.0
+    spontaneous: float = 0.1
+    dynamic: bool = False
+
+    bump_amplitude: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("gain", "spontaneous"):
+            require_at_least(name, getattr(self, name), 0.0)
+
+    @property
+    def n_inputs(self) -> int:  # type: ignore[override]
+        """Number of input channels."""
+        return (self.n_locations + self.dynamic) * self.n_in
+
+    @property
+    @abc.abstractmethod
+    def tuning(self) -> Tuning:
+        """The population at each location."""
+
+    @abc.abstractmethod
+    def trials(self, batch_size: int, generator: torch.Generator) -> Trials:
+        """Draw trials, without laying their spikes out in time."""
+
+    def _draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        trials = self.trials(batch_size, generator)
+        between = self._spontaneous(batch_size, generator)
+        epochs = [(trials.shown, self.stim_steps), (between, max(self.delays)), (trials.asked, self.resp_steps)]
+        inputs = torch.cat([spread(counts, n_steps, generator) for counts, n_steps in epochs])
+        if self.dynamic:
+            bump = sweeping_bump(
+                self.tuning, self.bump_amplitude, self.n_steps, batch_size, generator, in_units=self.reference
+            )
+            inputs = torch.cat([inputs, bump], dim=-1)
+        return inputs, trials.answers, trials.info
+
+    def _spikes(self, stimulus: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the spikes ``[trial, location, neuron]`` of an epoch that shows ``stimulus [trial, location]``."""
+        return torch.poisson(self.gain * self.tuning.rates(stimulus), generator=generator)
+
+    def _spontaneous(self, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Return the spikes ``[trial, channel]`` of an epoch in which nothing is shown."""
+        rates = torch.full((batch_size, self.n_locations * self.n_in), self.spontaneous, device=generator.device)
+        return torch.poisson(rates, generator=generator)

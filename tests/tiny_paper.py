@@ -1,0 +1,144 @@
+"""A paper of seconds: every word of the vocabulary, trained on bits that are all 1, which a few units soon learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from tauscope.measurements import Measurement, Subject
+from tauscope.papers.statistics import greater, positive
+from tauscope.papers.vocabulary import Claim, Condition, Finding, Measure, Paper, PaperFigure, Results, Scale
+from tauscope.plotting.style import new_axes
+
+TRAINING = {
+    "num_neurons": 8,
+    "p": 1.0,
+    "lr": 0.3,
+    "steps_per_epoch": 10,
+    "batch_size": 8,
+    "test_steps": 2,
+    "max_N": 4,
+    "epochs": 8,
+}
+
+CONDITIONS = (
+    Condition("multi", "multi-head", {}),
+    Condition("single", "single-head", {"curriculum_type": "single"}),
+    Condition("fixed", "single-head, τ = 1", {"curriculum_type": "single", "tau": 1.0}),
+    Condition(
+        "late", "no curriculum, N = 3", {"curriculum_type": "single_nocurr", "ns_init": 3, "network_number": 101}
+    ),
+    Condition("gated", "GRU", {"cell": "gru", "optimizer": "sgd"}),
+)
+
+
+def _size(subject: Subject, *, factor: float = 1.0) -> xr.Dataset:
+    return xr.Dataset({"size": factor * subject.model.n_units})
+
+
+def _radius(dataset: xr.Dataset) -> float:
+    return float(dataset["spectral_radius"][0])
+
+
+def _farther(results: Results) -> Sequence[Finding]:
+    return [greater("N multi >= N single", results.solved("multi"), results.solved("single"), at_least=True)]
+
+
+def _large(results: Results) -> Sequence[Finding]:
+    radii = results.values("connectivity", "single", _radius)
+    return [
+        positive("radius > 0", radii, published="0.96"),
+        positive("N of τ = 1 > 100", results.solved("fixed"), threshold=100),
+    ]
+
+
+def _careless(results: Results) -> Sequence[Finding]:
+    return [positive("epochs > 0", [len(results.networks["gated"][0].history) / results.networks["gated"][0].solved])]
+
+
+def _progress(results: Results) -> Figure:
+    ax = new_axes()
+    for networks in results.networks.values():
+        for one in networks:
+            ax.plot([record["epoch"] for record in one.history], [record["Ns"][-1] for record in one.history])
+    return cast(Figure, ax.figure)
+
+
+def _undrawable(_: Results) -> Figure:
+    raise ZeroDivisionError("nothing to draw")
+
+
+CLAIMS = (
+    Claim("C1", "Many heads reach as far as one.", "section 1, | p. 1", _farther),
+    Claim("C2", "The spectral radius is positive.", "section 2", _large),
+    Claim("C3", "Networks need epochs.", "section 3", _careless),
+    Claim("C4", "Some things take longer.", "section 4", _farther),
+)
+
+FIGURES = (
+    PaperFigure("figure_1_progress", "The newest N after every epoch. 2 networks a condition.", _progress),
+    PaperFigure("figure_2_nothing", "Nothing.", lambda _: None),
+    PaperFigure("figure_3_undrawable", "Cannot be drawn.", _undrawable),
+)
+
+MEASURES = (
+    Measure("connectivity", ("multi", "single"), at="each"),
+    Measure("forgetting", ("multi",)),
+    Measure("size", ("multi", "gated")),
+)
+
+SCALES = {
+    "smoke": Scale(
+        "smoke", "a moment", 1, TRAINING | {"epochs": 1}, out_of_reach={one.key: "too few epochs" for one in CLAIMS},
+        by_condition={"single": None, "fixed": None, "late": None},
+    ),
+    "quick": Scale(
+        "quick", "seconds", 2, TRAINING, measured_Ns=(2,),
+        by_condition={"gated": {"epochs": 2}},
+        measurement_options={"forgetting": {"n_sequences": 32, "beyond": 1}, "size": {"factor": 0.5}},
+        out_of_reach={"C4": "needs a night"},
+    ),
+}  # fmt: skip
+
+SIZE = Measurement(_size, {}, lambda result: {"half the units": float(result["size"])})
+
+PAPER = Paper(
+    name="tiny",
+    title="Tiny networks",
+    authors="A. Nobody",
+    reference="Journal of Tests 1, 1",
+    conditions=CONDITIONS,
+    measures=MEASURES,
+    claims=CLAIMS,
+    figures=FIGURES,
+    scales=SCALES,
+    measurements={"size": SIZE},
+)
+
+BROKEN = Paper(
+    name="broken",
+    title="Networks that diverge",
+    authors="A. Nobody",
+    reference="Journal of Tests 1, 2",
+    conditions=(Condition("multi", "multi-head", {}), Condition("single", "single-head", {"curriculum_type": "single"})),
+    measures=(Measure("perturbation_tau", ("multi",)),),
+    claims=CLAIMS[:1],
+    figures=(),
+    scales={
+        "quick": Scale(
+            "quick", "seconds", 2, TRAINING | {"epochs": 2}, by_condition={"single": {"lr": 1e30}},
+            measurement_options={"perturbation_tau": {"n_trials": 0}},
+        )
+    },
+)  # fmt: skip
+
+LONG = replace(
+    BROKEN,
+    name="long",
+    scales={"quick": Scale("quick", "hours", 2, TRAINING | {"epochs": 2, "steps_per_epoch": 1_000_000})},
+    measures=(),
+)
