@@ -40,10 +40,9 @@ bench: install
 
 docs: install
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
-	set -e; for example in docs/examples/*.py; do echo $$example; $(BIN)/python $$example; done
 	$(BIN)/python -m doctest docs/*.rst
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
 	@echo "The pages: docs/_build/index.html"
 
 clean:
-	rm -rf demo build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo build dist docs/_build docs/gallery .pytest_cache .mypy_cache .ruff_cache .hypothesis

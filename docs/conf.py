@@ -1,5 +1,6 @@
 """Configuration of the documentation: make docs."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from sphinx.errors import ConfigError
 
 import tauscope
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the two modules of this folder
+
 project = "tauscope"
 author = "The tauscope developers"
 version = release = tauscope.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "sphinx_gallery.gen_gallery"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "sphinx_gallery.gen_gallery", "paper_tables"]
 exclude_patterns = ["_build", "examples"]
 default_role = "py:obj"
 highlight_language = "python"
@@ -27,6 +30,8 @@ autosummary_generate = False
 numpydoc_show_class_members = False  # autodoc lists them with their docstrings
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_title = f"tauscope {release}"
 html_copy_source = False
 html_show_copyright = False
@@ -34,7 +39,6 @@ html_math_renderer = "mathml"
 
 # The gallery's pages show numbers, which must not depend on how many processors the machine has.
 torch.set_num_threads(1)
-sys.path.insert(0, str(Path(__file__).parent))
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
@@ -51,7 +55,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
 }
 
-_listed = (Path(__file__).parent / "api.rst").read_text().split()
+_listed = re.findall(r"\w+", (Path(__file__).parent / "api.rst").read_text())
 _missing = sorted(set(tauscope.__all__) - set(_listed))
 if _missing:
     raise ConfigError(f"api.rst does not list the public name {_missing[0]}: expected all of tauscope.__all__")
@@ -65,7 +69,7 @@ def inline_math(translator, node):
 
 def block_math(translator, node):
     """Write an equation on a line of its own."""
-    translator.body.append(f'<div style="overflow-x: auto">{tex2mathml(node.astext(), as_block=True)}</div>\n')
+    translator.body.append(f'<div class="equation">{tex2mathml(node.astext(), as_block=True)}</div>\n')
     raise nodes.SkipNode
 
 

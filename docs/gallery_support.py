@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -19,6 +20,8 @@ ORDER = (
     "small_paper.py",
 )
 
+DPI = 120
+
 
 def position(name: str) -> int:
     """Return the place of an example in the gallery."""
@@ -32,10 +35,13 @@ def save_figures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str,
     """
     del block
     axes = [value for value in block_vars["example_globals"].values() if isinstance(value, Axes)]
-    paths = []
+    saved = []
     for figure in dict.fromkeys(one.figure for one in axes):
         if not hasattr(figure, "saved_for_gallery"):
-            paths.append(next(block_vars["image_path_iterator"]))
-            figure.savefig(paths[-1], dpi=200)
+            path = Path(next(block_vars["image_path_iterator"]))
+            fine = path.with_stem(f"{path.stem}_2_00x")
+            figure.savefig(path, dpi=DPI)
+            figure.savefig(fine, dpi=2 * DPI)
+            saved.append({0: str(path), 2.0: str(fine)})
             figure.saved_for_gallery = True
-    return figure_rst(paths, gallery_conf["src_dir"])
+    return figure_rst([one[0] for one in saved], gallery_conf["src_dir"], srcsetpaths=saved)

@@ -55,8 +55,7 @@ class World:
             (measure.what, N): MAKE[measure.what](self, condition, N, i)
             for measure in MEASURES
             if condition in measure.conditions
-            for N in (8, 15, 20, 25, solved)
-            if N == solved or (measure.at == "each" and N < solved)
+            for N in {solved, *(N for N in (8, 15, 20, 25) if measure.at == "each" and solved > N)}
         }
         return Trained(condition, i + 1, history, measured)
 
@@ -68,8 +67,8 @@ class World:
     def _history(self, condition: str, i: int) -> tuple[dict[str, Any], ...]:
         if condition.startswith("nocurr"):
             N = int(condition.partition("_")[2])
-            epochs = N**2 + i if self.agrees else 10 + i
-            return _records({N: epochs}, epochs + (1 if N > 10 else 0), N > 10)
+            epochs = N**2 + i if self.agrees else 8 - i
+            return _records({N: epochs}, epochs, never=self.agrees and N > 10)
         last = (self.reached or {}).get(condition, self._reach(condition)) - i % 2
         slowness = 1 if self.kind(condition) == "multi" else 2
         return _records({N: slowness * (N - 1) for N in range(2, last + 1)}, 60)
@@ -104,7 +103,7 @@ def _spread(mean: float, std: float, n: int = N_UNITS) -> np.ndarray:
 def timescales(world: World, condition: str, N: int, i: int) -> xr.Dataset:
     rises = 1 if world.agrees else -1
     if world.kind(condition) == "multi":
-        tau = _spread(1.5 - 0.005 * N + 0.01 * i, 0.3)
+        tau = _spread(1.5 - 0.005 * N + 0.01 * i, 0.3 if world.agrees else 0.3 - 0.001 * N)
     else:
         tau = _spread(1.6 + 0.01 * N * rises + 0.01 * i, 0.3 + 0.02 * (N if world.agrees else 30 - N))
     if not world.agrees and condition.startswith("multi"):
@@ -163,7 +162,9 @@ def forgetting(world: World, condition: str, N: int, i: int) -> xr.Dataset:
     smaller = (0.99 if world.kind(condition) == "multi" else 0.5) + 0.001 * i
     accuracy = np.where(Ns < N, smaller, np.where(Ns == N, 0.99, 0.5))
     trained = Ns <= N if condition == "multi" else Ns == N
-    return xr.Dataset({"accuracy": ("N", accuracy)}, {"N": Ns, "trained": ("N", trained), "chance": ("N", 0.5 + 0 * Ns)})
+    return xr.Dataset(
+        {"accuracy": ("N", accuracy)}, {"N": Ns, "trained": ("N", trained), "chance": ("N", 0.5 + 0 * Ns)}
+    )
 
 
 def generalisation(world: World, condition: str, N: int, i: int) -> xr.Dataset:

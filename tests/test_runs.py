@@ -17,7 +17,7 @@ import tauscope as ts
 from tauscope import checkpoints, curricula
 from tauscope.config import TrainConfig
 from tauscope.published import read_stats, to_published
-from tauscope.runs import Run, environment, free_number, is_locked, read_config, read_metrics
+from tauscope.runs import Run, asked_for, environment, free_number, is_locked, read_config, read_metrics
 from tauscope.training import Training
 
 CONFIG = TrainConfig(
@@ -336,3 +336,31 @@ def test_the_environment_names_the_commit_only_inside_a_repository(monkeypatch: 
     assert commit is None or re.fullmatch("[0-9a-f]{40}", commit)
     monkeypatch.setenv("PATH", "")  # so that there is no git
     assert environment("cpu")["git_commit"] is None
+
+
+# --- how much of it is asked for --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "finished"),
+    [
+        ({}, 5, False),
+        ({"epochs": 5}, 5, True),
+        ({"epochs": 3}, 3, True),
+        ({"max_N": 3}, 3, True),
+        ({"max_N": 4}, 5, True),
+        ({"max_N": 3, "epochs": 2}, 2, True),
+    ],
+)
+def test_a_run_that_went_further_is_cut_where_another_would_have_ended(
+    options: dict[str, Any], kept: int, finished: bool
+) -> None:
+    accuracies = [[1.0], [1.0, 0.5], [1.0, 1.0], [1.0, 1.0, 0.5], [1.0, 1.0, 1.0]]
+    records = [{"epoch": i, "Ns": list(range(2, 2 + len(one))), "accuracy": one} for i, one in enumerate(accuracies, 1)]
+    assert asked_for(TrainConfig(**options), records) == (records[:kept], finished)
+    assert asked_for(TrainConfig(**options), []) == ([], False)
+
+
+def test_a_run_without_a_curriculum_ends_when_its_N_is_solved() -> None:
+    records = [{"epoch": i, "Ns": [7], "accuracy": [i / 3]} for i in (1, 2, 3, 4)]
+    assert asked_for(TrainConfig(curriculum_type="single_nocurr", ns_init=7), records) == (records[:3], True)

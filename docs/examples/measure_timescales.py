@@ -29,7 +29,7 @@ print(of_multi[["tau", "tau_net", "tau_net_low", "tau_net_high", "n_exponentials
 # %%
 # Autocorrelations
 # ----------------
-# The dots are three units of the multi-head network, the lines the fits that the Akaike criterion chose for them.
+# The dots are three units of the multi-head network, the lines the fits that were chosen for them.
 
 autocorrelations = plot_autocorrelations(of_multi)
 

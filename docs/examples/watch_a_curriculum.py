@@ -21,8 +21,8 @@ def learn(curriculum: ts.Curriculum) -> ts.Training:
     model = ts.LeakyRNN(100, shared_head=curriculum.shared_head, generator=generator)
     training = ts.train(model, ts.Parity([2]), curriculum, recipe)
     for record in training.history:
-        Ns, worst = record["Ns"], min(record["accuracy"])
-        print(f"epoch {record['epoch']:2}: N = {Ns[0]} … {Ns[-1]}, worst head {worst:.3f} {'solved' * record['solved']}")
+        Ns, worst, solved = record["Ns"], min(record["accuracy"]), "solved" * record["solved"]
+        print(f"epoch {record['epoch']:2}: N = {Ns[0]} … {Ns[-1]}, worst head {worst:.3f} {solved}")
     return training
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import tauscope as ts
-from tauscope.cli.progress import Display, clock, epoch_line, ranges
+from tauscope.cli.progress import Display, NetworksDisplay, clock, epoch_line, ranges
+from tauscope.jobs import Outcome
+from tauscope.papers.planning import make_plan
+from tauscope.papers.running import Progress
 
 PART = re.compile(r"(\d+)(?:-(\d+))?: (\d+\.\d)")
 
@@ -76,3 +80,35 @@ def test_a_terminal_gets_a_bar_too() -> None:
     assert all(epoch_line(record) in plain for record in history)
     assert re.search(r"epoch 3 \| N 2 \| loss \d\.\d{4} \| last test N 2: \d+\.\d % ", plain)
     assert re.search(r"\d+\.\d steps/s \| next stage in 0:00 at the earliest", plain)
+
+
+def show_networks(base: Path, console: Console) -> None:
+    """Show two networks that run at the same time, the second of which fails."""
+    first, second = make_plan("tiny_paper:PAPER", "quick", base).networks[:2]
+    with NetworksDisplay(console) as display:
+        display.on_plan(2, 10)
+        display.on_start(first)
+        display.on_start(second)
+        display.on_progress(first, Progress(2, 8, "learning N = 2 … 4"))
+        display._bar.refresh()
+        display.on_end(second, Outcome(None, "killed by signal 9 [out of memory?]", 61.0))
+        display.on_end(first, Outcome([], "", 3.0))
+
+
+def test_networks_are_reported_in_a_line_each_without_a_terminal(tiny_reproduction: Path) -> None:
+    out = io.StringIO()
+    show_networks(tiny_reproduction, Console(file=out, width=160))
+    assert out.getvalue().splitlines() == [
+        "8 of 10 networks are trained and measured already",
+        "[1/2] single 1: missing: killed by signal 9 [out of memory?] (1:01)",
+        "[2/2] multi 1: solved N = 4 in 3 epochs (0:03)",
+    ]
+
+
+def test_networks_under_way_have_a_bar_each_on_a_terminal(tmp_path: Path) -> None:
+    out = io.StringIO()
+    show_networks(tmp_path, Console(file=out, width=160, force_terminal=True))
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    assert "all networks" in text
+    assert "epoch 2/8 | learning N = 2 … 4" in text
+    assert "[2/2] multi 1: solved no N in 0 epochs (0:03)" in text

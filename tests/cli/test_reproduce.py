@@ -72,12 +72,12 @@ def test_told_to_stop_it_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     base = tmp_path / "long"
     runs = [base / f"{name}_parity_size_8_network_1" for name in ("cumulative", "single")]
     with command("tiny_paper:LONG", "-b", str(base), "--jobs", "2") as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not all((run / "rnn_init").exists() for run in runs) and time.monotonic() < deadline:
             time.sleep(0.02)
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
     again = f"tauscope reproduce tiny_paper:LONG --scale quick --base_path {base} --jobs 2"
     assert out.splitlines()[-1] == f"stopped by SIGTERM, all saved; go on: {again}"

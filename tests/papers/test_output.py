@@ -68,11 +68,9 @@ def test_the_markdown_table(results: Path) -> None:
     lines = (results / "claims.md").read_text().splitlines()
     assert lines[0] == "| claim | inequality | paper | ours | n | effect | verdict |"
     assert lines[1] == "|---|---|---|---|---|---|---|"
-    assert (
-        lines[2] == "| **C1** | **Many heads reach as far as one.** | **section 1, \\| p. 1** |  |  |  | **✓ holds** |"
-    )
+    assert lines[2] == "| **C1** | Many heads reach as far as one. | section 1, \\| p. 1 |  |  |  | **✓ holds** |"
     assert len(lines) == 2 + 8
-    assert markdown(("a",), [("",), ("x\ny",)]) == "| a |\n|---|\n|  |\n| **x y** |\n"
+    assert markdown(("a", "b"), [("", ""), ("x\ny", "z")]) == "| a | b |\n|---|---|\n|  |  |\n| **x y** | **z** |\n"
 
 
 def test_networks_and_training_are_those_of_the_runs(tiny_reproduction: Path, results: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_trained_time_steps_are_shaded(result: xr.Dataset) -> None:
     (shade,) = plot_resolution(result, trained=[7, 8, 9, 10]).patches
     low, high = shade.get_x(), shade.get_x() + shade.get_width()
     assert low < 1 / 10 < 1 / 7 < high
-    assert 1 / 11 < low
+    assert low > 1 / 11
     assert high < 1 / 6
     assert not plot_resolution(result).patches
 

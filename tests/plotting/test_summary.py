@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import tauscope as ts
-from tauscope.plotting.summary import CURRICULUM_COLOURS, CURRICULUM_MARKERS, CURRICULUM_NAMES, plot_against_N
+from tauscope.plotting.summary import CURRICULUM_COLOURS, CURRICULUM_MARKERS, CURRICULUM_NAMES, looks_of, plot_against_N
 
 
 def _curve(values, first=2):
@@ -52,3 +52,13 @@ def test_every_curriculum_has_a_look_of_its_own(readable):
 def test_an_unknown_curriculum_is_refused():
     with pytest.raises(ts.InputError, match=r"curriculum 'singel' is unknown: .*did you mean 'single'"):
         plot_against_N({"singel": _curve([[1.0]])}, "mean τ (steps)")
+
+
+def test_groups_of_any_name_have_looks_of_their_own(readable):
+    names = [f"group {i}" for i in range(7)]
+    looks = looks_of(names)
+    assert len({(one.colour, one.marker) for one in looks.values()}) == len(names)
+    ax = plot_against_N({name: _curve([[1.0, i]]) for i, name in enumerate(names)}, "mean τ (steps)", looks=looks)
+    assert _legend(ax)[1] == [f"{name}, 1 network" for name in names]
+    assert [line.get_marker() for line in ax.lines] == [one.marker for one in looks.values()]
+    readable(ax)

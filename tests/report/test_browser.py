@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tauscope.report.comparison import comparison_page
+
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -62,12 +64,19 @@ def look(page: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
     return json.loads(html.unescape(title[1])), re.findall(r"CONSOLE.*", done.stderr)
 
 
-def test_the_page_is_whole_and_fits(full_page, tmp_path):
-    seen, console = look(full_page, tmp_path)
+@pytest.mark.parametrize(("kind", "least"), [("run", 16), ("reproduction", 1), ("comparison", 5)])
+def test_the_page_is_whole_and_fits(kind, least, request, tmp_path):
+    if kind == "run":
+        page = request.getfixturevalue("full_page")
+    elif kind == "reproduction":
+        page = (request.getfixturevalue("tiny_reproduction") / "results" / "index.html").read_text()
+    else:
+        page = comparison_page(request.getfixturevalue("several_runs"))
+    seen, console = look(page, tmp_path)
     assert console == []
     assert list(map(int, seen)) == list(WIDTHS)
     for width, one in seen.items():
-        assert one["pictures"] == full_page.count("<img ") > 15
+        assert one["pictures"] == page.count("<img ") >= least
         assert one["drawn"] == one["pictures"]
         assert one["needed"] <= int(width)
         assert one["wide"] == []

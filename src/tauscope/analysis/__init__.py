@@ -10,6 +10,13 @@ from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.retraining import forgetting, retrain
+from tauscope.analysis.sequentiality import (
+    peak_order,
+    sequentiality,
+    sequentiality_index,
+    task_states,
+    weights_by_peak_difference,
+)
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
 
@@ -26,10 +33,15 @@ __all__ = [
     "gate_timescales",
     "generalise",
     "lyapunov",
+    "peak_order",
     "perturb",
     "perturbation",
     "resolution",
     "retrain",
+    "sequentiality",
+    "sequentiality_index",
+    "task_states",
     "timescales",
     "timescales_summary",
+    "weights_by_peak_difference",
 ]

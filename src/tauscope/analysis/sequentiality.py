@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 import xarray as xr
@@ -12,7 +10,7 @@ from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.base import Model
-from tauscope.tasks.base import Task
+from tauscope.tasks.base import Batch, Task
 
 MODES = ("robust", "reference")
 N_BINS, PSEUDO_COUNT, HALF_WINDOW, THRESHOLD = 20, 0.1, 2, 0.1
@@ -24,7 +22,7 @@ Array = NDArray[np.float64]
 @torch.no_grad()
 def task_states(
     model: Model, task: Task, n_trials: int = 300, generator: torch.Generator | None = None
-) -> tuple[Tensor, dict[str, Any]]:
+) -> tuple[Tensor, Batch]:
     """Run a network on fresh trials of a task.
 
     Parameters
@@ -42,15 +40,16 @@ def task_states(
     -------
     states : Tensor [time, trial, unit]
         Activity of the units of all layers.
-    info : dict
-        What the task tells of the trials.
+    batch : Batch
+        The trials.
 
     Examples
     --------
     >>> import tauscope as ts
-    >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
-    >>> task_states(model, ts.Parity([2], length=9), n_trials=3)[0].shape
-    torch.Size([9, 3, 8])
+    >>> model, task = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0)), ts.Parity([2], length=9)
+    >>> states, batch = task_states(model, task, n_trials=3)
+    >>> states.shape, task.score(model.readout(states[-1:], task.Ns), batch).shape
+    (torch.Size([9, 3, 8]), torch.Size([1]))
     """
     require_at_least("number of trials", n_trials, 1)
     if generator is None:
@@ -58,7 +57,7 @@ def task_states(
     batch = task.sample(n_trials, generator)
     initial = model.initial_state(n_trials, generator)
     states, _ = model(batch.inputs.to(model.hidden(initial)), initial, batch.hold)
-    return states, batch.info
+    return states, batch
 
 
 def sequentiality(
@@ -195,7 +194,9 @@ def _index(activity: Array, mode: str) -> tuple[float, float, float, int, int]:
     q = (counts + PSEUDO_COUNT) / (n_units + N_BINS * PSEUDO_COUNT)
     entropy = float(-(q * np.log(q)).sum())
     kept = ratios[np.isfinite(ratios)] if mode == "robust" else ratios[~np.isnan(ratios)]
-    ratio = float(kept.mean()) if kept.size else np.nan
+    # As published, the mean of +inf and -inf is not a number.
+    with np.errstate(invalid="ignore"):
+        ratio = float(kept.mean()) if kept.size else np.nan
     return entropy + ratio, entropy, ratio, n_units, n_units - len(kept)
 
 
@@ -315,21 +316,19 @@ def weights_by_peak_difference(weights: Tensor | ArrayLike, states: Tensor | Arr
 def _weights_dataset(differences: NDArray[np.int64], sums: Array, n_trials: int) -> xr.Dataset:
     """Return what the sums of 1, weights and squared weights over the pairs at every difference tell."""
     n, first, second = sums
-
-    def mean(total: Array, count: Array) -> Array:
-        return np.divide(total, count, out=np.full_like(np.asarray(total), np.nan), where=np.asarray(count) > 0)
-
-    weight = mean(first, n)
-    spread = np.sqrt(np.clip(mean(second, n) - weight**2, 0, None))
-    sides = {name: mean(first[side].sum(), n[side].sum()) for name, side in
-             (("forward", differences > 0), ("backward", differences < 0))}  # fmt: skip
+    later, earlier = differences > 0, differences < 0
+    # Where there is no pair, 0 / 0 is the NaN that is meant.
+    with np.errstate(invalid="ignore"):
+        weight = first / n
+        spread = np.sqrt(np.clip(second / n - weight**2, 0, None))
+        forward, backward = (first[side].sum() / n[side].sum() for side in (later, earlier))
     return xr.Dataset(
         {
             "weight": ("difference", weight, {"long_name": "mean recurrent weight", "units": "weight"}),
             "std": ("difference", spread, {"long_name": "standard deviation over pairs", "units": "weight"}),
             "n_pairs": ("difference", n, {"long_name": "pairs of units, summed over trials", "units": "pairs"}),
-            "forward": ((), sides["forward"], {"long_name": "mean weight to a later peak", "units": "weight"}),
-            "backward": ((), sides["backward"], {"long_name": "mean weight to an earlier peak", "units": "weight"}),
+            "forward": ((), forward, {"long_name": "mean weight to a later peak", "units": "weight"}),
+            "backward": ((), backward, {"long_name": "mean weight to an earlier peak", "units": "weight"}),
         },
         coords={"difference": ("difference", differences, {"long_name": "difference of peak times", "units": "steps"})},
         attrs={"n_trials": n_trials},

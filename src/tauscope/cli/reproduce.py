@@ -31,6 +31,7 @@ FAILED = 3
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
+    parser.epilog = "exit code: 0 if the table is complete, 3 if a network or a measurement of it is missing"
     parser.add_argument("paper", nargs="?", help=f"{', '.join(PAPERS)}, or module:NAME; without one, all are listed")
     parser.add_argument("--scale", default="quick", help="how large; the list of papers says what each takes")
     parser.add_argument(
@@ -116,10 +117,13 @@ def _print_plan(plan: Plan, output: Path, n_processes: int, console: Console) ->
             )
             table.add_row(condition.name, str(len(of_it)), condition.label, f"{epochs[0]} of {epochs[1]} at most")
     console.print(table)
+    out_of_reach: dict[str, list[str]] = {}
+    for key, why in plan.scale.out_of_reach.items():
+        out_of_reach.setdefault(why, []).append(key)
     lines = [
         f"cost: {plan.scale.cost}",
         f"{count(len(plan.networks), 'network')}, {n_processes} at a time, in {plan.base}; results in {output}",
-        *(f"{key} cannot be judged at this scale: {why}" for key, why in plan.scale.out_of_reach.items()),
+        *(f"{', '.join(keys)} cannot be judged at this scale: {why}" for why, keys in out_of_reach.items()),
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -11,8 +11,9 @@ from torch.autograd.function import once_differentiable
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.base import Cell, Model, State
+from tauscope.models.fast_weights import hebbian
 from tauscope.models.readout import Heads
-from tauscope.models.recurrence import hebbian, leaky_inside
+from tauscope.models.recurrence import leaky_inside
 
 STARTS = ("diagonal", "orthogonal")
 
@@ -360,5 +361,9 @@ class ReluRNN(Model):
         super().__init__([only], heads)
 
     def _held(self, inputs: Tensor, state: tuple[State, ...], hold: Tensor) -> tuple[Tensor, tuple[State, ...]]:
-        states, last = self.layers[0].sequence(inputs, state[0], hold)  # type: ignore[call-arg]
+        (cell,) = self.layers
+        # A transform may have put another cell in its place, which runs step by step.
+        if not isinstance(cell, (ReluCell, ReluGRUCell)):
+            return super()._held(inputs, state, hold)
+        states, last = cell.sequence(inputs, state[0], hold)
         return states, (last,)

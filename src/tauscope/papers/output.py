@@ -157,19 +157,22 @@ def write_results(reproduced: Reproduced, folder: Path, page: str) -> None:
 
 
 def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    r"""Return a table in Markdown; rows whose first cell is not empty are headings of those under them.
+    r"""Return a table in Markdown; rows whose first cell is not empty are headings, told by their first and last cells.
 
     Examples
     --------
-    >>> print(markdown(("claim", "n"), [("C1", "a|b")]), end="")
+    >>> print(markdown(("claim", "n"), [("C1", "a|b"), ("", "c")]), end="")
     | claim | n |
     |---|---|
-    | **C1** | **a\\\\|b** |
+    | **C1** | **a\|b** |
+    |  | c |
     """
     lines = [f"| {' | '.join(heading)} |", "|" + "---|" * len(heading)]
     for row in rows:
         cells = [" ".join(cell.split()).replace("|", "\\|") for cell in row]
-        lines.append(f"| {' | '.join(f'**{cell}**' if cell and row[0] else cell for cell in cells)} |")
+        if cells[0]:
+            cells[0], cells[-1] = f"**{cells[0]}**", f"**{cells[-1]}**"
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

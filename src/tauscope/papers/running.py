@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,8 @@ from tauscope.runs import Run, environment, is_locked
 from tauscope.signals import collect_signals
 from tauscope.training import Training, train
 
-_POLL = 0.2
+# Seconds.
+_POLL, _TELL_EVERY = 0.2, 5.0
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,17 @@ def work(send: Callable[[Progress], None], network: Network, device: str) -> lis
 
 def _train(send: Callable[[Progress], None], network: Network, device: str) -> None:
     _wait_for(network)
-    epochs = network.config.recipe().epochs
+    told = -math.inf
 
-    def tell(training: Training, _: object = None) -> None:
-        Ns = training.curriculum.Ns
+    def tell(training: Training, _: object) -> None:
+        nonlocal told
+        told, Ns = time.monotonic(), training.curriculum.Ns
         asked = f"N = {Ns[0]}" if len(Ns) == 1 else f"N = {Ns[0]} … {Ns[-1]}"
-        send(Progress(training.epoch, epochs, f"learning {asked}"))
+        send(Progress(training.epoch, training.recipe.epochs, f"learning {asked}"))
+
+    def tell_sometimes(training: Training, loss: float) -> None:
+        if time.monotonic() - told > _TELL_EVERY:
+            tell(training, loss)
 
     with Run(network.folder, network.config, device) as opened, collect_signals(patient=True) as caught:
         model, state, _ = opened.begin()
@@ -140,6 +147,7 @@ def _train(send: Callable[[Progress], None], network: Network, device: str) -> N
             config.recipe(),
             state=state,
             store=opened,
+            on_step=tell_sometimes,
             on_epoch=tell,
             stop=lambda: bool(caught),
         )

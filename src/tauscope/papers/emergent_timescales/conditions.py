@@ -99,7 +99,7 @@ SMOKE = Scale(
 
 QUICK = Scale(
     name="quick",
-    cost="about 20 minutes on 2 processors (an estimated 2400 seconds of one), 400 MB of disk: 128 units, 64 sequences "
+    cost="about 20 minutes on 2 processors (an estimated 2100 seconds of one), 300 MB of disk: 128 units, 64 sequences "
     "a step, 100 steps an epoch, learning rate 0.1",
     networks=3,
     options={"num_neurons": 128, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "max_N": 30, "lr": 0.1,
@@ -149,7 +149,7 @@ QUICK = Scale(
 
 STANDARD = Scale(
     name="standard",
-    cost="about 10 hours on 2 processors (an estimated 66 000 seconds of one), 4 GB of disk: 500 units, 128 sequences a "
+    cost="about 10 hours on 2 processors (an estimated 68 000 seconds of one), 4 GB of disk: 500 units, 128 sequences a "
     "step, otherwise as published",
     networks=4,
     options={"batch_size": 128, "max_N": 30, "epochs": 100},
@@ -192,7 +192,7 @@ STANDARD = Scale(
 
 PAPER_SCALE = Scale(
     name="paper",
-    cost="an estimated 9000 hours of one processor, or 400 hours of a GPU, 60 GB of disk; for a cluster. As published: "
+    cost="an estimated 9000 hours of one processor, 60 GB of disk; for a cluster. As published: "
     "500 units, 1000 epochs, N up to 101",
     networks=4,
     options={},

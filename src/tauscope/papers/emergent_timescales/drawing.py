@@ -151,7 +151,10 @@ def draw_progress(ax: Axes, results: Results, conditions: Mapping[str, str], unt
     [[100.0, 2.0], [100.0, 2.0]]
     """
     for condition, colour in conditions.items():
-        networks = [one for one in results.networks.get(condition, ()) if one.history]
+        networks = [
+            one for one in results.networks.get(condition, ())
+            if one.history and (until is None or steps(one)[0] <= until)
+        ]  # fmt: skip
         label: str | None = f"{results.labels.get(condition, condition)}, {count(len(networks), 'network')}"
         for one in networks:
             taken = [step for step in steps(one) if until is None or step <= until]

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tauscope.analysis.timescales import timescales_summary
 from tauscope.papers.vocabulary import Results, Trained
 
 Number = Callable[[xr.Dataset], float]
@@ -184,12 +183,16 @@ def tau_std(result: xr.Dataset) -> float:
 
 def tau_net_mean(result: xr.Dataset) -> float:
     """Return the mean τ_net of the units with τ_net > 1, the paper's filter, in steps."""
-    return float(timescales_summary(result)["tau_net_mean"][1])
+    return float(_long_tau_net(result).mean())
 
 
 def tau_net_std(result: xr.Dataset) -> float:
     """Return the standard deviation of τ_net over the units with τ_net > 1, in steps."""
-    return float(timescales_summary(result)["tau_net_std"][1])
+    return float(_long_tau_net(result).std())
+
+
+def _long_tau_net(result: xr.Dataset) -> xr.DataArray:
+    return result["tau_net"].where(result["tau_net"] > 1)
 
 
 def mean_weight(result: xr.Dataset) -> float:

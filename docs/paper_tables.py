@@ -1,0 +1,89 @@
+"""The directive ``paper-table``: what a paper's module says, as a table, so that no page can say otherwise.
+
+``.. paper-table:: emergent-timescales claims`` shows its claims; ``conditions``, ``measures``, ``scales`` and ``figures``
+are the other tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from tauscope.papers import paper
+from tauscope.papers.vocabulary import Paper
+
+Rows = Iterable[tuple[str, ...]]
+
+
+def _options(options: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items())
+
+
+def _conditions(found: Paper) -> Rows:
+    return [(one.name, one.label, _options(dict(one.options))) for one in found.conditions]
+
+
+def _measures(found: Paper) -> Rows:
+    labels = {one.name: one.label for one in found.conditions}
+    where = {"each": "several N", "last": "largest N"}
+    return [(one.what, "; ".join(labels[name] for name in one.conditions), where[one.at]) for one in found.measures]
+
+
+def _scales(found: Paper) -> Rows:
+    for one in found.scales.values():
+        left_out = sum(options is None for options in one.by_condition.values())
+        trained = f"{len(found.conditions) - left_out} of {len(found.conditions)}"
+        reasons = dict.fromkeys(one.out_of_reach.values())
+        beyond = "; ".join(
+            f"{', '.join(key for key, why in one.out_of_reach.items() if why == reason)}: {reason}"
+            for reason in reasons
+        )
+        yield one.name, one.cost, trained, str(one.networks), beyond or "none"
+
+
+def _claims(found: Paper) -> Rows:
+    return [(one.key, one.statement, one.where) for one in found.claims]
+
+
+def _figures(found: Paper) -> Rows:
+    return [(f"{one.name}.png", one.caption) for one in found.figures]
+
+
+TABLES: dict[str, tuple[tuple[str, ...], tuple[int, ...], Callable[[Paper], Rows]]] = {
+    "conditions": (("condition", "label", "options"), (20, 35, 45), _conditions),
+    "measures": (("measurement", "conditions", "at"), (25, 60, 15), _measures),
+    "scales": (
+        ("scale", "cost", "conditions", "networks of each", "claims out of reach"), (10, 40, 12, 12, 26), _scales
+    ),
+    "claims": (("claim", "statement", "where in the paper"), (8, 70, 22), _claims),
+    "figures": (("file", "what it shows"), (32, 68), _figures),
+}  # fmt: skip
+
+
+class PaperTable(SphinxDirective):
+    """A table of a paper's module."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        name, what = self.arguments
+        heading, widths, rows = TABLES[what]
+        group = nodes.tgroup(cols=len(heading))
+        group += [nodes.colspec(colwidth=width) for width in widths]
+        group += nodes.thead("", _row(heading))
+        group += nodes.tbody("", *(_row(row) for row in rows(paper(name))))
+        return [nodes.table("", group, classes=["colwidths-given"])]
+
+
+def _row(cells: tuple[str, ...]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph(text=cell)) for cell in cells))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("paper-table", PaperTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,59 @@
+"""What is added to a loss to keep a network's activity or its weights small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+LAST_STEPS = 5
+"""Steps at the end of a trial whose activity is penalised, as published."""
+
+
+def activity_penalty(states: Tensor) -> Tensor:
+    """Return the mean squared activity of the last five steps.
+
+    Orhan & Ma (Nature Neuroscience 22, 275, 2019) add 1e-4 times it, and 1e-1 times it in the tethered condition,
+    which brings activity back to zero at the end of a trial.
+
+    Parameters
+    ----------
+    states : Tensor [time, batch, unit]
+        Activity.
+
+    Returns
+    -------
+    Tensor []
+        The penalty.
+
+    Examples
+    --------
+    >>> activity_penalty(torch.cat([torch.full((3, 2, 4), 9.0), torch.full((5, 2, 4), 2.0)]))
+    tensor(4.)
+    """
+    return states[-LAST_STEPS:].square().mean()
+
+
+def weight_penalty(parameters: Iterable[Tensor]) -> Tensor:
+    """Return the sum of the squares of all parameters.
+
+    Orhan & Ma (2019) add ρ times it, biases included and without a factor 1/2: its gradient is that of a
+    ``weight_decay`` of 2ρ in `torch.optim.Adam`.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+        What is trained.
+
+    Returns
+    -------
+    Tensor []
+        The penalty.
+
+    Examples
+    --------
+    >>> weight_penalty([torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])])
+    tensor(14.)
+    """
+    return torch.stack([parameter.square().sum() for parameter in parameters]).sum()
