@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tauscope as ts
-from tauscope.slices import Slices, answer
+from tauscope.slices import Slices, Threads, answer, cuts
 from tauscope.tasks import Batch
 
 N_UNITS, BATCH = 512, 130
@@ -67,6 +67,17 @@ def test_slices_give_the_outputs_and_gradients_of_the_whole(hold):
     for ours, theirs in zip(gradients, expected, strict=True):
         if theirs is not None:
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_have_their_share_of_the_processor():
+    with Threads(2) as threads:
+        assert threads.map(lambda _: torch.get_num_threads(), range(2)) == [1, 1]
+    assert torch.get_num_threads() == 2
+
+
+def test_cuts_cover_everything_once():
+    assert [list(range(*one)) for one in cuts(7, 3)] == [[0, 1], [2, 3], [4, 5, 6]]
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -26,11 +26,88 @@ T = TypeVar("T")
 _FEWEST_SEQUENCES, _FEWEST_STATES = 64, 1 << 15
 
 
-class Slices:
-    """Threads that run a network on parts of a batch.
+class Threads:
+    """Threads that work side by side, each with its share of the processor threads.
 
-    How many depends on the number of processor threads and the sizes alone, never on a measurement, so that a run
-    repeats bit for bit on the same number of threads.
+    Parameters
+    ----------
+    n : int
+        How many; with one, the calling thread does the work and keeps all processor threads.
+
+    Notes
+    -----
+    Inside ``with threads:`` the calling thread uses no more processor threads than each of them. Those that it had
+    used before would go on spinning in wait for its next operation, in the way of the others.
+
+    Examples
+    --------
+    >>> with Threads(2) as threads:
+    ...     threads.map(abs, [-1, -2])
+    [1, 2]
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n_all = torch.get_num_threads()
+        self._n_each = max(1, self._n_all // n)
+        self._pool: ThreadPoolExecutor | None = None
+        if n > 1:
+            self._pool = ThreadPoolExecutor(n, "slice", functools.partial(torch.set_num_threads, self._n_each))
+            # A number set in one thread is also that of all that start later, so start these now and set it back.
+            started = threading.Barrier(n)
+            list(self._pool.map(lambda _: started.wait(), range(n)))
+            torch.set_num_threads(self._n_all)
+
+    def __enter__(self) -> Threads:
+        if self._pool is not None:
+            torch.set_num_threads(self._n_each)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            torch.set_num_threads(self._n_all)
+
+    def map(self, work: Callable[[Any], T], over: Sequence[Any]) -> list[T]:
+        """Return what the work gives for each of several things; an error in one is raised here."""
+        return list(map(work, over) if self._pool is None else self._pool.map(work, over))
+
+
+def cuts(n: int, n_parts: int) -> list[tuple[int, int]]:
+    """Return the bounds of parts of equal size, but for one.
+
+    Examples
+    --------
+    >>> cuts(5, 2)
+    [(0, 2), (2, 5)]
+    """
+    return list(itertools.pairwise(i * n // n_parts for i in range(n_parts + 1)))
+
+
+def n_slices(device: torch.device, n_units: int, n_series: int, fewest: int) -> int:
+    """Return into how many slices a batch is best cut.
+
+    It depends on the number of processor threads and the sizes alone, never on a measurement, so that a run repeats
+    bit for bit on the same number of threads.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the network is; only a processor's work is cut.
+    n_units, n_series : int
+        Units of the network, sequences of the batch.
+    fewest : int
+        Sequences that a slice has, at least.
+
+    Examples
+    --------
+    >>> n_slices(torch.device("cpu"), 8, 4, 1)
+    1
+    """
+    most = min(n_series // fewest, n_series * n_units // _FEWEST_STATES)
+    return max(1, min(torch.get_num_threads() if device.type == "cpu" else 1, most))
+
+
+class Slices(Threads):
+    """Threads that run a network on parts of a batch.
 
     Parameters
     ----------
@@ -38,11 +115,6 @@ class Slices:
         The network, on its device.
     batch_size : int
         Sequences in a batch.
-
-    Notes
-    -----
-    Inside ``with slices:`` the calling thread uses no more processor threads than each slice does. Threads that it
-    had used before would go on spinning in wait for its next operation, in the way of the slices.
 
     Examples
     --------
@@ -53,27 +125,9 @@ class Slices:
     """
 
     def __init__(self, model: Model, batch_size: int) -> None:
-        n_threads = torch.get_num_threads() if next(model.parameters()).device.type == "cpu" else 1
-        most = min(batch_size // _FEWEST_SEQUENCES, batch_size * model.n_units // _FEWEST_STATES)
-        n = max(1, min(n_threads, most))
-        cuts = [i * batch_size // n for i in range(n + 1)]
-        self.bounds = list(itertools.pairwise(cuts))
-        self._n_threads, self._n_each = n_threads, n_threads // n
-        self._pool: ThreadPoolExecutor | None = None
-        if n > 1:
-            self._pool = ThreadPoolExecutor(n, "slice", functools.partial(torch.set_num_threads, self._n_each))
-            # A number set in one thread is also that of all that start later, so start these now and set it back.
-            started = threading.Barrier(n)
-            list(self._pool.map(lambda _: started.wait(), range(n)))
-            torch.set_num_threads(n_threads)
-
-    def __enter__(self) -> None:
-        if self._pool is not None:
-            torch.set_num_threads(self._n_each)
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            torch.set_num_threads(self._n_threads)
+        n = n_slices(next(model.parameters()).device, model.n_units, batch_size, _FEWEST_SEQUENCES)
+        super().__init__(n)
+        self.bounds = cuts(batch_size, n)
 
     def outputs(self, model: Model, batch: Batch, Ns: Sequence[int], initial: tuple[State, ...]) -> list[Tensor]:
         """Return the logits of every slice, each ``[answer, sequence, head, output]``.
@@ -98,7 +152,7 @@ class Slices:
             with torch.set_grad_enabled(with_gradient):
                 return answer(model, batch.inputs[:, part], state, hold, Ns, len(batch.targets))
 
-        return self._map(run, self.bounds)
+        return self.map(run, self.bounds)
 
     def backward(self, outputs: list[Tensor], seeds: Tensor, parameters: list[nn.Parameter]) -> None:
         """Leave the gradients, summed over slices, in the parameters; ``None`` in those that nothing depends on.
@@ -123,13 +177,10 @@ class Slices:
             outputs[0].backward(seed)
             return ()
 
-        _, *others = self._map(run, range(len(outputs)))
+        _, *others = self.map(run, range(len(outputs)))
         sums = [parameter.grad for parameter in parameters if parameter.grad is not None]
         for other in others:
             torch._foreach_add_(sums, [gradient for gradient in other if gradient is not None])
-
-    def _map(self, run: Callable[[Any], T], over: Sequence[Any]) -> list[T]:
-        return list(map(run, over) if self._pool is None else self._pool.map(run, over))
 
 
 def answer(

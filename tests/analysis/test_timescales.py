@@ -131,6 +131,24 @@ def test_split_trials_give_the_distribution_of_tau_net_of_whole_ones():
     assert stats.ttest_ind(whole, short, equal_var=False).pvalue.max() < 0.001
 
 
+def test_threads_share_the_trials_and_change_no_statistics(monkeypatch):
+    model = ts.LeakyRNN(20, generator=torch.Generator().manual_seed(0))
+    options = {"n_trials": 5, "n_steps": 4000, "burn_in": 200, "max_lag": 30, "split": 2, "bootstrap": 0}
+    alone = timescales(model, **options)
+    monkeypatch.setattr("tauscope.slices._FEWEST_STATES", 1)
+    torch.set_num_threads(2)
+    try:
+        together, again = timescales(model, **options), timescales(model, **options)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert together.identical(again)
+    # The bits are the same; the initial states, which the burn-in wipes out, need not be.
+    np.testing.assert_allclose(together.autocorrelation, alone.autocorrelation, atol=1e-4)
+    np.testing.assert_allclose(together["mean"], alone["mean"], atol=1e-5)
+    assert together.p.equals(alone.p)
+
+
 def test_segments_of_a_trial_share_its_p():
     recorder = Recorder(delay_line(1))
     result = timescales(recorder, split=3, **QUICK | {"p": None, "n_steps": 9000})

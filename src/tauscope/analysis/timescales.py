@@ -22,6 +22,7 @@ from tauscope.analysis.autocorrelation import (
 from tauscope.analysis.exponential_fits import TAU_MAX, ExponentialFits, fit_exponentials
 from tauscope.analysis.simulation import probabilities, random_bits
 from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.slices import Threads, cuts, n_slices
 
 METHODS = ("default", "published")
 
@@ -192,7 +193,7 @@ def timescales(
         generator = torch.Generator().manual_seed(0)
     seed = generator.initial_seed()
     chances = probabilities(p, n_trials, generator)
-    measured = _record(model, options, chances, generator).result("published" if published else "unbiased")
+    measured = _record(model, options, chances, generator)
     result = _analyse(measured, options, generator)
     tau = model.tau
     result["tau"] = ("unit", np.full(model.n_units, np.nan) if tau is None else tau.detach().double().cpu().numpy())
@@ -243,21 +244,45 @@ def _automatic_split(n_trials: int, n_steps: int, burn_in: int, max_lag: int) ->
 
 
 @torch.no_grad()
-def _record(model: Network, options: _Options, chances: Tensor, generator: torch.Generator) -> StreamingAutocovariance:
-    """Run the network and collect its autocovariance."""
-    chances = chances.repeat_interleave(options.split)
-    state = model.initial_state(len(chances), generator)
-    for inputs in _bits(model, options, options.burn_in, chances, generator):
-        state = model(inputs.to(model.hidden(state)), state)[1]
-    stream = StreamingAutocovariance(options.max_lag, n_segments=options.split)
-    for inputs in _bits(model, options, options.segment_steps, chances, generator):
-        states, state = model(inputs.to(model.hidden(state)), state)
-        stream.update(states)
-        if not states[-1].isfinite().all(0).any():
-            raise InputError(f"the network diverged: after {options.burn_in + stream.n_steps} steps no unit is finite")
-        # Otherwise this block would stay in memory while the next one is computed.
-        del states
-    return stream
+def _record(model: Network, options: _Options, chances: Tensor, generator: torch.Generator) -> Autocovariance:
+    """Run the network and return the autocovariance of its activity; a thread takes some of the trials."""
+    n_trials, split = len(chances), options.split
+    chances = chances.repeat_interleave(split)
+    n_parts = min(n_trials, n_slices(generator.device, model.n_units, len(chances), 1))
+    parts = [
+        _Part(model, options, slice(first * split, last * split), generator) for first, last in cuts(n_trials, n_parts)
+    ]
+    with Threads(len(parts)) as threads:
+        for inputs in _bits(model, options, options.burn_in, chances, generator):
+            threads.map(partial(_Part.run, inputs=inputs, record=False), parts)
+        for inputs in _bits(model, options, options.segment_steps, chances, generator):
+            threads.map(partial(_Part.run, inputs=inputs, record=True), parts)
+            if not any(part.finite for part in parts):
+                steps = options.burn_in + parts[0].stream.n_steps
+                raise InputError(f"the network diverged: after {steps} steps no unit is finite")
+    measured = [part.stream.result("published" if options.method == "published" else "unbiased") for part in parts]
+    return Autocovariance(
+        torch.cat([one.covariance for one in measured]), torch.cat([one.mean for one in measured]), measured[0].n_steps
+    )
+
+
+class _Part:
+    """Some trials of a recording, and where they are."""
+
+    def __init__(self, model: Network, options: _Options, series: slice, generator: torch.Generator) -> None:
+        self.model, self.series = model, series
+        self.state = model.initial_state(series.stop - series.start, generator)
+        self.stream = StreamingAutocovariance(options.max_lag, n_segments=options.split)
+        self.finite = True
+
+    @torch.no_grad()
+    def run(self, inputs: Tensor, record: bool) -> None:
+        """Go on for a block of input; the activity of one block is let go before that of the next is computed."""
+        inputs = inputs[:, self.series].to(self.model.hidden(self.state))
+        states, self.state = self.model(inputs, self.state)
+        if record:
+            self.stream.update(states)
+            self.finite = bool(states[-1].isfinite().all(0).any())
 
 
 def _bits(

@@ -30,11 +30,23 @@ def circular_error(difference: Tensor) -> Tensor:
     return torch.minimum(wrapped, math.pi - wrapped)
 
 
+def wrapped_error(difference: Tensor) -> Tensor:
+    """Return the published error of a difference d in radians, mod(abs(d), π), in [0, π).
+
+    Examples
+    --------
+    >>> wrapped_error(torch.tensor([0.5, 0.5 - math.pi, 4.0])).round(decimals=4)
+    tensor([0.5000, 2.6416, 0.8584])
+    """
+    return torch.remainder(difference.abs(), math.pi)
+
+
 @dataclass(frozen=True)
 class DelayedEstimation(PopulationTask):
-    """Say which orientation was shown (DE-1): s ~ U(0, π), cost |s - ŝ|.
+    """Say which orientation was shown (DE-1): s ~ U(0, π).
 
-    The score is the fractional loss (E|s - ŝ_net| - E|s - ŝ_ideal|) / E|s - ŝ_ideal|.
+    The loss is the mean of mod(|s - ŝ|, π). The score is the fractional loss
+    (E|s - ŝ_net| - E|s - ŝ_ideal|) / E|s - ŝ_ideal| with |·| the distance of orientations.
 
     Attributes
     ----------
@@ -43,10 +55,11 @@ class DelayedEstimation(PopulationTask):
 
     Notes
     -----
-    Source: Orhan & Ma 2019. The published code takes the cost mod(|s - ŝ|, π), in which an error of almost π counts
-    as π although orientations 0 and π are the same, and two neurons that prefer 0 and π, one and the same orientation.
-    Here the cost is the distance of orientations and the population is even, so that the resultant of the spikes tells
-    all there is to know. ``reference=True`` does both as published.
+    Source: Orhan & Ma 2019. The published code scores by mod(|s - ŝ|, π) too, in which an error of almost π counts as
+    π although orientations 0 and π are the same, so that its ideal observer can be beaten; and two of its neurons
+    prefer 0 and π, one and the same orientation. Here the score is circular and the population even, so that the
+    resultant of the spikes tells all there is to know; ``reference=True`` does both as published. The loss stays: the
+    distance of orientations has a plateau where GDE settles on one location.
 
     Examples
     --------
@@ -69,13 +82,13 @@ class DelayedEstimation(PopulationTask):
         known = {"stimulus": stimulus, "estimate": self.tuning.estimate(spikes)}
         return Trials(spikes.flatten(1), self._spontaneous(batch_size, generator), stimulus, known)
 
-    def cost(self, difference: Tensor) -> Tensor:
-        """Return the cost of answers that miss by ``difference`` radians."""
-        return torch.remainder(difference.abs(), math.pi) if self.reference else circular_error(difference)
-
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the cost, averaged over the response, trials and outputs, for ``outputs [answer, batch, 1, output]``."""
-        return weighted_mean(self.cost(outputs - batch.targets).mean(dim=-1), batch.weight).sum()
+        """Return the wrapped error of ``outputs [answer, batch, 1, output]``, averaged over response, trials and outputs."""
+        return weighted_mean(wrapped_error(outputs - batch.targets).mean(dim=-1), batch.weight).sum()
+
+    def cost(self, difference: Tensor) -> Tensor:
+        """Return what counts for the score of answers that miss by ``difference`` radians."""
+        return wrapped_error(difference) if self.reference else circular_error(difference)
 
     def excess(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the cost beyond the ideal observer's, and the ideal observer's, ``[batch]``, in radians."""
