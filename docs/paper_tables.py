@@ -1,12 +1,14 @@
 """The directive ``paper-table``: what a paper's module says, as a table, so that no page can say otherwise.
 
 ``.. paper-table:: emergent-timescales claims`` shows its claims; ``conditions``, ``measures``, ``scales`` and ``figures``
-are the other tables.
+are the other tables, and ``results`` is what the committed reproduction in ``results/`` found.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -52,6 +54,13 @@ def _figures(found: Paper) -> Rows:
     return [(f"{one.name}.png", one.caption) for one in found.figures]
 
 
+def _results(found: Paper) -> Rows:
+    with (Path(__file__).parent / "results" / found.name / "claims.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            effect = row["effect"] or row["reason"]
+            yield row["claim"], row["inequality"], row["published"], row["ours"], row["n"], effect, row["verdict"]
+
+
 TABLES: dict[str, tuple[tuple[str, ...], tuple[int, ...], Callable[[Paper], Rows]]] = {
     "conditions": (("condition", "label", "options"), (20, 35, 45), _conditions),
     "measures": (("measurement", "conditions", "at"), (25, 60, 15), _measures),
@@ -60,6 +69,10 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[int, ...], Callable[[Paper], Rows
     ),
     "claims": (("claim", "statement", "where in the paper"), (8, 70, 22), _claims),
     "figures": (("file", "what it shows"), (32, 68), _figures),
+    "results": (
+        ("claim", "inequality", "paper", "ours", "n", "effect, 95 % interval", "verdict"),
+        (6, 28, 18, 14, 6, 18, 10), _results
+    ),
 }  # fmt: skip
 
 
