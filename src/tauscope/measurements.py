@@ -100,13 +100,13 @@ class Measurement:
     numbers : callable
         From the Dataset to a few numbers by their names, units included.
     lacks : callable
-        From a `Subject` to what its network lacks to be measured so, in words; empty if it lacks nothing.
+        From a network to what it lacks to be measured so, in words; empty if it lacks nothing.
     """
 
     measure: Callable[..., xr.Dataset]
     figures: dict[str, Callable[[xr.Dataset, Subject], Axes]]
     numbers: Callable[[xr.Dataset], dict[str, float]]
-    lacks: Callable[[Subject], str] = lambda _: ""
+    lacks: Callable[[Model], str] = lambda _: ""
 
 
 def _timescales(subject: Subject, **options: Any) -> xr.Dataset:
@@ -252,18 +252,18 @@ def _memory_numbers(variable: str, what: str) -> Callable[[xr.Dataset], dict[str
     return numbers
 
 
-def _perturbation(which: str, lacks: Callable[[Subject], str] = lambda _: "") -> Measurement:
+def _perturbation(which: str, lacks: Callable[[Model], str] = lambda _: "") -> Measurement:
     return Measurement(
         partial(_perturb, which=which), {"": lambda result, _: plot_perturbation(result)}, _perturbation_numbers, lacks
     )
 
 
-def _lacks_tau(subject: Subject) -> str:
-    return "" if subject.model.tau is not None else "the network has no τ to perturb: expected a leaky one"
+def _lacks_tau(model: Model) -> str:
+    return "" if model.tau is not None else "the network has no τ to perturb: expected a leaky one"
 
 
-def _lacks_time_steps(subject: Subject) -> str:
-    continuous = all(isinstance(cell, LeakyCell) and cell.form == "continuous" for cell in subject.model.layers)
+def _lacks_time_steps(model: Model) -> str:
+    continuous = all(isinstance(cell, LeakyCell) and cell.form == "continuous" for cell in model.layers)
     return "" if continuous else "the network has no time step to change: expected one in continuous time"
 
 

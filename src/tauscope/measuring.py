@@ -138,7 +138,7 @@ def measure(
     """
     source = asked.source(environment)
     subject = subject_of(asked.checkpoint, device, cell, asked.seed)
-    lacking = asked.how.lacks(subject)
+    lacking = asked.how.lacks(subject.model)
     if lacking:
         raise NotApplicableError(lacking)
     result = asked.how.measure(subject, **asked.options)

@@ -138,6 +138,14 @@ def test_what_is_measured_of_a_network() -> None:
     assert networks["multi 1"].asked([record | {"solved": False} for record in records]) == {}
 
 
+def test_what_a_network_does_not_have_is_not_measured(put: Any) -> None:
+    measures = tuple(Measure(what, ("multi", "gated")) for what in ("perturbation_tau", "connectivity", "resolution"))
+    put(scale={"measurement_options": {}}, measures=measures)
+    asked = {one.numbers[0][0]: [measure.what for measure in one.measures] for one in plan().networks}
+    assert asked["multi"] == ["perturbation_tau", "connectivity"]
+    assert asked["gated"] == ["connectivity"]
+
+
 def test_a_run_that_fits_is_gone_on_with_and_another_is_refused(tmp_path: Path) -> None:
     config = plan().networks[0].config
     for epochs, seed in ((99, 0), (8, 5)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -321,15 +321,21 @@ def _networks(
             config=config,
             folder=base / config.name,
             numbers=tuple(numbers),
-            measures=tuple(
-                one for one in found.measures if any(condition in one.conditions for condition, _ in numbers)
-            ),
+            measures=_measures(found, config, {condition for condition, _ in numbers}),
             measured_Ns=scale.measured_Ns,
             measurement_options=scale.measurement_options,
             results=base / "measured" / scale.name,
             measured_at=scale.measured_at,
         )
         for config, numbers in by_config.items()
+    )
+
+
+def _measures(found: Paper, config: TrainConfig, conditions: Set[str]) -> tuple[Measure, ...]:
+    """Return what is measured of a network of these conditions, without what it does not have."""
+    model, known = config.model(), {**MEASUREMENTS, **found.measurements}
+    return tuple(
+        one for one in found.measures if not conditions.isdisjoint(one.conditions) and not known[one.what].lacks(model)
     )
 
 
