@@ -33,6 +33,14 @@ def test_mean_and_range_over_networks_are_drawn(shade, readable):
     readable(ax)
 
 
+def test_a_long_label_stays_beside_its_axes(readable):
+    ax = plot_against_N(
+        {name: _curve([[1.5, 1.6]]) for name in ("cumulative", "single")}, "components for 90 % of the variance"
+    )
+    assert ax.get_ylabel() == "components for 90 % of the\nvariance"
+    readable(ax)
+
+
 def test_networks_that_did_not_reach_N_are_left_out_and_this_is_said(shade, readable):
     ax = plot_against_N({"single": _curve([[1.0, 2.0, np.nan], [3.0, np.nan, np.nan]])}, "mean τ (steps)")
     assert np.array_equal(ax.lines[0].get_ydata(), [2.0, 2.0, np.nan], equal_nan=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from numpy.typing import ArrayLike
 
 from tauscope.errors import require_choice
 from tauscope.plotting.style import COLOURS, CYCLE, RC, N_axis, count, draw_mean_and_range, legend_below, new_axes
+
+# Characters that fit beside axes whose height a legend has taken from.
+_LABEL_WIDTH = 32
 
 CURRICULUM_COLOURS = {"cumulative": "blue", "single": "vermilion", "sliding": "green", "single_nocurr": "grey"}
 CURRICULUM_MARKERS = {"cumulative": "o", "single": "s", "sliding": "^", "single_nocurr": "v"}
@@ -87,7 +91,7 @@ def plot_against_N(
     ax = ax or new_axes()
     for curriculum, values in curves.items():
         draw_networks(ax, values["N"], values, curriculum, looks)
-    ax.set_ylabel(label)
+    ax.set_ylabel(textwrap.fill(label, _LABEL_WIDTH))
     N_axis(ax)
     missing = any(bool(values.isnull().any()) for values in curves.values())
     legend_below(ax, title=f"mean over networks{' that reached N' if missing else ''}, shaded: their range")
