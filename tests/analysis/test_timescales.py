@@ -94,7 +94,7 @@ def test_published_autocorrelation_is_that_of_the_same_activity():
 def test_activity_does_not_depend_on_the_blocks_it_comes_in(monkeypatch):
     model = ts.LeakyRNN(12, generator=torch.Generator().manual_seed(0))
     whole = timescales(model, **QUICK)
-    monkeypatch.setattr(import_module("tauscope.analysis.timescales"), "_BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(import_module("tauscope.analysis.recording"), "_BLOCK_NUMBERS", 1)
     recorder = Recorder(model)
     xr.testing.assert_allclose(timescales(recorder, **QUICK), whole, atol=1e-5)
     assert max(map(len, recorder.states)) < 200, "memory is bounded by the block"

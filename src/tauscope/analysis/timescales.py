@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import scipy.fft
 import torch
 import xarray as xr
-from torch import Tensor
 
 from tauscope.analysis.autocorrelation import (
     Autocovariance,
-    StreamingAutocovariance,
     finite_length_bias,
     standard_error,
 )
 from tauscope.analysis.exponential_fits import TAU_MAX, ExponentialFits, fit_exponentials
-from tauscope.analysis.simulation import probabilities, random_bits
+from tauscope.analysis.recording import Network, record
+from tauscope.analysis.simulation import probabilities
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.slices import Threads, cuts, n_slices
 
 METHODS = ("default", "published")
 
-# Numbers of a block of activity, 100 MB in float32: what bounds the memory, whatever the number of steps.
-_BLOCK_NUMBERS = 25_000_000
 # The batch at which the recurrent product of a wide network nears its best speed.
 _FAST_BATCH = 100
 _RESAMPLES_AT_ONCE = 10
 _MINIMA = {"n_trials": 1, "n_steps": 1, "burn_in": 0, "fit_lags": 4, "repeat": 1, "split": 1, "bootstrap": 0}
-
-
-class Network(Protocol):
-    """What `timescales` asks of a network; every model of this package has it."""
-
-    n_inputs: int
-    n_units: int
-
-    @property
-    def tau(self) -> Tensor | None:
-        """Single-unit timescales in steps, [unit]."""
-
-    def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> Any:
-        """State before the first step."""
-
-    def hidden(self, state: Any) -> Tensor:
-        """Activity [batch, unit] of a state."""
-
-    def __call__(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Activity [time, batch, unit] under inputs [time, batch, channel], and the state after them."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +167,10 @@ def timescales(
         generator = torch.Generator().manual_seed(0)
     seed = generator.initial_seed()
     chances = probabilities(p, n_trials, generator)
-    measured = _record(model, options, chances, generator)
+    measured = record(
+        model, chances, generator, n_steps=options.segment_steps, burn_in=burn_in, max_lag=max_lag, split=split,
+        repeat=repeat, plus_minus=plus_minus, normalization="published" if published else "unbiased",
+    )  # fmt: skip
     result = _analyse(measured, options, generator)
     tau = model.tau
     result["tau"] = ("unit", np.full(model.n_units, np.nan) if tau is None else tau.detach().double().cpu().numpy())
@@ -241,60 +218,6 @@ def timescales_summary(result: xr.Dataset, above: float = 1.0) -> xr.Dataset:
 def _automatic_split(n_trials: int, n_steps: int, burn_in: int, max_lag: int) -> int:
     shortest = max(50 * max_lag, 20 * burn_in, 1)
     return max(1, min(_FAST_BATCH // max(n_trials, 1), n_steps // shortest))
-
-
-@torch.no_grad()
-def _record(model: Network, options: _Options, chances: Tensor, generator: torch.Generator) -> Autocovariance:
-    """Run the network and return the autocovariance of its activity; a thread takes some of the trials."""
-    n_trials, split = len(chances), options.split
-    chances = chances.repeat_interleave(split)
-    n_parts = min(n_trials, n_slices(generator.device, model.n_units, len(chances), 1))
-    parts = [
-        _Part(model, options, slice(first * split, last * split), generator) for first, last in cuts(n_trials, n_parts)
-    ]
-    with Threads(len(parts)) as threads:
-        for inputs in _bits(model, options, options.burn_in, chances, generator):
-            threads.map(partial(_Part.run, inputs=inputs, record=False), parts)
-        for inputs in _bits(model, options, options.segment_steps, chances, generator):
-            threads.map(partial(_Part.run, inputs=inputs, record=True), parts)
-            if not any(part.finite for part in parts):
-                steps = options.burn_in + parts[0].stream.n_steps
-                raise InputError(f"the network diverged: after {steps} steps no unit is finite")
-    measured = [part.stream.result("published" if options.method == "published" else "unbiased") for part in parts]
-    return Autocovariance(
-        torch.cat([one.covariance for one in measured]), torch.cat([one.mean for one in measured]), measured[0].n_steps
-    )
-
-
-class _Part:
-    """Some trials of a recording, and where they are."""
-
-    def __init__(self, model: Network, options: _Options, series: slice, generator: torch.Generator) -> None:
-        self.model, self.series = model, series
-        self.state = model.initial_state(series.stop - series.start, generator)
-        self.stream = StreamingAutocovariance(options.max_lag, n_segments=options.split)
-        self.finite = True
-
-    @torch.no_grad()
-    def run(self, inputs: Tensor, record: bool) -> None:
-        """Go on for a block of input; the activity of one block is let go before that of the next is computed."""
-        inputs = inputs[:, self.series].to(self.model.hidden(self.state))
-        states, self.state = self.model(inputs, self.state)
-        if record:
-            self.stream.update(states)
-            self.finite = bool(states[-1].isfinite().all(0).any())
-
-
-def _bits(
-    model: Network, options: _Options, n_steps: int, chances: Tensor, generator: torch.Generator
-) -> Iterator[Tensor]:
-    """Blocks of input [time, batch, channel] within the bound on memory, of a fast length for Fourier transforms."""
-    steps = min(max(_BLOCK_NUMBERS // (len(chances) * model.n_units), 64), 4096)
-    steps = int(scipy.fft.next_fast_len(steps + 2 * options.max_lag, real=True)) - 2 * options.max_lag
-    block, total = (-(-length // options.repeat) * options.repeat for length in (steps, n_steps))
-    draw = partial(random_bits, n_channels=model.n_inputs, generator=generator)
-    for first in range(0, total, block):
-        yield draw(chances, min(block, total - first), repeat=options.repeat, plus_minus=options.plus_minus)
 
 
 def _analyse(measured: Autocovariance, options: _Options, generator: torch.Generator) -> xr.Dataset:
