@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import tauscope as ts
-from tauscope.slices import Slices, Threads, answer, cuts
+from tauscope.penalties import LAST_STEPS, activity_penalty
+from tauscope.slices import Shown, Slices, Threads, answer, cuts
 from tauscope.tasks import Batch
 
 N_UNITS, BATCH = 512, 130
@@ -51,15 +52,21 @@ def test_slices_cover_the_batch():
 
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("hold", [False, True])
-def test_slices_give_the_outputs_and_gradients_of_the_whole(hold):
+@pytest.mark.parametrize("with_noise", [False, True])
+@pytest.mark.parametrize("penalty", [None, activity_penalty])
+def test_slices_give_the_outputs_and_gradients_of_the_whole(hold, with_noise, penalty):
     model = network()
     drawn, initial = batch(model, hold)
-    whole = answer(model, drawn.inputs, initial, drawn.hold, [2, 3], 1)
-    seeds = torch.randn(whole.shape, generator=torch.Generator().manual_seed(2))
-    expected = torch.autograd.grad(whole, parameters(model), seeds, allow_unused=True)
+    generator = torch.Generator().manual_seed(2)
+    noise = 0.1 * torch.randn(len(drawn.inputs), BATCH, N_UNITS, generator=generator) if with_noise else None
+    states, last = model(drawn.inputs, initial, drawn.hold, noise)
+    whole = model.readout(model.hidden(last).unsqueeze(0), [2, 3])
+    seeds = torch.randn(whole.shape, generator=generator)
+    roots = [whole] if penalty is None else [whole, penalty(states)]
+    expected = torch.autograd.grad(roots, parameters(model), [seeds, None][: len(roots)], allow_unused=True)
     slices = Slices(model, BATCH)
-    outputs = slices.outputs(model, drawn, [2, 3], initial)
-    torch.testing.assert_close(torch.cat(outputs, dim=1), whole)
+    outputs = slices.outputs(model, drawn, [2, 3], initial, noise, penalty)
+    torch.testing.assert_close(torch.cat([one.logits for one in outputs], dim=1), whole)
     slices.backward(outputs, seeds, parameters(model))
     gradients = [one.grad for one in parameters(model)]
     assert [one is None for one in gradients] == [one is None for one in expected]
@@ -86,7 +93,17 @@ def test_no_graph_is_built_where_none_is_asked():
     with torch.no_grad():
         outputs = Slices(model, BATCH).outputs(model, batch(model)[0], [2], batch(model)[1])
     assert len(outputs) == 2
-    assert not any(one.requires_grad for one in outputs)
+    assert not any(one.logits.requires_grad for one in outputs)
+
+
+def test_only_the_end_of_a_trial_is_run_with_a_gradient_for_every_state():
+    model = network(8)
+    drawn, initial = batch(model)
+    logits, states = answer(model, Shown(drawn.inputs), initial, [2], 3)
+    every, _ = model(drawn.inputs, initial)
+    assert len(states) == LAST_STEPS < len(every)
+    torch.testing.assert_close(states, every[-LAST_STEPS:])
+    torch.testing.assert_close(logits, model.readout(every[-3:], [2]))
 
 
 @pytest.mark.usefixtures("two_threads")

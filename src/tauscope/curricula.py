@@ -31,6 +31,8 @@ class Curriculum(abc.ABC):
     """
 
     shared_head = False
+    keeps_every_epoch = False
+    """Whether the network is kept after every epoch, and not only when it has solved a stage."""
 
     def __init__(self, first_N: int = 2, max_N: int = 101) -> None:
         require_at_least("ns_init", first_N, 2)
@@ -195,6 +197,57 @@ class NoCurriculum(Curriculum):
         self.finished = bool(state["finished"])
 
 
+class Stages(Curriculum):
+    """One task after another with one head, each for a number of epochs, whatever is reached.
+
+    The stages are asked as N = 1, 2, …, see `tauscope.tasks.Succession`.
+
+    Parameters
+    ----------
+    n_stages : int
+        Number of tasks.
+    epochs : int
+        Epochs of each but the last one, which goes on for as long as the training does.
+
+    Examples
+    --------
+    >>> curriculum = Stages(2, epochs=1)
+    >>> curriculum.update([0.3]), curriculum.Ns
+    (False, (2,))
+    """
+
+    shared_head = True
+    keeps_every_epoch = True
+
+    def __init__(self, n_stages: int = 1, epochs: int = 1) -> None:
+        require_at_least("number of stages", n_stages, 1)
+        require_at_least("epochs", epochs, 1)
+        self.first_N, self.max_N = 1, n_stages
+        self.finished = False
+        self.Ns = (1,)
+        self.epochs = epochs
+        self.epoch = 0
+
+    def update(self, accuracy: Sequence[float]) -> bool:
+        """Count an epoch, whatever its score, and go over to the next task when it was the stage's last."""
+        del accuracy
+        self.epoch += 1
+        self.Ns = (min(1 + self.epoch // self.epochs, self.max_N),)
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on from here."""
+        return {"epoch": self.epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.epoch = state["epoch"] - 1
+        self.update([])
+
+    def _next(self) -> tuple[int, ...]:
+        return self.Ns
+
+
 def _require_room(first_N: int, n_heads: int, max_N: int) -> None:
     if first_N + n_heads - 1 > max_N:
         raise InputError(
@@ -208,3 +261,11 @@ CURRICULA: dict[str, type[Curriculum]] = {
     "single": Single,
     "single_nocurr": NoCurriculum,
 }
+
+CURRICULUM_NAMES = {
+    "cumulative": "multi-head",
+    "single": "single-head",
+    "sliding": "sliding window",
+    "single_nocurr": "no curriculum",
+}
+"""What a curriculum is called in tables and figures."""

@@ -15,7 +15,7 @@ from tauscope.errors import InputError, nearest
 from tauscope.models import Model, build_model
 from tauscope.models.activations import ACTIVATIONS
 from tauscope.runs import CONFIG, INITIAL, checkpoint_name, read_config
-from tauscope.tasks import TASKS, BinaryMemoryTask
+from tauscope.tasks import TASKS, BinaryMemoryTask, Task
 
 _CHECKPOINT = re.compile(r"rnn_N(\d+)_N(\d+)")
 
@@ -105,8 +105,9 @@ def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Mode
     """
     path = find_checkpoint(Path(path))
     weights = load_weights(path)
-    options = _from_config(path.parent, cell) or _from_weights(weights, path)
-    model = build_model(**options, generator=torch.Generator().manual_seed(0))
+    model = _from_config(path.parent, cell)
+    if model is None:
+        model = build_model(**_from_weights(weights, path), generator=torch.Generator().manual_seed(0))
     published.load_published(model, weights, path)
     # The published code reads heads by position, so the first one belongs to the smallest N, which may not be 2.
     parts = _CHECKPOINT.fullmatch(path.name)
@@ -156,8 +157,8 @@ def trained_Ns(path: Path) -> tuple[int, int] | None:
     return (int(parts[1]), int(parts[2])) if parts else None
 
 
-def trained_task(path: Path, name: str | None = None) -> BinaryMemoryTask:
-    """Return the task that a checkpoint was trained on, with its coding, p and steps a bit; its Ns are (1,).
+def trained_task(path: Path, name: str | None = None) -> Task:
+    """Return the task that a checkpoint was trained on, as it is measured; its Ns are (1,).
 
     Parameters
     ----------
@@ -168,8 +169,8 @@ def trained_task(path: Path, name: str | None = None) -> BinaryMemoryTask:
 
     Returns
     -------
-    BinaryMemoryTask
-        ``repeat`` is the largest k that a continuous-time network was trained at, 1 for any other.
+    Task
+        ``repeat`` of a binary task is the largest k that a continuous-time network was trained at, 1 for any other.
 
     Raises
     ------
@@ -184,9 +185,11 @@ def trained_task(path: Path, name: str | None = None) -> BinaryMemoryTask:
     folder = path.parent
     if (folder / CONFIG).exists():
         config = read_config(folder)
-        like = config.template()
-        kind, p, plus_minus = TASKS[name or config.task], like.p, like.plus_minus
-        return kind((1,), p=p, plus_minus=plus_minus, repeat=max(config.duplicates or (1,)))
+        trained = trained_Ns(path)
+        task = config.measured_task(trained[1] if trained else 1)
+        if name is None or not isinstance(task, BinaryMemoryTask):
+            return task
+        return TASKS[name]((1,), p=task.p, plus_minus=task.plus_minus, repeat=task.repeat)
     name = name or next((known for known in TASKS if f"_{known}_" in folder.name), None)
     if name is None:
         raise InputError(f"the task of {path} is not in its folder's name: expected a task, {' or '.join(TASKS)}")
@@ -210,8 +213,8 @@ def _find_run(base: Path, parts: list[str], number: int) -> Path:
     raise InputError(f"no run {exact.name} in {base}: {nearest(exact.name, runs)}")
 
 
-def _from_config(folder: Path, cell: str | None) -> dict[str, Any] | None:
-    """Return the options of `build_model` from the run's own configuration, where it has one."""
+def _from_config(folder: Path, cell: str | None) -> Model | None:
+    """Return a network of the kind that the run's own configuration tells of, where it has one."""
     if not (folder / CONFIG).exists():
         return None
     config = read_config(folder)
@@ -219,15 +222,7 @@ def _from_config(folder: Path, cell: str | None) -> dict[str, Any] | None:
         raise InputError(
             f"{folder} is of the cell {config.cell!r}: expected cell={config.cell!r} to allow importing it"
         )
-    return {
-        "cell": config.cell,
-        "n_units": [config.num_neurons] * config.num_layers,
-        "n_heads": config.n_heads,
-        "shared_head": config.curriculum().shared_head,
-        "form": config.model_type,
-        "afunc": config.afunc,
-        "tau": config.tau,
-    }
+    return config.measured_model()
 
 
 def _from_weights(weights: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from tauscope import checkpoints, published
-from tauscope.config import TrainConfig
+from tauscope.config import Config, config_of
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.models import Model
 from tauscope.training import Training
@@ -88,7 +88,7 @@ def read_json(path: Path) -> Any:
         raise DamagedFileError(f"{path} cannot be read: {error}; expected a JSON file") from error
 
 
-def read_config(folder: Path) -> TrainConfig:
+def read_config(folder: Path) -> Config:
     """Return the configuration of a run folder.
 
     Raises
@@ -100,7 +100,7 @@ def read_config(folder: Path) -> TrainConfig:
     if not isinstance(options, dict):
         raise DamagedFileError(f"{folder / CONFIG} is not a configuration: expected options by name")
     try:
-        return TrainConfig.from_dict(options)
+        return config_of(options)
     except (InputError, TypeError) as error:
         raise DamagedFileError(f"{folder / CONFIG}: {error}") from error
 
@@ -117,27 +117,28 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return records
 
 
-def asked_for(config: TrainConfig, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+def asked_for(config: Config, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
     """Return the records of the epochs that a configuration asks for, and whether they are all there.
 
     Parameters
     ----------
-    config : TrainConfig
+    config : Config
         Its ``epochs`` and ``max_N`` say how far a run goes; the run may have gone further for another one.
     records : list of dict
         Of the epochs of a run, as `read_metrics` gives them.
 
     Examples
     --------
+    >>> from tauscope.config import TrainConfig
     >>> records = [{"epoch": N - 1, "Ns": [N], "accuracy": [1.0]} for N in (2, 3, 4)]
     >>> kept, finished = asked_for(TrainConfig(curriculum_type="single", max_N=3), records)
     >>> len(kept), finished
     (2, True)
     """
-    epochs, curriculum = config.recipe().epochs, config.curriculum()
+    epochs, curriculum, metric = config.recipe().epochs, config.curriculum(), config.template().metric
     for i, record in enumerate(records, start=1):
-        curriculum.load_state_dict({"Ns": record["Ns"], "finished": False})
-        curriculum.update(record["accuracy"])
+        curriculum.load_state_dict({"Ns": record["Ns"], "epoch": i - 1, "finished": False})
+        curriculum.update(record[metric])
         if record["epoch"] >= epochs or curriculum.finished:
             return records[:i], True
     return records, False
@@ -161,7 +162,7 @@ class Run:
     ----------
     folder : Path
         Made if it does not exist.
-    config : TrainConfig
+    config : Config
         Must be that of the folder, if it holds a run; only ``epochs`` and ``max_N`` may change. A seed that is not
         given is the folder's.
     device : str
@@ -174,7 +175,7 @@ class Run:
         cannot be built; nothing is left behind then.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, config: Config, device: str = "cpu") -> None:
         self.folder = Path(folder)
         self.device = device
         # Whatever can be refused is refused before anything is written.
@@ -243,14 +244,14 @@ class Run:
         """Keep the state of the run under way."""
         checkpoints.save_state(self.folder, training.state_dict())
 
-    def save_epoch(self, training: Training, solved: tuple[int, ...] | None) -> None:
-        """Keep a finished epoch: the network if it solved its Ns, the state that counts it, then the records.
+    def save_epoch(self, training: Training, kept: tuple[int, ...] | None) -> None:
+        """Keep a finished epoch: the network if it is to be kept for those Ns, the state that counts it, the records.
 
         Killed in between, a run goes on from either state: `begin` writes the records anew from it.
         """
-        if solved is not None:
+        if kept is not None:
             weights = published.to_published(training.model)
-            checkpoints.save_weights(self.folder / checkpoint_name(solved), weights)
+            checkpoints.save_weights(self.folder / checkpoint_name(kept), weights)
         self.save_state(training)
         self._write_history(training.history)
 
@@ -300,7 +301,7 @@ class Run:
                 f"{self.folder}"
             ) from error
 
-    def _settle(self, config: TrainConfig) -> TrainConfig:
+    def _settle(self, config: Config) -> Config:
         """Return the configuration with a seed, refusing a folder that holds something else."""
         if not (self.folder / CONFIG).exists():
             foreign = sorted(path.name for path in self.folder.glob("rnn_*"))
@@ -313,10 +314,15 @@ class Run:
         there = read_config(self.folder)
         if config.seed is None:
             config = replace(config, seed=there.seed)
+        if type(config) is not type(there):
+            raise InputError(
+                f"{self.folder} holds a different run: its task is {there.task}, not {config.task}; expected a folder "
+                "of this run's own"
+            )
         if config.n_heads != there.n_heads:
             last = there.n_heads + 1
             raise InputError(
-                f"max_N is {config.max_N}: the network in {self.folder} has heads for N = 2 ... {last} "
+                f"max_N is {config.n_heads + 1}: the network in {self.folder} has heads for N = 2 ... {last} "
                 f"(nearest valid value: {last})"
             )
         ours, theirs = config.identity(), there.identity()
@@ -340,13 +346,14 @@ class Run:
         """Write the records of all epochs, and what the published code keeps of them."""
         lines = "".join(json.dumps(record) + "\n" for record in records)
         checkpoints.write_atomically(self.folder / METRICS, lines.encode())
-        if records:
+        # The published code knows no other score.
+        if records and "accuracy" in records[0]:
             losses = [one["loss"] for one in records]
             accuracies = [one["accuracy"] for one in records]
             checkpoints.write_atomically(self.folder / STATS, published.stats_bytes(losses, accuracies))
 
 
-def free_number(base: Path, config: TrainConfig) -> int:
+def free_number(base: Path, config: Config) -> int:
     """Return the first network number whose folder does not exist yet."""
     number = config.network_number
     while (base / replace(config, network_number=number).name).exists():

@@ -11,12 +11,13 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from tauscope.models.base import Model, State
+from tauscope.penalties import LAST_STEPS
 from tauscope.tasks.base import Batch
 
 T = TypeVar("T")
@@ -24,6 +25,30 @@ T = TypeVar("T")
 # Below, what Python does between two products takes a thread longer than the products, and only one thread at a time
 # can do it.
 _FEWEST_SEQUENCES, _FEWEST_STATES = 64, 1 << 15
+
+
+class Answer(NamedTuple):
+    """What a slice of a batch gives to the loss."""
+
+    logits: Tensor
+    """``[answer, sequence, head, output]``."""
+    penalty: Tensor | None
+    """Its share of the penalty, ``[]``; ``None`` where there is none."""
+
+
+class Shown(NamedTuple):
+    """What sequences are shown, and what happens to the network meanwhile."""
+
+    inputs: Tensor
+    """``[time, batch, channel]``."""
+    hold: Tensor | None = None
+    """Steps at which the state stays as it is, ``[time, batch]`` of bool."""
+    noise: Tensor | None = None
+    """Private noise, ``[time, batch, unit]``."""
+
+    def part(self, steps: slice) -> Shown:
+        """Return what is shown in some of the steps."""
+        return Shown(*(None if one is None else one[steps] for one in self))  # type: ignore[arg-type]
 
 
 class Threads:
@@ -129,8 +154,16 @@ class Slices(Threads):
         super().__init__(n)
         self.bounds = cuts(batch_size, n)
 
-    def outputs(self, model: Model, batch: Batch, Ns: Sequence[int], initial: tuple[State, ...]) -> list[Tensor]:
-        """Return the logits of every slice, each ``[answer, sequence, head, output]``.
+    def outputs(
+        self,
+        model: Model,
+        batch: Batch,
+        Ns: Sequence[int],
+        initial: tuple[State, ...],
+        noise: Tensor | None = None,
+        penalty: Callable[[Tensor], Tensor] | None = None,
+    ) -> list[Answer]:
+        """Return what every slice answers, and its share of a penalty.
 
         Parameters
         ----------
@@ -142,24 +175,30 @@ class Slices(Threads):
             Heads that are read out at the asked steps.
         initial : tuple of layer states
             State of the whole batch before the first step.
+        noise : Tensor [time, batch, unit], optional
+            Private noise of the whole batch.
+        penalty : callable, optional
+            From the states at the end of the trials, ``[time, batch, unit]``, to a mean over trials.
         """
         with_gradient = torch.is_grad_enabled()
 
-        def run(bounds: tuple[int, int]) -> Tensor:
-            part = slice(*bounds)
-            hold = None if batch.hold is None else batch.hold[:, part]
+        def run(bounds: tuple[int, int]) -> Answer:
+            part, share = slice(*bounds), (bounds[1] - bounds[0]) / batch.inputs.shape[1]
+            hold, own_noise = (None if one is None else one[:, part] for one in (batch.hold, noise))
+            shown = Shown(batch.inputs[:, part], hold, own_noise)
             state = tuple(tuple(one[part] for one in layer) for layer in initial)
             with torch.set_grad_enabled(with_gradient):
-                return answer(model, batch.inputs[:, part], state, hold, Ns, len(batch.targets))
+                logits, states = answer(model, shown, state, Ns, len(batch.targets), penalty is not None)
+                return Answer(logits, share * penalty(states) if penalty is not None else None)
 
         return self.map(run, self.bounds)
 
-    def backward(self, outputs: list[Tensor], seeds: Tensor, parameters: list[nn.Parameter]) -> None:
+    def backward(self, outputs: list[Answer], seeds: Tensor, parameters: list[nn.Parameter]) -> None:
         """Leave the gradients, summed over slices, in the parameters; ``None`` in those that nothing depends on.
 
         Parameters
         ----------
-        outputs : list of Tensor
+        outputs : list of Answer
             From `outputs`.
         seeds : Tensor [answer, batch, head, output]
             Gradient of the loss with respect to the logits of the whole batch.
@@ -170,11 +209,12 @@ class Slices(Threads):
             parameter.grad = None
 
         def run(i: int) -> tuple[Tensor | None, ...]:
-            seed = seeds[:, slice(*self.bounds[i])]
+            roots = [root for root in outputs[i] if root is not None]
+            along = [seeds[:, slice(*self.bounds[i])], None][: len(roots)]
             if i > 0:
-                return torch.autograd.grad(outputs[i], parameters, seed, allow_unused=True)
+                return torch.autograd.grad(roots, parameters, along, allow_unused=True)
             # Unlike those of `grad`, the gradients that this leaves share no memory.
-            outputs[0].backward(seed)
+            torch.autograd.backward(roots, along)
             return ()
 
         _, *others = self.map(run, range(len(outputs)))
@@ -184,30 +224,44 @@ class Slices(Threads):
 
 
 def answer(
-    model: Model, inputs: Tensor, initial: tuple[State, ...], hold: Tensor | None, Ns: Sequence[int], n_answers: int
-) -> Tensor:
+    model: Model,
+    shown: Shown,
+    initial: tuple[State, ...],
+    Ns: Sequence[int],
+    n_answers: int,
+    with_states: bool = False,
+) -> tuple[Tensor, Tensor]:
     """Run sequences and read the asked heads out at the last steps.
 
     Parameters
     ----------
     model : Model
         The network.
-    inputs : Tensor [time, batch, channel]
+    shown : Shown
         What it is shown.
     initial : tuple of layer states
         State before the first step.
-    hold : Tensor [time, batch] of bool, or None
-        Steps at which the state stays as it is.
     Ns : sequence of int
         Heads.
     n_answers : int
         At how many last steps they are read.
+    with_states : bool
+        Whether the states at the end are differentiated too.
 
     Returns
     -------
-    Tensor [answer, batch, head, output]
-        Logits.
+    logits : Tensor [answer, batch, head, output]
+        What is read out.
+    states : Tensor [time, batch, unit]
+        Units at the last steps, at least those that are read and the last five.
     """
-    states, last = model(inputs, initial, hold)
+    # Where several steps are asked, only the end of a trial is run with a gradient for each of its states.
+    several = n_answers > 1 or with_states
+    first = max(len(shown.inputs) - max(n_answers, LAST_STEPS), 0) if several else 0
+    if first:
+        begun = shown.part(slice(None, first))
+        _, initial = model(begun.inputs, initial, begun.hold, begun.noise)
+        shown = shown.part(slice(first, None))
+    states, last = model(shown.inputs, initial, shown.hold, shown.noise)
     seen = model.hidden(last).unsqueeze(0) if n_answers == 1 else states[-n_answers:]
-    return model.readout(seen, Ns)
+    return model.readout(seen, Ns), states

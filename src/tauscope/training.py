@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tauscope.curricula import Curriculum
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
@@ -41,7 +41,10 @@ class Recipe:
     lr, momentum : float
         Learning rate; momentum (SGD alone).
     clip : float
-        Largest global gradient norm.
+        Largest global gradient norm; infinite for none.
+    activity_cost, weight_cost : float
+        Factors of the activity penalty and of the weight penalty in the loss that is differentiated; the loss that is
+        reported has neither.
     duplicates : tuple of int, optional
         Continuous time: numbers of steps k for which a bit is shown, one optimiser step for each in turn.
     seed : int
@@ -61,6 +64,8 @@ class Recipe:
     lr: float = 0.05
     momentum: float = 0.1
     clip: float = 2.0
+    activity_cost: float = 0.0
+    weight_cost: float = 0.0
     duplicates: tuple[int, ...] | None = None
     seed: int = 0
 
@@ -68,6 +73,8 @@ class Recipe:
         for name in ("epochs", "steps_per_epoch", "batch_size", "test_steps"):
             require_at_least(name.replace("_", " "), getattr(self, name), 1)
         require_choice("optimizer", self.optimizer, OPTIMIZERS)
+        for name in ("activity_cost", "weight_cost"):
+            require_at_least(name.replace("_", " "), getattr(self, name), 0.0)
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}: expected a number above 0")
@@ -119,7 +126,7 @@ class Training:
     history : list of dict
         One record for every finished epoch.
     best : dict
-        Best accuracy of the newest head on the current stage, and the epoch it was reached in.
+        Best score of the newest head on the current stage, and the epoch it was reached in.
     """
 
     model: Model
@@ -150,6 +157,10 @@ class Training:
     def finished(self) -> bool:
         """Whether the curriculum or the epochs are used up."""
         return self.curriculum.finished or self.epoch >= self.recipe.epochs
+
+    def penalty(self, states: Tensor) -> Tensor:
+        """Return what the activity of a batch costs, ``[]``."""
+        return self.recipe.activity_cost * self.task.activity(states)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs to go on bit for bit."""
@@ -189,8 +200,8 @@ class Store(Protocol):
     def save_state(self, training: Training) -> None:
         """Keep the state of a run under way."""
 
-    def save_epoch(self, training: Training, solved: tuple[int, ...] | None) -> None:
-        """Keep what a finished epoch gave: its record, and the network if it solved those Ns."""
+    def save_epoch(self, training: Training, kept: tuple[int, ...] | None) -> None:
+        """Keep what a finished epoch gave: its record, and the network if it is to be kept for those Ns."""
 
 
 def train(
@@ -272,6 +283,8 @@ def _loop(
     """Take steps and finish epochs until the training is finished or told to stop."""
     last_save = time.monotonic()
     while not training.finished:
+        if training.step == 0:
+            training.model.settle()
         epoch_start, first_step = time.monotonic(), training.step
         while training.step < training.recipe.steps_per_epoch:
             loss = _step(training)
@@ -288,19 +301,26 @@ def _loop(
 
         seconds = time.monotonic() - epoch_start
         record = _finish_epoch(training, seconds, training.step - first_step)
-        solved = tuple(record["Ns"]) if record["solved"] else None
         if store is not None:
-            store.save_epoch(training, solved)
+            keep = record["solved"] or training.curriculum.keeps_every_epoch
+            store.save_epoch(training, tuple(record["Ns"]) if keep else None)
             last_save = time.monotonic()
         if on_epoch is not None:
             on_epoch(training, record)
 
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    # The gradient of ρ Σ w² is 2 ρ w.
+    decay = 2 * recipe.weight_cost
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=recipe.lr)
+        return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=decay)
     return torch.optim.SGD(
-        parameters, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, foreach=True
+        parameters,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+        weight_decay=decay,
+        foreach=True,
     )
 
 
@@ -311,8 +331,11 @@ def _step(training: Training) -> float:
     for model, task in resolutions:
         batch = task.sample(recipe.batch_size, training.generators["data"])
         initial = model.initial_state(recipe.batch_size, training.generators["state"])
-        outputs = training.slices.outputs(model, batch, task.Ns, initial)
-        logits = torch.cat([output.detach() for output in outputs], dim=1).requires_grad_()
+        noise = model.draw_noise(len(batch.inputs), recipe.batch_size, training.generators["state"])
+        outputs = training.slices.outputs(
+            model, batch, task.Ns, initial, noise, training.penalty if recipe.activity_cost else None
+        )
+        logits = torch.cat([output.logits.detach() for output in outputs], dim=1).requires_grad_()
         loss = task.loss(logits, batch)
         (seeds,) = torch.autograd.grad(loss, logits)
         training.slices.backward(outputs, seeds, training.parameters)
@@ -330,22 +353,23 @@ def _step(training: Training) -> float:
 
 def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str, Any]:
     """Test the network, move the curriculum on, and return the record of the epoch."""
-    Ns = training.curriculum.Ns
-    accuracy = _test(training)
-    solved = training.curriculum.update(accuracy)
+    Ns, metric = training.curriculum.Ns, training.task.metric
+    scores = _test(training)
+    solved = training.curriculum.update(scores)
     training.epoch += 1
     record = {
         "epoch": training.epoch,
         "Ns": list(Ns),
         "loss": training.loss_sum / training.step,
-        "accuracy": accuracy,
+        metric: scores,
         "solved": solved,
         "seconds": seconds,
         "steps_per_second": n_steps / seconds if n_steps else 0.0,
         "finished": training.finished,
     }
-    if training.best.get("Ns") != list(Ns) or accuracy[-1] > training.best["accuracy"]:
-        training.best = {"Ns": list(Ns), "accuracy": accuracy[-1], "epoch": training.epoch}
+    optimum = training.task.optimum
+    if training.best.get("Ns") != list(Ns) or abs(scores[-1] - optimum) < abs(training.best[metric] - optimum):
+        training.best = {"Ns": list(Ns), metric: scores[-1], "epoch": training.epoch}
     training.history.append(record)
     training.step, training.loss_sum = 0, 0.0
     training.task = replace(training.task, Ns=training.curriculum.Ns)
@@ -354,12 +378,14 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
 
 @torch.no_grad()
 def _test(training: Training) -> list[float]:
-    """Return the accuracy of every active head on fresh sequences."""
+    """Return the score of every active head on fresh sequences."""
     scores = []
     for _ in range(training.recipe.test_steps):
         for model, task in training.resolutions():
             batch = task.sample(training.recipe.batch_size, training.generators["test"])
             initial = model.initial_state(training.recipe.batch_size, training.generators["test"])
-            outputs = torch.cat(training.slices.outputs(model, batch, task.Ns, initial), dim=1)
+            noise = model.draw_noise(len(batch.inputs), training.recipe.batch_size, training.generators["test"])
+            answers = training.slices.outputs(model, batch, task.Ns, initial, noise)
+            outputs = torch.cat([one.logits for one in answers], dim=1)
             scores.append(task.score(outputs, batch).double())
     return [float(score) for score in torch.stack(scores).mean(dim=0)]

@@ -8,8 +8,8 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields
 from typing import Any, NoReturn
 
 import torch
@@ -40,33 +40,39 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
 
-def add_dataclass(parser: argparse.ArgumentParser, kind: type) -> None:
-    """Add a flag for every field of a dataclass whose fields carry ``help``, ``short``, ``choices``, ``group``.
+def add_dataclasses(parser: argparse.ArgumentParser, kinds: Sequence[type]) -> None:
+    """Add a flag for every field of dataclasses whose fields carry ``help``, ``short``, ``choices``, ``group``.
 
     Parameters
     ----------
     parser : ArgumentParser
         Gets ``--field_name`` (``--field-name`` means the same) and the short form of every field.
-    kind : type
-        The dataclass. A field not given on the command line is left out of the namespace.
+    kinds : sequence of type
+        The dataclasses; a field of the same name in several is one flag. A field not given on the command line is left
+        out of the namespace.
     """
-    types_by_name = typing.get_type_hints(kind)
     groups: dict[str, Any] = {}
-    for option in fields(kind):
-        about = option.metadata
-        if about["group"] not in groups:
-            groups[about["group"]] = parser.add_argument_group(about["group"])
-        names = [f"-{about['short']}"] if about["short"] else []
-        names += list(dict.fromkeys([f"--{option.name}", f"--{option.name.replace('_', '-')}"]))
-        default = "" if option.default is None else f" (default: {option.default})"
-        groups[about["group"]].add_argument(
-            *names,
-            dest=option.name,
+    for name in dict.fromkeys(one.name for kind in kinds for one in fields(kind)):
+        owners = [kind for kind in kinds if name in typing.get_type_hints(kind)]
+        options = [one for kind in owners for one in fields(kind) if one.name == name]
+        group = options[0].metadata["group"]
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        shorts = [f"-{one.metadata['short']}" for one in options if one.metadata["short"]]
+        choices = options[0].metadata["choices"] if len(options) == 1 else None
+        groups[group].add_argument(
+            *dict.fromkeys([*shorts, f"--{name}", f"--{name.replace('_', '-')}"]),
+            dest=name,
             default=argparse.SUPPRESS,
-            help=about["help"] + default,
-            metavar="{" + ",".join(about["choices"]) + "}" if about["choices"] else option.name.upper(),
-            **_conversion(types_by_name[option.name]),
+            help=" | ".join(dict.fromkeys(map(_help, options))),
+            metavar="{" + ",".join(choices) + "}" if choices else name.upper(),
+            **_conversion(typing.get_type_hints(owners[0])[name]),
         )
+
+
+def _help(option: Field[Any]) -> str:
+    text = str(option.metadata["help"])
+    return text if option.default is None else f"{text} (default: {option.default})"
 
 
 def _conversion(hint: Any) -> dict[str, Any]:

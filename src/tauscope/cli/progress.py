@@ -12,6 +12,7 @@ from tauscope.jobs import Outcome
 from tauscope.papers import running
 from tauscope.papers.planning import Network
 from tauscope.plotting.style import count
+from tauscope.tasks import METRICS
 from tauscope.training import Training
 
 
@@ -35,6 +36,21 @@ def ranges(Ns: list[int], accuracy: list[float]) -> str:
     return f"N {', '.join(shown)} %"
 
 
+def scores(record: dict[str, Any]) -> str:
+    """Return the scores of an epoch's test, whatever their metric.
+
+    Examples
+    --------
+    >>> scores({"Ns": [2], "accuracy": [0.99]}), scores({"Ns": [1], "fractional_loss": [0.25]})
+    ('N 2: 99.0 %', 'fractional loss 0.250')
+    """
+    if "accuracy" in record:
+        return ranges(record["Ns"], record["accuracy"])
+    (metric,) = (name for name in METRICS if name in record)
+    task = f" (task {record['Ns'][-1]})" if record["Ns"][-1] > 1 else ""
+    return f"{metric.replace('_', ' ')} {record[metric][-1]:.3f}{task}"
+
+
 def epoch_line(record: dict[str, Any]) -> str:
     """Return the line that reports a finished epoch.
 
@@ -45,7 +61,7 @@ def epoch_line(record: dict[str, Any]) -> str:
     """
     solved = f" | solved N = {record['Ns'][-1]}" if record["solved"] else ""
     return (
-        f"epoch {record['epoch']} | loss {record['loss']:.4f} | {ranges(record['Ns'], record['accuracy'])} | "
+        f"epoch {record['epoch']} | loss {record['loss']:.4f} | {scores(record)} | "
         f"{record['steps_per_second']:.1f} steps/s{solved}"
     )
 
@@ -94,9 +110,10 @@ class Display:
         rate = self._steps / (time.monotonic() - self._start)
         total = training.recipe.steps_per_epoch
         Ns = training.curriculum.Ns
-        asked = f"N {Ns[0]}" if len(Ns) == 1 else f"N {Ns[0]}-{Ns[-1]}"
+        what = "N" if training.task.metric == "accuracy" else "task"
+        asked = f"{what} {Ns[0]}" if len(Ns) == 1 else f"{what} {Ns[0]}-{Ns[-1]}"
         last = training.history[-1] if training.history else None
-        shown = f" | last test {ranges(last['Ns'], last['accuracy'])}" if last else ""
+        shown = f" | last test {scores(last)}" if last else ""
         self._bar.update(
             self._task,
             completed=training.step,
@@ -166,6 +183,8 @@ class NetworksDisplay:
             records, _ = network.records()
             solved = max((record["Ns"][-1] for record in records if record["solved"]), default=None)
             reached = "solved no N" if solved is None else f"solved N = {solved}"
+            if records and "accuracy" not in records[-1]:
+                reached = scores(records[-1])
             how = f"{reached} in {count(len(records), 'epoch')}"
         self._line(f"[{self._done}/{self._n}] {network.name}: {how} ({clock(outcome.seconds)})")
 

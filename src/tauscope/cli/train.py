@@ -8,7 +8,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import torch
 from rich.console import Console
 
 from tauscope.cli import flags
-from tauscope.cli.progress import Display
-from tauscope.config import TrainConfig
+from tauscope.cli.progress import Display, scores
+from tauscope.config import CONFIGS, Config, config_of
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.runs import CONFIG, Run, read_config
 from tauscope.signals import collect_signals
@@ -26,7 +26,7 @@ from tauscope.training import Training, train
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
-    flags.add_dataclass(parser, TrainConfig)
+    flags.add_dataclasses(parser, CONFIGS)
     network = parser.add_argument_group("shorthands")
     network.add_argument(
         "--gru", dest="cell", action="store_const", const="gru", default=argparse.SUPPRESS, help="--cell gru"
@@ -52,13 +52,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tensorboard", action="store_true", help="log to TensorBoard too (needs the extra 'track')")
 
 
-def configuration(options: argparse.Namespace) -> tuple[Path, TrainConfig]:
+def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
     """Return the run folder and the configuration that a command line means."""
-    given = {
-        option.name: getattr(options, option.name) for option in fields(TrainConfig) if hasattr(options, option.name)
-    }
+    names = dict.fromkeys(option.name for kind in CONFIGS for option in fields(kind))
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
     if options.resume is None:
-        config = TrainConfig.from_dict(given)
+        config = config_of(given)
         return options.base_path / config.name, config
     folder = options.resume
     if not (folder / CONFIG).is_file():
@@ -70,7 +69,7 @@ def configuration(options: argparse.Namespace) -> tuple[Path, TrainConfig]:
         raise InputError(
             f"{fixed[0]} cannot change in a resumed run: expected epochs or max_N with --resume, or neither"
         )
-    return folder, replace(config, **given)
+    return folder, config_of(config.to_dict() | given)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -90,7 +89,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         console.print(
             f"{folder}: {start}, {device}, {torch.get_num_threads()} threads", highlight=False, soft_wrap=True
         )
-        with Display(console) as display, _tensorboard(folder, writer_kind) as log:
+        with Display(console) as display, _tensorboard(folder, writer_kind, config.template().metric) as log:
 
             def on_epoch(training: Training, record: dict[str, Any]) -> None:
                 display.on_epoch(training, record)
@@ -116,6 +115,8 @@ def _report(training: Training, folder: Path, caught: list[int], console: Consol
     if training.finished:
         solved = [record["Ns"][-1] for record in training.history if record["solved"]]
         reached = f"solved N = {solved[-1]}" if solved else "solved no N"
+        if training.curriculum.keeps_every_epoch:
+            reached = scores(training.history[-1])
         more = "" if training.curriculum.finished else "; raise --epochs to go on"
         message, code = f"finished after {training.epoch} epochs: {reached}{more}", 0
     else:
@@ -139,7 +140,7 @@ def _writer_kind() -> Any:
 
 
 @contextlib.contextmanager
-def _tensorboard(folder: Path, writer_kind: Any) -> Iterator[Any]:
+def _tensorboard(folder: Path, writer_kind: Any, metric: str) -> Iterator[Any]:
     """Yield a function that logs the record of an epoch, or does nothing without a writer."""
     if writer_kind is None:
         yield lambda _: None
@@ -150,7 +151,7 @@ def _tensorboard(folder: Path, writer_kind: Any) -> Iterator[Any]:
             writer.add_scalar("loss", record["loss"], record["epoch"])
             writer.add_scalar("N", record["Ns"][-1], record["epoch"])
             writer.add_scalar("steps_per_second", record["steps_per_second"], record["epoch"])
-            for N, accuracy in zip(record["Ns"], record["accuracy"], strict=True):
-                writer.add_scalar(f"accuracy/N{N}", accuracy, record["epoch"])
+            for N, score in zip(record["Ns"], record[metric], strict=True):
+                writer.add_scalar(f"{metric}/N{N}", score, record["epoch"])
 
         yield log

@@ -1,14 +1,15 @@
 """Who remembers."""
 
 from tauscope.models.base import Cell, Model, State
-from tauscope.models.build import CELLS, build_model
-from tauscope.models.gated import GRUCell, LSTMCell
+from tauscope.models.build import CELLS, build_model, user_cell
+from tauscope.models.gated import GATED, GRUCell, LSTMCell
 from tauscope.models.leaky import LeakyCell, LeakyRNN
 from tauscope.models.readout import Heads
 from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
 
 __all__ = [
     "CELLS",
+    "GATED",
     "RELU_CELLS",
     "Cell",
     "GRUCell",
@@ -23,4 +24,5 @@ __all__ = [
     "ReluRNN",
     "State",
     "build_model",
+    "user_cell",
 ]

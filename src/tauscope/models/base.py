@@ -78,6 +78,14 @@ class Cell(nn.Module, abc.ABC):
         like = next(itertools.chain(self.parameters(), self.buffers()), torch.empty(0))
         return tuple(like.new_zeros(batch_size, self.n_units) for _ in range(self.n_states))
 
+    def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
+        """Return the private noise that the cell is trained with, ``[time, batch, unit]``; ``None`` where it has none."""
+        del n_steps, batch_size, generator
+        return None
+
+    def settle(self) -> None:
+        """Find anew what depends on the weights but is not followed at every step; before every epoch of training."""
+
     def at_resolution(self, k: int) -> Cell:
         """Return this cell with time steps of 1/k of a bit, where it has a continuous-time form."""
         raise InputError(f"{type(self).__name__} cannot run at k = {k}: expected model type 'continuous'")
@@ -102,6 +110,14 @@ class Cell(nn.Module, abc.ABC):
         outputs = []
         for x in inputs.unbind(0):
             state = self.step(x, state)
+            outputs.append(state[0])
+        return torch.stack(outputs), state
+
+    def noisy_sequence(self, inputs: Tensor, state: State, noise: Tensor) -> tuple[Tensor, State]:
+        """Run `step` over a sequence with private noise ``[time, batch, unit]``, otherwise as `sequence`."""
+        outputs = []
+        for x, own in zip(inputs.unbind(0), noise.unbind(0), strict=True):
+            state = self.step(x, state, own)
             outputs.append(state[0])
         return torch.stack(outputs), state
 
@@ -138,7 +154,11 @@ class Model(nn.Module):
         return [cast(Cell, cell) for cell in self.cells]
 
     def forward(
-        self, inputs: Tensor, state: tuple[State, ...] | None = None, hold: Tensor | None = None
+        self,
+        inputs: Tensor,
+        state: tuple[State, ...] | None = None,
+        hold: Tensor | None = None,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, tuple[State, ...]]:
         """Run a sequence.
 
@@ -150,6 +170,8 @@ class Model(nn.Module):
             From `initial_state` or an earlier call; by default `initial_state` without a generator.
         hold : Tensor [time, batch] of bool, optional
             Steps at which the state stays as it is; the sequence is then run step by step.
+        noise : Tensor [time, batch, unit], optional
+            Private noise of the units of all layers, as `step` takes it.
 
         Returns
         -------
@@ -163,14 +185,16 @@ class Model(nn.Module):
         if state is None:
             state = self.initial_state(inputs.shape[1])
         if hold is not None:
-            return self._held(inputs, state, hold)
-        below, layers, final = inputs, [], []
+            return self._held(inputs, state, hold, noise)
+        below, layers, final, first = inputs, [], [], 0
         for depth, (cell, one) in enumerate(zip(self.layers, state, strict=True)):
             if depth and self.skip_input:
                 below = torch.cat([below, inputs], dim=-1)
-            below, last = cell.sequence(below, one)
+            own = None if noise is None else noise[..., first : first + cell.n_units]
+            below, last = cell.sequence(below, one) if own is None else cell.noisy_sequence(below, one, own)
             layers.append(below)
             final.append(last)
+            first += cell.n_units
         return layers[0] if len(layers) == 1 else torch.cat(layers, dim=-1), tuple(final)
 
     def step(self, x: Tensor, state: tuple[State, ...], noise: Tensor | None = None) -> tuple[State, ...]:
@@ -262,10 +286,27 @@ class Model(nn.Module):
         """
         return Model([cell.at_resolution(k) for cell in self.layers], self.heads, self.skip_input)
 
-    def _held(self, inputs: Tensor, state: tuple[State, ...], hold: Tensor) -> tuple[Tensor, tuple[State, ...]]:
+    def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
+        """Return the private noise that the network is trained with, ``[time, batch, unit]``; ``None`` without any."""
+        drawn = [cell.draw_noise(n_steps, batch_size, generator) for cell in self.layers]
+        if all(one is None for one in drawn):
+            return None
+        like = next(self.parameters())
+        silent = (like.new_zeros(n_steps, batch_size, cell.n_units) for cell in self.layers)
+        return torch.cat([quiet if one is None else one for one, quiet in zip(drawn, silent, strict=True)], dim=-1)
+
+    def settle(self) -> None:
+        """Find anew what depends on the weights but is not followed at every step of training, see `Cell.settle`."""
+        for cell in self.layers:
+            cell.settle()
+
+    def _held(
+        self, inputs: Tensor, state: tuple[State, ...], hold: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, tuple[State, ...]]:
         outputs = []
-        for x, held in zip(inputs.unbind(0), hold.unbind(0), strict=True):
-            moved = self.step(x, state)
+        noises = [None] * len(inputs) if noise is None else noise.unbind(0)
+        for x, held, own in zip(inputs.unbind(0), hold.unbind(0), noises, strict=True):
+            moved = self.step(x, state, own)
             state = tuple(
                 tuple(torch.where(held[:, None], old, new) for old, new in zip(before, after, strict=True))
                 for before, after in zip(state, moved, strict=True)

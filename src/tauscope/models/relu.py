@@ -360,10 +360,12 @@ class ReluRNN(Model):
         heads.linears[0] = _linear(glorot_normal(n_units, n_outputs, 0.05 if cell == "relu_gru" else 0.95, generator))
         super().__init__([only], heads)
 
-    def _held(self, inputs: Tensor, state: tuple[State, ...], hold: Tensor) -> tuple[Tensor, tuple[State, ...]]:
+    def _held(
+        self, inputs: Tensor, state: tuple[State, ...], hold: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, tuple[State, ...]]:
         (cell,) = self.layers
         # A transform may have put another cell in its place, which runs step by step.
-        if not isinstance(cell, (ReluCell, ReluGRUCell)):
-            return super()._held(inputs, state, hold)
+        if noise is not None or not isinstance(cell, (ReluCell, ReluGRUCell)):
+            return super()._held(inputs, state, hold, noise)
         states, last = cell.sequence(inputs, state[0], hold)
         return states, (last,)

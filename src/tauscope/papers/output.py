@@ -252,8 +252,9 @@ def _measurements_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
 
 
 def _training_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
-    yield "condition", "network", "epoch", "N", "loss", "accuracy"
+    metrics = list(dict.fromkeys(one.config.template().metric for one in reproduced.plan.networks))
+    yield "condition", "network", "epoch", "N", "loss", *metrics
     for one in reproduced.networks():
         for record in one.history:
-            newest = record["Ns"][-1], record["loss"], record["accuracy"][-1]
+            newest = record["Ns"][-1], record["loss"], *(record.get(metric, [""])[-1] for metric in metrics)
             yield one.condition, one.network, record["epoch"], *newest

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tauscope.config import TrainConfig
+from tauscope.config import Config, TrainConfig, config_of, kind_of
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.measurements import MEASUREMENTS
 from tauscope.measuring import Asked, target
@@ -16,6 +16,7 @@ from tauscope.models.build import user_cell
 from tauscope.papers import paper
 from tauscope.papers.vocabulary import Condition, Measure, Paper, Scale
 from tauscope.runs import CONFIG, asked_for, checkpoint_name, read_config, read_metrics
+from tauscope.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Network:
     ----------
     paper : str
         As in `tauscope.papers.paper`.
-    config : TrainConfig
+    config : Config
         How it is trained.
     folder : Path
         Of its run.
@@ -45,7 +46,7 @@ class Network:
     """
 
     paper: str
-    config: TrainConfig
+    config: Config
     folder: Path
     numbers: tuple[tuple[str, int], ...]
     measures: tuple[Measure, ...]
@@ -66,7 +67,8 @@ class Network:
 
     def asked(self, records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Asked]:
         """Return what is measured of it, by measurement and N, given the records of its epochs."""
-        solved = {one["Ns"][-1]: checkpoint_name(tuple(one["Ns"])) for one in records if one["solved"]}
+        every = self.config.curriculum().keeps_every_epoch
+        solved = {one["Ns"][-1]: checkpoint_name(tuple(one["Ns"])) for one in records if one["solved"] or every}
         wanted = {
             (measure.what, N): solved[N]
             for measure in self.measures
@@ -114,9 +116,8 @@ class Choice:
         require_at_least("seed", self.seed, 0)
         if self.networks is not None:
             require_at_least("networks", self.networks, 1)
-        for name in ("cell", "task"):
-            if getattr(self, name) is not None:
-                TrainConfig.from_dict({name: getattr(self, name)})
+        if self.task is not None:
+            kind_of(self.task)
         if self.cell is not None and ":" in self.cell:
             user_cell(self.cell)
 
@@ -238,11 +239,11 @@ def _require_known(found: Paper, scale: Scale) -> None:
             raise InputError(f"{found.name}: claim {key!r} is unknown: {nearest(key, claims)}")
 
 
-def _configurations(found: Paper, scale: Scale, choice: Choice) -> tuple[dict[str, list[TrainConfig]], dict[str, str]]:
+def _configurations(found: Paper, scale: Scale, choice: Choice) -> tuple[dict[str, list[Config]], dict[str, str]]:
     """Return the configurations of the networks of every condition, and the conditions left out with the reasons."""
-    configs: dict[str, list[TrainConfig]] = {}
+    configs: dict[str, list[Config]] = {}
     left_out: dict[str, str] = {}
-    owners: dict[str, tuple[str, TrainConfig]] = {}
+    owners: dict[str, tuple[str, Config]] = {}
     for condition in found.conditions:
         reason = _not_meant(condition, scale, choice)
         if not reason:
@@ -273,26 +274,25 @@ def _not_meant(condition: Condition, scale: Scale, choice: Choice) -> str:
     return ""
 
 
-def _of_condition(condition: Condition, scale: Scale, choice: Choice) -> list[TrainConfig]:
+def _of_condition(condition: Condition, scale: Scale, choice: Choice) -> list[Config]:
     options = {
         **scale.options,
         **condition.options,
         **(scale.by_condition.get(condition.name) or {}),
         **choice.options(),
     }
-    if choice.cell is not None and TrainConfig(cell=choice.cell).recipe().optimizer != TrainConfig().recipe().optimizer:
+    kind = kind_of(options.get("task", "parity"))
+    if kind is TrainConfig and TrainConfig(cell=choice.cell or "leaky").recipe().optimizer != Recipe().optimizer:
         # A learning rate is one of an optimiser; that of the paper's own cell is none of another's.
         options.pop("lr", None)
     number, seed = options.pop("network_number", 1), options.pop("seed", 0) + choice.seed
     return [
-        TrainConfig.from_dict({**options, "network_number": number + i, "seed": seed + i})
+        config_of({**options, "network_number": number + i, "seed": seed + i})
         for i in range(choice.networks or scale.networks)
     ]
 
 
-def _require_own_names(
-    condition: Condition, made: Sequence[TrainConfig], owners: Mapping[str, tuple[str, TrainConfig]]
-) -> None:
+def _require_own_names(condition: Condition, made: Sequence[Config], owners: Mapping[str, tuple[str, Config]]) -> None:
     """Refuse two different runs in one folder; two conditions that are trained alike share theirs."""
     for config in made:
         owner, there = owners.get(config.name, ("", config))
@@ -306,10 +306,10 @@ def _require_own_names(
 
 
 def _networks(
-    name: str, found: Paper, scale: Scale, base: Path, configs: Mapping[str, Sequence[TrainConfig]]
+    name: str, found: Paper, scale: Scale, base: Path, configs: Mapping[str, Sequence[Config]]
 ) -> tuple[Network, ...]:
     """Return every network once, the first ones of all conditions first."""
-    by_config: dict[TrainConfig, list[tuple[str, int]]] = {}
+    by_config: dict[Config, list[tuple[str, int]]] = {}
     most = max(len(one) for one in configs.values())
     for i in range(most):
         for condition, made in configs.items():
@@ -331,7 +331,7 @@ def _networks(
     )
 
 
-def _measures(found: Paper, config: TrainConfig, conditions: Set[str]) -> tuple[Measure, ...]:
+def _measures(found: Paper, config: Config, conditions: Set[str]) -> tuple[Measure, ...]:
     """Return what is measured of a network of these conditions, without what it does not have."""
     model, known = config.model(), {**MEASUREMENTS, **found.measurements}
     return tuple(

@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from tauscope.curricula import CURRICULUM_NAMES
 from tauscope.errors import require_choice
 from tauscope.plotting.style import COLOURS, CYCLE, RC, N_axis, count, draw_mean_and_range, legend_below, new_axes
 
@@ -19,12 +20,6 @@ _LABEL_WIDTH = 32
 
 CURRICULUM_COLOURS = {"cumulative": "blue", "single": "vermilion", "sliding": "green", "single_nocurr": "grey"}
 CURRICULUM_MARKERS = {"cumulative": "o", "single": "s", "sliding": "^", "single_nocurr": "v"}
-CURRICULUM_NAMES = {
-    "cumulative": "multi-head",
-    "single": "single-head",
-    "sliding": "sliding window",
-    "single_nocurr": "no curriculum",
-}
 
 
 _MARKERS = ("o", "s", "^", "v", "D", "P", "X")

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tauscope.config import TrainConfig
-from tauscope.curricula import SOLVED
+from tauscope.curricula import CURRICULUM_NAMES, SOLVED
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.loading import checkpoints_of, load, trained_Ns, trained_task
 from tauscope.plotting.style import count
-from tauscope.plotting.summary import CURRICULUM_NAMES
 from tauscope.plotting.training import plot_progress, plot_training
 from tauscope.published import read_stats
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
@@ -29,7 +28,7 @@ class About:
     Attributes
     ----------
     curriculum : str or None
-        Key of `tauscope.plotting.summary.CURRICULUM_NAMES`.
+        Key of `tauscope.curricula.CURRICULUM_NAMES`.
     facts : list of (str, str)
         The run in a few lines.
     options, sessions : Table or None

@@ -12,11 +12,12 @@ import numpy as np
 import xarray as xr
 
 from tauscope.config import TrainConfig
+from tauscope.curricula import CURRICULUM_NAMES
 from tauscope.errors import DamagedFileError
 from tauscope.loading import checkpoints_of
 from tauscope.measurements import MEASUREMENTS, SPECIAL, WHAT, number_table
 from tauscope.plotting.interventions import plot_perturbation_of_networks
-from tauscope.plotting.summary import CURRICULUM_NAMES, looks_of, plot_against_N
+from tauscope.plotting.summary import looks_of, plot_against_N
 from tauscope.plotting.training import plot_progress
 from tauscope.report.about import About, describe
 from tauscope.report.measured import MOST_SUMMARIES, Measured, main_numbers, read_results

@@ -126,7 +126,7 @@ def sections(
     run : Path
         Holds the checkpoints.
     curriculum : str, optional
-        By which the run was trained, a key of `tauscope.plotting.summary.CURRICULUM_NAMES`; without one, nothing is
+        By which the run was trained, a key of `tauscope.curricula.CURRICULUM_NAMES`; without one, nothing is
         plotted against N.
     page : Path
         Folder in which the page will lie.

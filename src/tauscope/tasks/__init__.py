@@ -1,15 +1,17 @@
 """What must be remembered."""
 
-from tauscope.tasks.base import Batch, ClassificationTask, Task
+from tauscope.tasks.base import METRICS, Batch, ClassificationTask, Task
 from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity
 from tauscope.tasks.comparison import ChangeDetection, ChangeDetection2, Comparison, TwoAlternativeChoice
 from tauscope.tasks.delayed import DelayedResponseTask
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
+from tauscope.tasks.succession import Succession
 
 TASKS: dict[str, type[BinaryMemoryTask]] = {"parity": Parity, "dms": DelayedMatchToSample}
 
 __all__ = [
+    "METRICS",
     "POPULATION_TASKS",
     "PUBLISHED_CODES",
     "TASKS",
@@ -26,6 +28,7 @@ __all__ = [
     "DelayedSine",
     "GatedDelayedEstimation",
     "Parity",
+    "Succession",
     "Task",
     "TwoAlternativeChoice",
     "population_task_name",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import inspect
 import itertools
 import operator
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tauscope.errors import InputError
+from tauscope.penalties import activity_penalty
+
+METRICS = ("accuracy", "fractional_loss", "relative_error", "score")
+"""What a score can be, by the names that `Task.metric` takes and records are kept under."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,15 @@ class Task(abc.ABC):
 
     source: ClassVar[str]
     optimum: ClassVar[float]
+    metric: ClassVar[str] = "score"
+    """What `score` is, as records and figures name it."""
     n_inputs: ClassVar[int] = 1
     n_outputs: ClassVar[int] = 2
+
+    @property
+    def question(self) -> str:
+        """What is asked, in a line."""
+        return (inspect.getdoc(type(self)) or type(self).__name__).splitlines()[0]
 
     @abc.abstractmethod
     def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
@@ -73,6 +85,16 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def score(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the score of every head, ``[head]``."""
+
+    def activity(self, states: Tensor) -> Tensor:
+        """Return what `Recipe.activity_cost` is multiplied with, ``[]``, a mean over trials.
+
+        Parameters
+        ----------
+        states : Tensor [time, batch, unit]
+            Activity, at least of the steps that are asked and of the last five.
+        """
+        return activity_penalty(states)
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
@@ -103,6 +125,8 @@ def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
 
 class ClassificationTask(Task):
     """A task whose answers are classes: cross-entropy summed over heads, scored by accuracy."""
+
+    metric: ClassVar[str] = "accuracy"
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the softmax cross-entropy, averaged over answers and batch, summed over heads.

@@ -60,6 +60,7 @@ class DelayedResponseTask(Task):
 
     source: ClassVar[str] = SOURCE
     optimum: ClassVar[float] = 0.0
+    metric: ClassVar[str] = "fractional_loss"
     n_outputs: ClassVar[int] = 1
     n_locations: ClassVar[int] = 1
 

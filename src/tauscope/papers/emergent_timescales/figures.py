@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
+from tauscope.curricula import CURRICULUM_NAMES
 from tauscope.papers.emergent_timescales import quantities as q
 from tauscope.papers.emergent_timescales.conditions import NO_CURRICULUM
 from tauscope.papers.emergent_timescales.drawing import (
@@ -28,7 +29,7 @@ from tauscope.papers.emergent_timescales.drawing import (
 from tauscope.papers.emergent_timescales.quantities import Number, published
 from tauscope.papers.vocabulary import Results
 from tauscope.plotting.style import COLOURS, RC, N_axis, legend_below, log_axis, new_axes
-from tauscope.plotting.summary import CURRICULUM_NAMES, plot_against_N
+from tauscope.plotting.summary import plot_against_N
 from tauscope.plotting.timescales import plot_autocorrelations
 
 MAIN = ("multi", "single")

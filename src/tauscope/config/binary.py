@@ -1,15 +1,15 @@
-"""What defines a run: every option of `tauscope train`, its default, and the folder it is kept in."""
+"""A run on N-parity or N-DMS: its options, the published defaults, and the folder it is kept in."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 
-from tauscope.curricula import CURRICULA, Cumulative, Curriculum, Sliding
-from tauscope.errors import InputError, nearest, require_at_least, require_choice
+from tauscope.config.base import Config, option
+from tauscope.curricula import CURRICULA, CURRICULUM_NAMES, Cumulative, Curriculum, Sliding
+from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.models import CELLS, Model, build_model
 from tauscope.models.activations import ACTIVATIONS
 from tauscope.models.leaky import FORMS, PRECISIONS
@@ -23,12 +23,8 @@ LEAKY_OPTIONS = ("model_type", "afunc", "tau", "precision")
 """Options that no other cell has."""
 
 
-def _option(default: Any, help: str, short: str | None = None, choices: Any = None, group: str = "task") -> Any:
-    return field(default=default, metadata={"help": help, "short": short, "choices": choices, "group": group})
-
-
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Config):
     """The options that define a run; two runs with the same ones have the same numbers.
 
     Each field is a flag of ``tauscope train``; its help text is in the field's metadata. Options left at ``None``
@@ -40,60 +36,53 @@ class TrainConfig:
     'cumulative_parity_size_100_network_1'
     """
 
-    curriculum_type: str = _option("cumulative", "order in which N is taught", "c", tuple(CURRICULA))
-    task: str = _option("parity", "what must be remembered", "t", tuple(TASKS))
-    network_number: int = _option(1, "number of the network, the last part of its folder's name", "n")
-    seed: int | None = _option(None, "root of all random numbers; by default a random one", "s")
-    ns_init: int = _option(2, "N at the start", "ni")
-    init_heads: int = _option(1, "number of Ns at the start", "ih")
-    add_heads: int = _option(1, "number of Ns added when all are solved (cumulative)", "dh")
-    forget_heads: int = _option(1, "number of Ns dropped, and added, when all are solved (sliding)", "fh")
-    max_N: int = _option(101, "largest N; the run ends when it is solved")
-    p: float | None = _option(None, "probability of a 1; by default 0.5 for dms, gru and lstm, else U(0, 1) a sequence")
-    plus_minus: bool | None = _option(None, "code bits as -1 and +1; by default so for gru and lstm alone")
-    labels: str = _option("last", "ask at the last step, or at every one", choices=("last", "every"))
+    curriculum_type: str = option("cumulative", "order in which N is taught", "c", tuple(CURRICULA))
+    task: str = option("parity", "what must be remembered", "t", tuple(TASKS))
+    network_number: int = option(1, "number of the network, the last part of its folder's name", "n")
+    seed: int | None = option(None, "root of all random numbers; by default a random one", "s")
+    ns_init: int = option(2, "N at the start", "ni")
+    init_heads: int = option(1, "number of Ns at the start", "ih")
+    add_heads: int = option(1, "number of Ns added when all are solved (cumulative)", "dh")
+    forget_heads: int = option(1, "number of Ns dropped, and added, when all are solved (sliding)", "fh")
+    max_N: int = option(101, "largest N; the run ends when it is solved")
+    p: float | None = option(None, "probability of a 1; by default 0.5 for dms, gru and lstm, else U(0, 1) a sequence")
+    plus_minus: bool | None = option(None, "code bits as -1 and +1; by default so for gru and lstm alone")
+    labels: str = option("last", "ask at the last step, or at every one", choices=("last", "every"))
 
-    model_type: str = _option("default", "where the nonlinearity stands", "m", FORMS, "network")
-    afunc: str = _option("leakyrelu", "nonlinearity", "a", tuple(ACTIVATIONS), "network")
-    num_neurons: int = _option(500, "units of every layer", "nn", group="network")
-    num_layers: int = _option(1, "number of layers", group="network")
-    tau: float | None = _option(None, "fix every timescale at this value (>= 1); by default they are trained", "T",
+    model_type: str = option("default", "where the nonlinearity stands", "m", FORMS, "network")
+    afunc: str = option("leakyrelu", "nonlinearity", "a", tuple(ACTIVATIONS), "network")
+    num_neurons: int = option(500, "units of every layer", "nn", group="network")
+    num_layers: int = option(1, "number of layers", group="network")
+    tau: float | None = option(None, "fix every timescale at this value (>= 1); by default they are trained", "T",
                                 group="network")  # fmt: skip
-    cell: str = _option("leaky", "leaky, gru, lstm, or a cell of your own as module:Class", group="network")
-    duplicates: tuple[int, ...] | None = _option(
+    cell: str = option("leaky", "leaky, gru, lstm, or a cell of your own as module:Class", group="network")
+    duplicates: tuple[int, ...] | None = option(
         None, "continuous time: numbers of steps that a bit lasts, e.g. 7,8,9,10", "dup", group="network"
     )
-    precision: str = _option("fp32", "of the matrix products (leaky cells)", choices=PRECISIONS, group="network")
+    precision: str = option("fp32", "of the matrix products (leaky cells)", choices=PRECISIONS, group="network")
 
-    epochs: int | None = _option(None, "epochs at most (1000; 100 for gru and lstm)", group="training")
-    steps_per_epoch: int | None = _option(
-        None, "optimiser steps an epoch (600; 300 for gru and lstm)", group="training"
-    )
-    batch_size: int | None = _option(None, "sequences a step (256; 64 for gru and lstm)", group="training")
-    test_steps: int = _option(50, "batches of fresh sequences that test an epoch", group="training")
-    optimizer: str | None = _option(None, "sgd; adam for gru and lstm", choices=OPTIMIZERS, group="training")
-    lr: float | None = _option(None, "learning rate (0.05 for sgd, 0.001 for adam)", group="training")
-    momentum: float = _option(0.1, "Nesterov momentum of sgd", group="training")
-    clip: float = _option(2.0, "largest global gradient norm", group="training")
+    epochs: int | None = option(None, "epochs at most (1000; 100 for gru and lstm)", group="training")
+    steps_per_epoch: int | None = option(None, "optimiser steps an epoch (600; 300 for gru and lstm)", group="training")
+    batch_size: int | None = option(None, "sequences a step (256; 64 for gru and lstm)", group="training")
+    test_steps: int = option(50, "batches of fresh sequences that test an epoch", group="training")
+    optimizer: str | None = option(None, "sgd; adam for gru and lstm", choices=OPTIMIZERS, group="training")
+    lr: float | None = option(None, "learning rate (0.05 for sgd, 0.001 for adam)", group="training")
+    momentum: float = option(0.1, "Nesterov momentum of sgd", group="training")
+    clip: float = option(2.0, "largest global gradient norm", group="training")
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            value, choices = getattr(self, option.name), option.metadata["choices"]
-            if choices is not None and value is not None:
-                require_choice(option.name, value, choices)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise InputError(f"{option.name} is {value}: expected a finite number")
+        self._check_options()
         for name, minimum in (("network_number", 0), ("num_neurons", 1), ("num_layers", 1)):
             require_at_least(name, getattr(self, name), minimum)
         if self.tau is not None:
             require_at_least("tau", self.tau, 1.0)
         if self.cell not in CELLS and ":" not in self.cell:
             raise InputError(f"cell {self.cell!r} is unknown: {nearest(self.cell, [*CELLS, 'module:Class'])}")
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if self.cell != "leaky" and option.name in LEAKY_OPTIONS and value != option.default:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if self.cell != "leaky" and one.name in LEAKY_OPTIONS and value != one.default:
                 raise InputError(
-                    f"{option.name} is {value}, an option of the leaky cell: expected {option.default} with cell "
+                    f"{one.name} is {value}, an option of the leaky cell: expected {one.default} with cell "
                     f"{self.cell!r}"
                 )
         if (self.duplicates is not None) != (self.model_type == "continuous"):
@@ -180,36 +169,36 @@ class TrainConfig:
             precision=self.precision,
         ).to(device)
 
+    def measured_model(self) -> Model:
+        """Return a network of that kind on the CPU, in float32 also where it was trained in lower precision."""
+        return replace(self, precision="fp32").model()
+
+    def measured_task(self, N: int) -> BinaryMemoryTask:
+        """Return the task with its coding, p and the most steps a bit; its Ns are (1,)."""
+        del N
+        like = self.template()
+        return type(like)((1,), p=like.p, plus_minus=like.plus_minus, repeat=self.repeat)
+
+    @property
+    def repeat(self) -> int:
+        """The largest k that a continuous-time network is trained at, 1 for any other."""
+        return max(self.duplicates or (1,))
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return network, timescales, task and curriculum in words."""
+        layers = f" in each of {self.num_layers} layers" if self.num_layers > 1 else ""
+        kind = f"leaky, form {self.model_type}, {self.afunc}" if self.cell == "leaky" else self.cell
+        timescales = [("Timescales τ", "trained" if self.tau is None else f"fixed at {self.tau:g} steps")]
+        return [
+            ("Network", f"{self.num_neurons} unit{'s' * (self.num_neurons > 1)}{layers} ({kind})"),
+            *(timescales if self.cell == "leaky" else []),
+            ("Task", self.template().question),
+            ("Curriculum", CURRICULUM_NAMES[self.curriculum_type]),
+            ("Seed", str(self.seed)),
+        ]
+
     def identity(self) -> dict[str, Any]:
         """Return the options that a run cannot change once begun: all but how far it goes."""
-        options = self.to_dict()
-        del options["epochs"], options["max_N"]
+        options = super().identity()
+        del options["max_N"]
         return options | {"n_heads": self.n_heads}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all options as plain values."""
-        options = asdict(self)
-        options["duplicates"] = None if self.duplicates is None else list(self.duplicates)
-        return options
-
-    @classmethod
-    def from_dict(cls, options: dict[str, Any]) -> TrainConfig:
-        """Return the configuration with these options.
-
-        Raises
-        ------
-        InputError
-            If one is unknown or invalid.
-
-        Examples
-        --------
-        >>> TrainConfig.from_dict({"task": "dms"}).task
-        'dms'
-        """
-        known = [option.name for option in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise InputError(f"option {name!r} is unknown: {nearest(name, known)}")
-        if options.get("duplicates") is not None:
-            options = options | {"duplicates": tuple(options["duplicates"])}
-        return cls(**options)

@@ -1,0 +1,128 @@
+"""What every kind of run has: options with their flags, a folder's name, and what they are made into."""
+
+from __future__ import annotations
+
+import abc
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+import torch
+
+from tauscope.curricula import Curriculum
+from tauscope.errors import InputError, nearest, require_choice
+from tauscope.models import Model
+from tauscope.tasks import Task
+from tauscope.training import Recipe
+
+Own = TypeVar("Own", bound="Config")
+
+
+def option(default: Any, help: str, short: str | None = None, choices: Any = None, group: str = "task") -> Any:
+    """Return a field of a configuration, which is a flag of ``tauscope train`` too.
+
+    Parameters
+    ----------
+    default : object
+        Its value unless another is given.
+    help : str
+        What it is, for ``--help`` and for the report.
+    short : str, optional
+        A second name of the flag, without its first dash.
+    choices : sequence of str, optional
+        The values it can have.
+    group : str
+        Heading under which ``--help`` lists it.
+    """
+    return field(default=default, metadata={"help": help, "short": short, "choices": choices, "group": group})
+
+
+@dataclass(frozen=True)
+class Config(abc.ABC):
+    """The options that define a run; two runs with the same ones have the same numbers.
+
+    Every kind has at least the fields that are declared here.
+    """
+
+    task: str
+    network_number: int
+    seed: int | None
+    cell: str
+
+    def _check_options(self) -> None:
+        """Refuse a value that is not one of its choices, or no finite number."""
+        for one in fields(self):
+            value, choices = getattr(self, one.name), one.metadata["choices"]
+            if choices is not None and value is not None:
+                require_choice(one.name, value, choices)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{one.name} is {value}: expected a finite number")
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """Name of the run's folder."""
+
+    @property
+    def n_heads(self) -> int:
+        """Number of heads of the network."""
+        return 1
+
+    @property
+    def repeat(self) -> int:
+        """Steps for which each bit is shown where the network is looked at."""
+        return 1
+
+    @abc.abstractmethod
+    def curriculum(self) -> Curriculum:
+        """Return the curriculum at its start."""
+
+    @abc.abstractmethod
+    def template(self) -> Task:
+        """Return the task, asking what is asked at the start."""
+
+    @abc.abstractmethod
+    def recipe(self) -> Recipe:
+        """Return how the network is trained."""
+
+    @abc.abstractmethod
+    def model(self, device: torch.device | str = "cpu") -> Model:
+        """Return the network with its initial weights."""
+
+    def measured_model(self) -> Model:
+        """Return a network of that kind on the CPU, as it is measured: in full precision."""
+        return self.model()
+
+    @abc.abstractmethod
+    def measured_task(self, N: int) -> Task:
+        """Return the task on which a network that was kept when N was asked is measured."""
+
+    @abc.abstractmethod
+    def facts(self) -> list[tuple[str, str]]:
+        """Return network, task and order of teaching in words, by what they are."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options that a run cannot change once begun: all but how far it goes."""
+        options = self.to_dict()
+        del options["epochs"]
+        return options
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all options as plain values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls: type[Own], options: dict[str, Any]) -> Own:
+        """Return the configuration with these options.
+
+        Raises
+        ------
+        InputError
+            If one is unknown or invalid.
+        """
+        known = [one.name for one in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise InputError(f"option {name!r} is unknown: {nearest(name, known)}")
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+        return cls(**values)  # type: ignore[arg-type]
