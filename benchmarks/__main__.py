@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import measuring, memory, saving, steps
+from benchmarks import delayed, measuring, memory, saving, steps
 from benchmarks.limit import Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
 from tauscope.models.gemm import keep_freed_memory
@@ -29,8 +29,11 @@ ROWS = {
     "data": "data, % of the fp32 step",
     "memory": "peak memory in fp32, MB",
     "saving": "saving the state",
+    "delayed": "delayed-response networks",
     "measuring": "measuring a network",
 }
+ALONE = ("delayed", "measuring")
+"""Rows that are tables of their own."""
 
 
 def missed(row: str, N: int, value: float) -> bool:
@@ -76,7 +79,7 @@ def measure(given: argparse.Namespace, limits: dict[str, Work]) -> list[Timing]:
                 rows[row] = steps.data(N)
             elif row == "published":
                 rows[row] = steps.published_step(given.published, N)
-            elif row not in ("memory", "saving", "measuring"):
+            elif row not in ("memory", "saving", *ALONE):
                 rows[row] = steps.step(row, N)
         timings += interleaved(rows, N, bits, given.rounds)
     return timings
@@ -121,8 +124,14 @@ def main() -> None:
     threads = f"{given.threads} thread{'s' if given.threads > 1 else ''} on {os.cpu_count()} processors"
     console.print(f"torch {torch.__version__}, {threads}; load average before the start {os.getloadavg()[0]:.1f}")
     lines = []
-    if set(given.rows) - {"measuring"}:
+    if set(given.rows) - set(ALONE):
         lines += _train(given, console)
+    if "delayed" in given.rows:
+        keep_freed_memory()
+        timings = delayed.timings(given.rounds)
+        console.print(delayed.table(timings))
+        console.print(f"! above the target of {delayed.TARGET}")
+        lines += [one.to_dict() for one in timings]
     if "measuring" in given.rows:
         found = measuring.costs(given.rounds, given.threads, given.published)
         console.print(measuring.table(found))

@@ -9,7 +9,6 @@ ordinary autograd on the small matrix.
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
@@ -18,6 +17,9 @@ from torch.autograd.function import once_differentiable
 
 from tauscope.models.activations import ACTIVATIONS
 from tauscope.models.gemm import matmul_nt
+
+_SMALL_BATCH, _COLUMNS = 64, 400
+"""Sequences below which the steps of so many sequences together are taken into one product."""
 
 
 def _stacked(initial: Tensor, inputs: Tensor, dtype: torch.dtype) -> Tensor:
@@ -30,11 +32,13 @@ def _stacked(initial: Tensor, inputs: Tensor, dtype: torch.dtype) -> Tensor:
     return buffer
 
 
-def _steps_a_product(dtype: torch.dtype) -> int:
+def _steps_a_product(dtype: torch.dtype, n_batch: int) -> int:
     """Return how many steps the gradient of M is summed over in one product.
 
-    A product in bfloat16 is so fast that adding its float32 result to the sum would cost more than itself.
+    A product in bfloat16, or of a small batch, is so fast that adding its result to the sum would cost as much as itself.
     """
+    if n_batch < _SMALL_BATCH:
+        return -(-_COLUMNS // n_batch)
     return 4 if dtype == torch.bfloat16 else 1
 
 
@@ -96,24 +100,25 @@ class _Inside(_Recurrence):
         n_units = len(M)
         phi = ACTIVATIONS[afunc]
         buffer = _stacked(initial, inputs, M.dtype)
-        slots = buffer.unbind(0)
+        # Views cost as much as a small product where they are made one by one.
+        states, stacked = buffer[:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
         h = initial.t()
-        for (now, following), held in zip(itertools.pairwise(slots), _held(hold, len(inputs)), strict=True):
-            z = matmul_nt(M, now.t())
+        for t, held in enumerate(_held(hold, len(inputs))):
+            z, following = matmul_nt(M, stacked[t]), states[t + 1]
             if leak is None:
-                phi.into(z, following[:n_units])
+                phi.into(z, following)
                 if held is not None:
-                    following[:n_units] = torch.where(held, now[:n_units], following[:n_units])
+                    following.copy_(torch.where(held, states[t], following))
             else:
                 before, h = h, z.to(h.dtype, copy=True).addcmul_(leak[:, None], h)
                 phi.into(h, h)
                 if held is not None:
                     h = torch.where(held, before, h)
-                following[:n_units] = h
+                following.copy_(h)
         ctx.save_for_backward(M, leak, buffer, hold)
         ctx.afunc, ctx.clip = afunc, clip
-        states, last = _Recurrence._outputs(ctx, buffer, n_units, initial.dtype)
-        return states, last if leak is None else h.t().clone()
+        outputs, last = _Recurrence._outputs(ctx, buffer, n_units, initial.dtype)
+        return outputs, last if leak is None else h.t().clone()
 
     @staticmethod
     @once_differentiable
@@ -123,29 +128,30 @@ class _Inside(_Recurrence):
         n_units, backward = len(M), ACTIVATIONS[ctx.afunc].backward
         wants_initial, wants_inputs = ctx.needs_input_grad[2:4]
         dtype = M.dtype if leak is None else leak.dtype
-        slots = buffer.unbind(0)
-        g = _Recurrence._initial_gradient(g_last, slots[0][:n_units], dtype)
-        together = _steps_a_product(M.dtype)
+        states, n_steps = buffer[:, :n_units].unbind(0), len(buffer) - 1
+        g = _Recurrence._initial_gradient(g_last, states[0], dtype)
+        together = min(_steps_a_product(M.dtype, g.shape[1]), n_steps)
         deltas = M.new_empty(together, n_units, g.shape[1])
+        each, transposed = deltas.unbind(0), deltas.transpose(1, 2).unbind(0)
         M_t = (M if wants_inputs else M[:, :n_units]).t().contiguous()
         g_M = torch.zeros(M.shape, dtype=dtype, device=M.device)
-        g_inputs = M.new_empty(len(slots) - 1, buffer.shape[1] - n_units - 1, g.shape[1]) if wants_inputs else None
-        holds = _held(hold, len(slots) - 1)
-        for t in range(len(slots) - 2, -1, -1):
+        g_inputs = M.new_empty(n_steps, buffer.shape[1] - n_units - 1, g.shape[1]) if wants_inputs else None
+        holds = _held(hold, n_steps)
+        for t in range(n_steps - 1, -1, -1):
             if g_states is not None:
                 g = g + g_states[t].t()
-            delta, held = deltas[t % together], holds[t]
+            delta, held = each[t % together], holds[t]
             exact = delta if M.dtype == dtype else torch.empty_like(g)
-            backward(g, slots[t + 1][:n_units].to(dtype), exact)
+            backward(g, states[t + 1].to(dtype), exact)
             _limit(exact, ctx.clip, held)
             if exact is not delta:
                 delta.copy_(exact)
             if t % together == 0:
-                end = min(t + together, len(slots) - 1)
+                end = min(t + together, n_steps)
                 g_M += matmul_nt(_side_by_side(deltas[: end - t]), _side_by_side(buffer[t:end]))
             if t == 0 and not (wants_initial or wants_inputs):
                 break
-            back = matmul_nt(M_t, delta.t())
+            back = matmul_nt(M_t, transposed[t % together])
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
             kept, g = g, back[:n_units]
