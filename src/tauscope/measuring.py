@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -102,8 +102,9 @@ def subject_of(checkpoint: Path, device: str = "cpu", cell: str | None = None, s
     trained = trained_Ns(checkpoint)
     if trained is None:
         raise InputError("its name does not say which N it solved: expected a file such as rnn_N2_N10")
-    model, task = load(checkpoint, device, cell), trained_task(checkpoint)
-    return Subject(model.at_resolution(task.repeat) if task.repeat > 1 else model, task, trained, seed)
+    subject = Subject(load(checkpoint, device, cell), trained_task(checkpoint), trained, seed)
+    k = subject.bits.repeat if subject.bits is not None else 1
+    return replace(subject, model=subject.model.at_resolution(k)) if k > 1 else subject
 
 
 def measure(
@@ -138,7 +139,7 @@ def measure(
     """
     source = asked.source(environment)
     subject = subject_of(asked.checkpoint, device, cell, asked.seed)
-    lacking = asked.how.lacks(subject.model)
+    lacking = asked.how.lacks(subject)
     if lacking:
         raise NotApplicableError(lacking)
     result = asked.how.measure(subject, **asked.options)

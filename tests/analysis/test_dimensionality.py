@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from problems import linear_model
 from tauscope import InputError, load
-from tauscope.analysis.dimensionality import StreamingCovariance, _summary, dimensionality
+from tauscope.analysis.dimensionality import StreamingCovariance, dimensionality, spectrum_summary
 from tauscope.analysis.simulation import probabilities, simulate
 from tauscope.models.wrapped import wrap
 from zoo import N_UNITS, ZOO
@@ -52,13 +52,13 @@ def test_a_single_sample_has_no_covariance() -> None:
 )
 def test_components_are_counted_from_one(fraction: float, count: int) -> None:
     """Of 4 + 3 + 2 + 1, one component holds 40 %, two hold 70 %, three 90 %."""
-    result = _summary(np.array([[4.0, 3.0, 2.0, 1.0]]), fraction)
+    result = spectrum_summary(np.array([[4.0, 3.0, 2.0, 1.0]]), fraction)
     assert result.n_components.item() == count
     assert result.participation_ratio.item() == pytest.approx(100 / 30)
 
 
 def test_n_equal_components_have_participation_ratio_n() -> None:
-    result = _summary(np.array([[2.0, 2.0, 2.0, 0.0, 0.0]]), 0.9)
+    result = spectrum_summary(np.array([[2.0, 2.0, 2.0, 0.0, 0.0]]), 0.9)
     assert result.participation_ratio.item() == pytest.approx(3)
     assert result.n_components.item() == 3
 

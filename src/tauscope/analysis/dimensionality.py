@@ -150,7 +150,7 @@ def dimensionality(
         # Segments of a trial stand n_trials apart, so this lines them up one behind the other.
         stream.update(block.reshape(-1, n_trials, model.n_units))
     variance = torch.linalg.eigvalsh(stream.result()).flip(-1).clamp(min=0).cpu().numpy()
-    result = _summary(variance, fraction).assign(p=("trial", chances.cpu().numpy(), {"units": "1"}))
+    result = spectrum_summary(variance, fraction).assign(p=("trial", chances.cpu().numpy(), {"units": "1"}))
     return result.assign_attrs(
         units="activity^2",
         fraction=fraction,
@@ -163,8 +163,27 @@ def dimensionality(
     )
 
 
-def _summary(variance: NDArray[np.float64], fraction: float) -> xr.Dataset:
-    """Return what is counted from spectra ``[trial, component]`` in descending order."""
+def spectrum_summary(variance: NDArray[np.float64], fraction: float) -> xr.Dataset:
+    """Return what is counted from spectra of principal components.
+
+    Parameters
+    ----------
+    variance : array [trial, component]
+        Eigenvalues of the covariance in squared units of the activity, the largest first.
+    fraction : float
+        Share of the variance that the counted components hold.
+
+    Returns
+    -------
+    Dataset [trial, component]
+        ``n_components``, ``participation_ratio`` and ``variance``, as `dimensionality` gives them.
+
+    Examples
+    --------
+    >>> result = spectrum_summary(np.array([[2.0, 2.0, 0.0]]), 0.9)
+    >>> result.n_components.item(), result.participation_ratio.item()
+    (2, 2.0)
+    """
     total = variance.sum(axis=1)
     # The last sum may exceed the total by rounding; comparing sums with sums makes a fraction of 1 reachable.
     cumulative = variance.cumsum(axis=1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -90,19 +90,77 @@ def lyapunov(
     seed = generator.initial_seed()
     chances = probabilities(p, n_trials, generator)
     state = model.initial_state(n_trials, generator)
+    inputs = _inputs(chances, burn_in + n_steps, model.n_inputs, generator, repeat, plus_minus)
+    result = exponents_along(model, state, inputs, n_exponents, burn_in=burn_in, n_steps=n_steps, generator=generator)
+    return result.assign(p=("trial", chances.cpu().numpy(), {"units": "1"})).assign_attrs(
+        repeat=repeat, plus_minus=int(plus_minus), seed=str(seed)
+    )
+
+
+@torch.no_grad()
+def exponents_along(
+    model: Model,
+    state: tuple[State, ...],
+    inputs: Iterable[Tensor],
+    n_exponents: int,
+    *,
+    burn_in: int,
+    n_steps: int,
+    generator: torch.Generator,
+    hold: Tensor | None = None,
+) -> xr.Dataset:
+    """Measure the leading Lyapunov exponents of a network along given inputs.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    state : tuple of layer states
+        Before the first step, tensors [trial, ...].
+    inputs : iterable of Tensor [trial, channel]
+        Of every step; drawn one by one, after the tangent vectors.
+    n_exponents : int
+        Number of exponents.
+    burn_in, n_steps : int
+        Steps that are not counted, and steps after them over which the exponents are averaged.
+    generator : torch.Generator
+        Source of the tangent vectors.
+    hold : Tensor [time, trial] of bool, optional
+        Steps at which the state stays as it is, and which are not counted; no trial is held at the first step that
+        would be.
+
+    Returns
+    -------
+    Dataset [trial, exponent, step]
+        ``exponents`` and ``trace``, as `lyapunov` gives them.
+
+    Raises
+    ------
+    InputError
+        If there are not so many exponents, or the state does not stay finite.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = ts.LeakyRNN(8, generator=generator)
+    >>> result = exponents_along(
+    ...     model, model.initial_state(2), torch.ones(9, 2, 1), 3, burn_in=4, n_steps=5, generator=generator
+    ... )
+    >>> result.exponents.shape, result.step.values
+    ((2, 3), array([1, 2, 3, 4, 5]))
+    """
     z, flat_step = flatten(model, state)
     if n_exponents > z.shape[1]:
         raise InputError(f"{n_exponents} exponents of a state of size {z.shape[1]}: expected at most {z.shape[1]}")
-    start = torch.randn(n_trials, z.shape[1], n_exponents, generator=generator, device=generator.device)
+    start = torch.randn(*z.shape, n_exponents, generator=generator, device=generator.device)
     Q = torch.linalg.qr(start.to(z)).Q
-    inputs = _inputs(chances, burn_in + n_steps, model.n_inputs, generator, repeat, plus_minus)
+    shown = zip(inputs, itertools.repeat(None) if hold is None else hold, strict=False)
     with warnings.catch_warnings():
         # The first forward derivative of a process makes torch warn of what it does itself.
         warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
-        trace = _trace(flat_step, z, Q, inputs, burn_in, n_steps)
-    return _dataset(trace, chances).assign_attrs(
-        units="nats/step", n_steps=n_steps, burn_in=burn_in, repeat=repeat, plus_minus=int(plus_minus), seed=str(seed)
-    )
+        trace = _trace(flat_step, z, Q, shown, burn_in, n_steps)
+    return _dataset(trace).assign_attrs(units="nats/step", n_steps=n_steps, burn_in=burn_in)
 
 
 def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]:
@@ -136,7 +194,7 @@ def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[[T
 
     def step(x: Tensor, z: Tensor) -> Tensor:
         tensors = [part.reshape(shape) for part, shape in zip(z.split(sizes, dim=1), shapes, strict=True)]
-        return _side_by_side(model.step(x, tuple(tuple(tensors[low:high]) for low, high in pairwise(ends))))
+        return _side_by_side(model.step(x, tuple(tuple(tensors[low:high]) for low, high in itertools.pairwise(ends))))
 
     return _side_by_side(state), step
 
@@ -170,24 +228,36 @@ def _inputs(
 
 
 def _trace(
-    step: Callable[[Tensor, Tensor], Tensor], z: Tensor, Q: Tensor, inputs: Iterator[Tensor], burn_in: int, n_steps: int
+    step: Callable[[Tensor, Tensor], Tensor],
+    z: Tensor,
+    Q: Tensor,
+    shown: Iterable[tuple[Tensor, Tensor | None]],
+    burn_in: int,
+    n_steps: int,
 ) -> dict[int, Tensor]:
     """Return the exponents ``[trial, exponent]`` after some numbers of steps, the last of which is ``n_steps``."""
     marks = set(np.linspace(1, n_steps, min(n_steps, _TRACE_POINTS)).round().astype(int).tolist())
     growth = torch.zeros(Q.shape[0], Q.shape[2], dtype=torch.float64, device=z.device)
+    counted = torch.zeros(Q.shape[0], 1, dtype=torch.float64, device=z.device)
     trace = {}
-    for done, x in enumerate(inputs, start=1 - burn_in):
+    for done, (x, held) in enumerate(shown, start=1 - burn_in):
+        before = z, Q
         z, Q, logarithms = _advance(step, x.to(z), z, Q)
+        free = torch.ones_like(counted, dtype=torch.bool)
+        if held is not None:
+            free = ~held[:, None]
+            z, Q = torch.where(free, z, before[0]), torch.where(free[..., None], Q, before[1])
         if done > 0:
-            growth += logarithms
+            growth += torch.where(free, logarithms, 0.0)
+            counted += free
         if done in marks:
-            trace[done] = growth / done
+            trace[done] = growth / counted
         if not z.isfinite().all():
             raise InputError(f"the network diverged within {done + burn_in} steps: expected finite states")
     return trace
 
 
-def _dataset(trace: dict[int, Tensor], chances: Tensor) -> xr.Dataset:
+def _dataset(trace: dict[int, Tensor]) -> xr.Dataset:
     running = torch.stack(list(trace.values()), dim=-1).cpu().numpy()
     # Exponents closer than their statistical error may come out of the frame in the wrong order.
     order = np.argsort(-running[..., -1], axis=1, kind="stable")
@@ -204,7 +274,6 @@ def _dataset(trace: dict[int, Tensor], chances: Tensor) -> xr.Dataset:
                 running,
                 {"long_name": "Lyapunov exponent after fewer steps", "units": "nats/step"},
             ),
-            "p": ("trial", chances.cpu().numpy(), {"units": "1"}),
         },
         coords={
             "trial": np.arange(len(running)),

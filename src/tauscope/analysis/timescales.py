@@ -236,7 +236,7 @@ def _analyse(measured: Autocovariance, options: _Options, generator: torch.Gener
     error = np.where(usable, standard_error(corrected, measured.n_steps).cpu().numpy(), np.nan)
     needed = 0 * error if options.method == "published" else error
     fits = fit_exponentials(autocorrelation[:, : options.fit_lags + 1], options.tau_max, needed)
-    result = _fit_variables(fits)
+    result = fit_variables(fits)
     result = result.assign(
         autocorrelation=(("unit", "lag"), autocorrelation),
         bias=("unit", np.where(usable, bias.mean(0).cpu().numpy(), np.nan) / average[:, 0]),
@@ -261,7 +261,15 @@ def _is_dead(measured: Autocovariance) -> np.ndarray:
     return (variance <= bound).all(0).cpu().numpy()
 
 
-def _fit_variables(fits: ExponentialFits) -> xr.Dataset:
+def fit_variables(fits: ExponentialFits) -> xr.Dataset:
+    """Return the fits of all units ``[unit]`` as a Dataset, their timescale under the name of ``tau_net``.
+
+    Examples
+    --------
+    >>> fits = fit_exponentials(0.5 ** np.arange(9)[None])
+    >>> fit_variables(fits).tau_net.round(3).values
+    array([1.443])
+    """
     values = vars(fits).copy()
     values["tau_net"] = values.pop("tau")
     second = dict.fromkeys(("aic", "rss"), "exponentials") | dict.fromkeys(
@@ -325,12 +333,23 @@ _LONG_NAMES = {
 }
 
 
-def _described(result: xr.Dataset, options: _Options, seed: int) -> xr.Dataset:
-    """The result with units on every variable and all options in its attributes, as netCDF can hold them."""
+def with_units(result: xr.Dataset) -> xr.Dataset:
+    """Write into a result's variables what they are and their units, and return it.
+
+    Examples
+    --------
+    >>> with_units(xr.Dataset({"tau_net": ("unit", [2.0])})).tau_net.attrs["units"]
+    'steps'
+    """
     for name, (long_name, units) in _LONG_NAMES.items():
         if name in result.variables:
             result[name].attrs.update(long_name=long_name, units=units)
+    return result
+
+
+def _described(result: xr.Dataset, options: _Options, seed: int) -> xr.Dataset:
+    """The result with units on every variable and all options in its attributes, as netCDF can hold them."""
     attributes: dict[str, Any] = {**asdict(options), "segment_steps": options.segment_steps, "seed": str(seed)}
     attributes["p"] = "uniform(0, 1) for every trial" if options.p is None else np.asarray(options.p, dtype=float)
     attributes |= {name: int(attributes[name]) for name in ("plus_minus", "correct_bias")}
-    return result.assign_attrs(attributes, units="steps")
+    return with_units(result).assign_attrs(attributes, units="steps")

@@ -47,6 +47,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         for name in WHAT[options.what]
     ]
     table = Table("network", "measurement", "quantity", "value")
+    passed_over: dict[tuple[Path, str], list[str]] = {}
     failed = False
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=len(wanted))
@@ -59,13 +60,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
                     table.add_row(where if i == 0 else "", asked.name if i == 0 else "", *row)
             except InputError as error:
                 # Other networks and measurements still get their results.
-                message = f"{asked.checkpoint} {asked.name}: {error}"
                 if isinstance(error, NotApplicableError) and options.what == "all":
-                    console.print(f"passed over: {message}", highlight=False, soft_wrap=True)
+                    passed_over.setdefault((asked.checkpoint, str(error)), []).append(asked.name)
                 else:
                     failed = True
-                    flags.print_error(message)
+                    flags.print_error(f"{asked.checkpoint} {asked.name}: {error}")
             bar.advance(task)
+    for (checkpoint, why), names in passed_over.items():
+        console.print(f"passed over: {checkpoint} {', '.join(names)}: {why}", highlight=False, soft_wrap=True)
     if table.row_count:
         console.print(table)
         folders = sorted({str(asked.target.parent) for asked in wanted if asked.target.exists()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -54,8 +55,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """Evaluate, print the table, write CSV and PNG, and return the exit code."""
     path = find_checkpoint(options.path)
     device = flags.device(options.device)
-    model = load(path, device, options.cell)
     task = _task(path, options)
+    model = load(path, device, options.cell)
     if task.repeat > 1:
         model = model.at_resolution(task.repeat)
     trained = trained_Ns(path)
@@ -83,6 +84,11 @@ def _task(path: Path, options: argparse.Namespace) -> BinaryMemoryTask:
         raise InputError(f"length is {options.length}: expected at least the largest N, {longest}")
     given = {"p": options.p, "length": options.length, "repeat": options.k}
     task = trained_task(path, options.task)
+    if not isinstance(task, BinaryMemoryTask):
+        raise InputError(
+            f"{path.parent.name} answers trials, of no N: expected a network of N-parity or N-DMS; what it loses is "
+            f"measured by: tauscope analyze performance {shlex.quote(str(options.path))}"
+        )
     return replace(task, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -16,7 +16,8 @@ def plot_variance_spectrum(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     result : Dataset
-        From `tauscope.analysis.dimensionality.dimensionality`, of one network.
+        From `tauscope.analysis.dimensionality.dimensionality`, or of all trials together from
+        `tauscope.analysis.trials.trial_dimensionality`, of one network.
     ax : Axes, optional
         Where to draw; a new figure if not given.
 
@@ -34,17 +35,19 @@ def plot_variance_spectrum(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """
     ax = ax or new_axes()
     moving = result.isel(trial=(result["variance"].sum("component") > 0).values)
-    fraction = float(result.attrs["fraction"])
+    fraction, pooled = float(result.attrs["fraction"]), "n_trials" in result.attrs
     if moving.sizes["trial"]:
         share = moving["variance"] / moving["variance"].sum("component")
         x, mean = moving["component"].values, float(moving["n_components"].mean())
         draw_mean_and_range(ax, x, share, "trial", "each component", COLOURS["blue"], marker="o", ms=2)
         draw_mean_and_range(ax, x, share.cumsum("component"), "trial", "cumulative", COLOURS["vermilion"])
         ax.axhline(fraction, ls="--", lw=0.8, color=COLOURS["grey"], label=f"{fraction:.0%} of the variance")
-        ax.axvline(mean, ls=":", color="black", label=f"{mean:.3g} components hold it (mean over trials)")
+        of = "" if pooled else " (mean over trials)"
+        ax.axvline(mean, ls=":", color="black", label=f"{mean:.3g} components hold it{of}")
     else:
         note(ax, "the activity has no variance")
     ax.set(xlabel="principal component", ylabel="share of the variance", ylim=(-0.02, 1.04))
     log_axis(ax)
-    legend_below(ax, title=f"1 network, {count(moving.sizes['trial'], 'trial')}: mean, shaded: range")
+    n_trials = int(result.attrs["n_trials"]) if pooled else moving.sizes["trial"]
+    legend_below(ax, title=f"1 network, {count(n_trials, 'trial')}{' together' if pooled else ': mean, shaded: range'}")
     return ax

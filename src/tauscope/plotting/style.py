@@ -47,6 +47,8 @@ RC: Any = {
 
 # Room for tick labels and the axis label between the axes and a legend, in points.
 _LEGEND_DROP = 29
+# Characters of a title that fit the width of a column.
+_TITLE_WIDTH = 48
 
 
 def new_axes(width: float = COLUMN_WIDTH, height: float = 2.8) -> Axes:
@@ -243,7 +245,7 @@ def relative_accuracy_axis(ax: Axes, values: NDArray[np.float64], one: str, zero
 
 
 def title(ax: Axes, run: str, checkpoint: str) -> None:
-    r"""Write above the axes which network is shown, in two lines, so that long names of runs fit a column.
+    r"""Write above the axes which network is shown, in several lines, so that long names of runs fit a column.
 
     Examples
     --------
@@ -252,4 +254,9 @@ def title(ax: Axes, run: str, checkpoint: str) -> None:
     >>> ax.get_title()
     'single_parity_network_1\nrnn_N5_N5'
     """
-    ax.set_title(f"{run}\n{checkpoint}", fontsize="small")
+    lines = [""]
+    for part in run.replace("_", "_ ").split():
+        if lines[-1] and len(lines[-1] + part) > _TITLE_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    ax.set_title("\n".join([*lines, checkpoint]), fontsize="small")

@@ -49,7 +49,9 @@ def plot_autocorrelations(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.plot(lags, unit["autocorrelation"].values[: len(lags)], "o", ms=2.5, color=COLOURS[shade])
         ax.plot(lags, fitted_curve(unit, lags), color=COLOURS[shade], label=label)
     ax.axhline(0, color="black", lw=0.5)
-    ax.set(xlabel="lag (steps)", ylabel="autocorrelation", ylim=(shown.min(initial=0) - 0.04, 1.04))
+    ax.set(
+        xlabel="lag (steps)", ylabel="autocorrelation", ylim=(shown.min(initial=0) - 0.04, shown.max(initial=1) + 0.04)
+    )
     legend_below(ax, title=f"1 network, {count(len(shown), 'unit')} (grey); dots: measured, lines: fit")
     return ax
 

@@ -11,8 +11,10 @@ from matplotlib.axes import Axes
 
 from tauscope.curricula import SOLVED
 from tauscope.plotting.style import COLOURS, CYCLE, RC, count, integer_ticks, legend_below, new_axes, note
+from tauscope.tasks import Task
 
 _FEW = 60
+_ROOM = 0.06
 
 
 @matplotlib.rc_context(RC)
@@ -37,14 +39,12 @@ def plot_progress(histories: Mapping[str, Sequence[Mapping[str, Any]]], ax: Axes
     >>> plot_progress({"network 1": history}).lines[0].get_xydata().tolist()
     [[1.0, 2.0], [2.0, 2.0]]
     """
-    ax = ax or new_axes(height=2.5 + 0.14 * len(histories))
+    ax = ax or _axes_for(histories)
     for i, (name, history) in enumerate(histories.items()):
         solved = [(record["epoch"], record["Ns"][-1]) for record in history if record["solved"]]
         if solved:
             solved.append((history[-1]["epoch"], solved[-1][1]))
-        # Runs often coincide: the first ones are wide enough to be seen under the later ones.
-        ax.step(*np.reshape(solved, (-1, 2)).T, where="post", lw=max(1.0, 2.4 - 0.4 * i), label=name,
-                color=CYCLE[i % len(CYCLE)], ls=("-", "--", ":")[i // len(CYCLE) % 3])  # fmt: skip
+        ax.step(*np.reshape(solved, (-1, 2)).T, where="post", label=name, **_line(i))
     if not any(record["solved"] for history in histories.values() for record in history):
         note(ax, "no N was solved")
     ax.set(xlabel="epoch", ylabel=f"largest N solved (> {SOLVED:.0%})")
@@ -54,13 +54,52 @@ def plot_progress(histories: Mapping[str, Sequence[Mapping[str, Any]]], ax: Axes
 
 
 @matplotlib.rc_context(RC)
-def plot_training(history: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
-    """Plot the accuracy of a run's newest and worst head and its loss after every epoch.
+def plot_scores(histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, ax: Axes | None = None) -> Axes:
+    """Plot the score of each run's newest head after every epoch.
+
+    Parameters
+    ----------
+    histories : mapping of str to sequence of dict
+        Records of every epoch by the run's name.
+    metric : str
+        Name of the score in the records, such as ``"fractional_loss"``.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on. A line ends where its run did.
+
+    Examples
+    --------
+    >>> history = [{"epoch": 1, "fractional_loss": [0.9]}, {"epoch": 2, "fractional_loss": [0.4]}]
+    >>> plot_scores({"network 1": history}, "fractional_loss").lines[0].get_xydata().tolist()
+    [[1.0, 0.9], [2.0, 0.4]]
+    """
+    ax = ax or _axes_for(histories)
+    for i, (name, history) in enumerate(histories.items()):
+        points = [(record["epoch"], record[metric][-1]) for record in history]
+        ax.plot(*np.reshape(points, (-1, 2)).T, label=name, **_line(i))
+    if not any(histories.values()):
+        note(ax, "no finished epoch")
+    ax.set(xlabel="epoch", ylabel=f"{words(metric)} on fresh trials")
+    integer_ticks(ax.xaxis)
+    legend_below(ax, title=count(len(histories), "run"))
+    return ax
+
+
+@matplotlib.rc_context(RC)
+def plot_training(history: Sequence[Mapping[str, Any]], task: Task | None = None, ax: Axes | None = None) -> Axes:
+    """Plot the score of a run's newest and worst head and its loss after every epoch.
 
     Parameters
     ----------
     history : sequence of dict
         Records of every epoch.
+    task : Task, optional
+        What is learnt, which tells the metric and its chance level; without one, accuracies are drawn, against the
+        accuracy at which an N is solved.
     ax : Axes, optional
         Where to draw; a new figure if not given.
 
@@ -75,22 +114,73 @@ def plot_training(history: Sequence[Mapping[str, Any]], ax: Axes | None = None) 
     array([0.7])
     """
     ax = ax or new_axes()
-    epochs = [record["epoch"] for record in history]
-    newest, worst = [one["accuracy"][-1] for one in history], [min(one["accuracy"]) for one in history]
-    marker = "o" if len(history) <= _FEW else ""
-    ax.plot(epochs, newest, marker=marker, ms=3, color=COLOURS["blue"], label="newest head")
-    if worst != newest:
-        ax.plot(epochs, worst, ls=":", color=COLOURS["vermilion"], label="worst head")
-    ax.axhline(SOLVED, ls="--", lw=0.8, color="black", label=f"solved ({SOLVED:.0%})")
-    ax.set(xlabel="epoch", ylabel="accuracy on fresh sequences", ylim=(min([0.48, *worst]) - 0.03, 1.02))
+    if task is None or task.metric == "accuracy":
+        _draw_accuracy(ax, history)
+    else:
+        _draw_scores(ax, history, task)
+    ax.set_xlabel("epoch")
     integer_ticks(ax.xaxis)
     if not history:
         note(ax, "no finished epoch")
     losses = ax.twinx()
     losses.spines["right"].set_visible(True)
+    epochs = [record["epoch"] for record in history]
     (loss,) = losses.plot(epochs, [record["loss"] for record in history], color=COLOURS["green"], lw=0.8)
-    losses.set_ylabel("loss (nats, summed over heads)")
+    losses.set_ylabel("loss (nats, summed over heads)" if task is None or task.metric == "accuracy" else "loss")
     # The legend is that of the first axes; an empty line stands there for the loss.
     ax.plot([], [], color=loss.get_color(), lw=0.8, label="loss (right axis)")
     legend_below(ax, title="1 network", n_columns=2)
     return ax
+
+
+def words(metric: str) -> str:
+    """Return a metric as it is written in figures.
+
+    Examples
+    --------
+    >>> words("fractional_loss")
+    'fractional loss'
+    """
+    return metric.replace("_", " ")
+
+
+def _draw_accuracy(ax: Axes, history: Sequence[Mapping[str, Any]]) -> None:
+    epochs = [record["epoch"] for record in history]
+    newest, worst = [one["accuracy"][-1] for one in history], [min(one["accuracy"]) for one in history]
+    ax.plot(epochs, newest, color=COLOURS["blue"], label="newest head", **_markers(history))
+    if worst != newest:
+        ax.plot(epochs, worst, ls=":", color=COLOURS["vermilion"], label="worst head")
+    ax.axhline(SOLVED, ls="--", lw=0.8, color="black", label=f"solved ({SOLVED:.0%})")
+    ax.set(ylabel="accuracy on fresh sequences", ylim=(min([0.48, *worst]) - 0.03, 1.02))
+
+
+def _draw_scores(ax: Axes, history: Sequence[Mapping[str, Any]], task: Task) -> None:
+    """Draw the score of the only head, with chance and the optimum, which may be above it or below."""
+    epochs = [record["epoch"] for record in history]
+    scores = [record[task.metric][-1] for record in history]
+    chances = [task.chance(record["Ns"][-1]) for record in history]
+    ax.plot(epochs, scores, color=COLOURS["blue"], label=words(task.metric), **_markers(history))
+    if history:
+        # Of tasks that are learnt one after the other, each has a chance level of its own.
+        level = f" ({chances[0]:.3g})" if len(set(chances)) == 1 else ""
+        edges = [epochs[0] - 0.5, *(epoch + 0.5 for epoch in epochs)]
+        ax.stairs(chances, edges, baseline=None, ls="--", lw=0.8, color=COLOURS["grey"], label=f"chance{level}")
+    ax.axhline(task.optimum, ls=":", lw=0.8, color="black", label=f"optimum ({task.optimum:g})")
+    known = [one for one in [*scores, *chances, task.optimum] if np.isfinite(one)]
+    room = _ROOM * (max(known) - min(known) or 1.0)
+    ax.set(ylabel=f"{words(task.metric)} on fresh trials", ylim=(min(known) - room, max(known) + room))
+
+
+def _markers(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"marker": "o" if len(history) <= _FEW else "", "ms": 3}
+
+
+def _axes_for(histories: Mapping[str, Any]) -> Axes:
+    """Return axes with room for a legend of one line a run."""
+    return new_axes(height=2.5 + 0.14 * len(histories))
+
+
+def _line(i: int) -> dict[str, Any]:
+    """Return the look of one line of many; runs often coincide, so that the first ones are wide enough to be seen."""
+    style = ("-", "--", ":")[i // len(CYCLE) % 3]
+    return {"lw": max(1.0, 2.4 - 0.4 * i), "color": CYCLE[i % len(CYCLE)], "ls": style}

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tauscope.config import TrainConfig
+from tauscope.config import Config, TrainConfig
 from tauscope.curricula import CURRICULUM_NAMES, SOLVED
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.loading import checkpoints_of, load, trained_Ns, trained_task
 from tauscope.plotting.style import count
-from tauscope.plotting.training import plot_progress, plot_training
+from tauscope.plotting.training import plot_progress, plot_training, words
 from tauscope.published import read_stats
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
 from tauscope.runs import CONFIG, ENVIRONMENT, METRICS, STATS, read_config, read_json, read_metrics
-from tauscope.tasks import TASKS
+from tauscope.tasks import POPULATION_TASKS, Task
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,10 @@ class About:
 
     Attributes
     ----------
+    config : Config or None
+        Its configuration, where it has a readable one.
     curriculum : str or None
-        Key of `tauscope.curricula.CURRICULUM_NAMES`.
+        Key of `tauscope.curricula.CURRICULUM_NAMES`; ``None`` where no N is counted up.
     facts : list of (str, str)
         The run in a few lines.
     options, sessions : Table or None
@@ -41,6 +42,7 @@ class About:
         Files that could not be read.
     """
 
+    config: Config | None
     curriculum: str | None
     facts: list[tuple[str, str]]
     options: Table | None
@@ -48,6 +50,24 @@ class About:
     history: list[dict[str, Any]]
     curves: list[Picture]
     problems: list[Problem]
+
+    @property
+    def counts_N(self) -> bool:
+        """Whether its checkpoints are told by the largest N that they solved, and not by their task."""
+        return _counts_N(self.config)
+
+    def stage(self, low: int, high: int) -> str:
+        """Return what a checkpoint of these Ns was taught: the Ns, or the name of the task.
+
+        Parameters
+        ----------
+        low, high : int
+            Smallest and largest N of its name.
+        """
+        if self.counts_N or self.config is None:
+            return f"N = {high}" if low == high else f"N = {low} … {high}"
+        task = type(self.config.measured_task(high))
+        return next((name for name, kind in POPULATION_TASKS.items() if kind is task), task.__name__)
 
 
 def describe(run: Path, *, with_curves: bool = True) -> About:
@@ -65,16 +85,19 @@ def describe(run: Path, *, with_curves: bool = True) -> About:
         problems.append(problem(run / ENVIRONMENT, error))
     try:
         records, published = _history(run)
-        taught = _taught(records, published)
-        curves = _curves(records, published) if with_curves else []
+        task = None if config is None or published else config.template()
+        taught = _taught(records, published, task)
+        curves = _curves(records, published, task) if with_curves else []
         history = [] if published else records
     except DamagedFileError as error:
         problems.append(problem(run / STATS, error))
     except (OSError, LookupError, TypeError, ValueError) as error:
         problems.append(Problem(METRICS, f"does not hold the records of epochs: {error!r}"))
+    solved = [("Solved", _solved(run))] if _counts_N(config) else []
     return About(
-        curriculum=config.curriculum_type if config else _curriculum_of(run.name),
-        facts=[*(_configured(config) if config else _found(run)), ("Solved", _solved(run)), *taught],
+        config=config,
+        curriculum=config.curriculum_type if isinstance(config, TrainConfig) else _curriculum_of(run.name),
+        facts=[*(config.facts() if config else _found(run)), *solved, *taught],
         options=_options(config) if config else None,
         sessions=sessions,
         history=history,
@@ -83,23 +106,14 @@ def describe(run: Path, *, with_curves: bool = True) -> About:
     )
 
 
+def _counts_N(config: Config | None) -> bool:
+    return config is None or isinstance(config, TrainConfig)
+
+
 def _curriculum_of(name: str) -> str | None:
     """Return the curriculum that a folder's name begins with."""
     known = sorted(CURRICULUM_NAMES, key=len, reverse=True)
     return next((one for one in known if name.startswith(f"{one}_")), None)
-
-
-def _configured(config: TrainConfig) -> list[tuple[str, str]]:
-    layers = f" in each of {config.num_layers} layers" if config.num_layers > 1 else ""
-    kind = f"leaky, form {config.model_type}, {config.afunc}" if config.cell == "leaky" else config.cell
-    timescales = [("Timescales τ", "trained" if config.tau is None else f"fixed at {config.tau:g} steps")]
-    return [
-        ("Network", f"{count(config.num_neurons, 'unit')}{layers} ({kind})"),
-        *(timescales if config.cell == "leaky" else []),
-        ("Task", _what(TASKS[config.task])),
-        ("Curriculum", CURRICULUM_NAMES[config.curriculum_type]),
-        ("Seed", str(config.seed)),
-    ]
 
 
 def _found(run: Path) -> list[tuple[str, str]]:
@@ -110,16 +124,11 @@ def _found(run: Path) -> list[tuple[str, str]]:
         try:
             model = load(checkpoints[-1])
             facts.append(("Network", f"{count(model.n_units, 'unit')} ({type(model.layers[0]).__name__})"))
-            facts.append(("Task", _what(type(trained_task(checkpoints[-1])))))
+            facts.append(("Task", trained_task(checkpoints[-1]).question))
         except InputError:
             # What the weights do not tell, or not to this version, is left out.
             pass
     return facts + ([("Curriculum", CURRICULUM_NAMES[curriculum])] if curriculum else [])
-
-
-def _what(task: type) -> str:
-    """Return the question that a task asks."""
-    return (inspect.getdoc(task) or task.__name__).splitlines()[0]
 
 
 def _solved(run: Path) -> str:
@@ -140,41 +149,55 @@ def _history(run: Path) -> tuple[list[dict[str, Any]], bool]:
     ], True
 
 
-def _taught(history: Sequence[dict[str, Any]], published: bool) -> list[tuple[str, str]]:
+def _taught(history: Sequence[dict[str, Any]], published: bool, task: Task | None) -> list[tuple[str, str]]:
     """Return the training in a few lines."""
+    trained = f"{_trained(history)}{' nats' if _is_accuracy(task) else ''}" if history else ""
     if not history or published:
-        return [("Trained", _trained(history))] if history else []
-    last, time = history[-1], timedelta(seconds=round(sum(record["seconds"] for record in history)))
-    accuracies = [f"N = {N}: {accuracy:.1%}" for N, accuracy in zip(last["Ns"], last["accuracy"], strict=True)]
-    return [("Trained", f"{_trained(history)}; {time} (h:min:s)"), ("Last test", ", ".join(accuracies))]
+        return [("Trained", trained)] if history else []
+    time = timedelta(seconds=round(sum(record["seconds"] for record in history)))
+    return [("Trained", f"{trained}; {time} (h:min:s)"), ("Last test", _last_test(history[-1], task))]
 
 
-def _curves(history: Sequence[dict[str, Any]], published: bool) -> list[Picture]:
+def _trained(history: Sequence[dict[str, Any]]) -> str:
+    return f"{count(history[-1]['epoch'], 'epoch')}; last loss {history[-1]['loss']:.4g}"
+
+
+def _is_accuracy(task: Task | None) -> bool:
+    return task is None or task.metric == "accuracy"
+
+
+def _last_test(record: dict[str, Any], task: Task | None) -> str:
+    """Return the scores of an epoch, with the chance level where it is not one of accuracy."""
+    if task is None or _is_accuracy(task):
+        return ", ".join(f"N = {N}: {score:.1%}" for N, score in zip(record["Ns"], record["accuracy"], strict=True))
+    (N,), (score,) = record["Ns"], record[task.metric]
+    return f"{words(task.metric)} {score:.3g} (chance: {task.chance(N):.3g}, optimum: {task.optimum:g})"
+
+
+def _curves(history: Sequence[dict[str, Any]], published: bool, task: Task | None) -> list[Picture]:
     """Return the training curves."""
-    if not history or published:
-        return [_curve(history)] if history else []
+    if not history or published or not _is_accuracy(task):
+        return [_curve(history, task)] if history else []
     progress = drawn(
         plot_progress({"this run": history}),
         "Largest N solved after every epoch",
         f"Largest N that was solved (accuracy of the newest head, and mean, above {SOLVED:.0%}) after every epoch. "
         "1 network.",
     )
-    return [_curve(history), progress]
+    return [_curve(history, task), progress]
 
 
-def _trained(history: Sequence[dict[str, Any]]) -> str:
-    return f"{count(history[-1]['epoch'], 'epoch')}; last loss {history[-1]['loss']:.4g} nats"
-
-
-def _curve(history: Sequence[dict[str, Any]]) -> Picture:
+def _curve(history: Sequence[dict[str, Any]], task: Task | None) -> Picture:
+    what = "Accuracy" if task is None else words(task.metric).capitalize()
+    fresh = "sequences" if _is_accuracy(task) else "trials"
     return drawn(
-        plot_training(history),
-        "Accuracy and loss after every epoch",
-        f"Accuracy on fresh sequences, and loss, after every epoch. 1 network, {count(len(history), 'epoch')}.",
+        plot_training(history, task),
+        f"{what} and loss after every epoch",
+        f"{what} on fresh {fresh}, and loss, after every epoch. 1 network, {count(len(history), 'epoch')}.",
     )
 
 
-def _options(config: TrainConfig) -> Table:
+def _options(config: Config) -> Table:
     """Return every option with its value; what follows from the cell is filled in."""
     recipe = config.recipe()
     rows = []

@@ -11,20 +11,22 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from tauscope.config import TrainConfig
+from tauscope.config import Config, TrainConfig
 from tauscope.curricula import CURRICULUM_NAMES
 from tauscope.errors import DamagedFileError
 from tauscope.loading import checkpoints_of
-from tauscope.measurements import MEASUREMENTS, SPECIAL, WHAT, number_table
+from tauscope.measurements import MEASUREMENTS, number_table
 from tauscope.plotting.interventions import plot_perturbation_of_networks
 from tauscope.plotting.summary import looks_of, plot_against_N
-from tauscope.plotting.training import plot_progress
+from tauscope.plotting.training import plot_progress, plot_scores, words
 from tauscope.report.about import About, describe
 from tauscope.report.measured import MOST_SUMMARIES, Measured, main_numbers, read_results
+from tauscope.report.page import not_measured
 from tauscope.report.parts import Picture, Problem, Table, drawn, render
 from tauscope.report.texts import TEXTS
 from tauscope.results import ANALYSIS
 from tauscope.runs import CONFIG, read_config
+from tauscope.tasks import METRICS
 
 GENERATOR = "tauscope compare"
 """What the page says it was made by."""
@@ -40,6 +42,7 @@ class _Run:
     ----------
     label : str
         As little of its path as tells it from the others.
+    folder : Path
     group : str
         What it has in common with the runs that were trained alike, but for their seeds.
     about : About
@@ -51,6 +54,7 @@ class _Run:
     """
 
     label: str
+    folder: Path
     group: str
     about: About
     results: list[Measured]
@@ -130,14 +134,16 @@ def _read(folder: Path, home: Path, label: str, group: str) -> _Run:
     about = describe(folder, with_curves=False)
     results, problems = read_results(home / ANALYSIS, folder)
     output = "" if home == folder else f" --output {shlex.quote(home.parent.name)}"
-    return _Run(label, group, about, results, [*about.problems, *problems], bool(checkpoints_of(folder)), output)
+    return _Run(
+        label, folder, group, about, results, [*about.problems, *problems], bool(checkpoints_of(folder)), output
+    )
 
 
 def _groups(folders: Sequence[Path]) -> list[str]:
     """Return for every run its curriculum, and what tells it from runs of the same one that were trained otherwise."""
     configs = [_config(folder) for folder in folders]
-    kinds = [{} if one is None else {name: value for name, value in one.identity().items() if name not in _NOT_COMPARED}
-             for one in configs]  # fmt: skip
+    kinds = [{name: value for name, value in one.identity().items() if name not in _NOT_COMPARED}
+             if isinstance(one, TrainConfig) else {} for one in configs]  # fmt: skip
     groups = []
     for folder, kind in zip(folders, kinds, strict=True):
         if kind:
@@ -150,7 +156,7 @@ def _groups(folders: Sequence[Path]) -> list[str]:
     return groups
 
 
-def _config(folder: Path) -> TrainConfig | None:
+def _config(folder: Path) -> Config | None:
     try:
         return read_config(folder) if (folder / CONFIG).exists() else None
     except DamagedFileError:
@@ -175,11 +181,20 @@ def _beside(runs: Sequence[_Run], columns: Sequence[Mapping[str, str]], corner: 
 
 
 def _progress(runs: Sequence[_Run]) -> list[Picture]:
-    histories = {run.label: run.about.history for run in runs if run.about.history}
-    if not histories:
-        return []
-    caption = f"The largest N that each run had solved after every epoch. {len(histories)} runs."
-    return [drawn(plot_progress(histories), "Largest N solved after every epoch", caption)]
+    """Return one figure of all runs that count N up, and one of all others for each metric."""
+    pictures = []
+    for metric in METRICS:
+        histories = {
+            run.label: run.about.history for run in runs if run.about.history and metric in run.about.history[0]
+        }
+        if histories and metric == "accuracy":
+            caption = f"The largest N that each run had solved after every epoch. {len(histories)} runs."
+            pictures.append(drawn(plot_progress(histories), "Largest N solved after every epoch", caption))
+        elif histories:
+            what = words(metric).capitalize()
+            caption = f"{what} of each run on fresh trials after every epoch. {len(histories)} runs."
+            pictures.append(drawn(plot_scores(histories, metric), f"{what} after every epoch", caption))
+    return pictures
 
 
 def _section(name: str, runs: Sequence[_Run]) -> Section | None:
@@ -188,29 +203,31 @@ def _section(name: str, runs: Sequence[_Run]) -> Section | None:
     having = [run for run in runs if of_it[run.label]]
     if not having:
         return None
-    common = set.intersection(*(set(of_it[run.label]) for run in having))
+    counting = all(run.about.counts_N for run in having)
+    common = set.intersection(*(set(of_it[run.label]) for run in having)) if counting else set()
     furthest = {run.label: max(of_it[run.label]) for run in having}
     tables = []
     if len(having) > 1 and common:
         at = dict.fromkeys(furthest, max(common))
         tables.append((f"At N = {max(common)}, the largest N at which all of them were measured", at))
     if not common or set(furthest.values()) != {max(common)} or len(having) == 1:
-        why = "" if common else "; there is no N at which all of them were measured"
-        tables.append((f"Each at its own largest N{why}", furthest))
+        why = "" if common or not counting else "; there is no N at which all of them were measured"
+        tables.append((f"Each at its own largest N{why}" if counting else "Each at its furthest checkpoint", furthest))
     return Section(
         name,
         TEXTS[name].title,
-        TEXTS[name].about,
-        [(what, _numbers(of_it, at)) for what, at in tables],
-        _pictures(name, having, of_it, max(common, default=None)),
+        TEXTS[name].said(one.result for of_run in of_it.values() for one in of_run.values()),
+        [(what, _numbers(having, of_it, at)) for what, at in tables],
+        _pictures(name, [run for run in having if run.about.counts_N], of_it, max(common, default=None)),
     )
 
 
-def _numbers(of_it: Mapping[str, Mapping[int, Measured]], at: Mapping[str, int]) -> Table:
+def _numbers(runs: Sequence[_Run], of_it: Mapping[str, Mapping[int, Measured]], at: Mapping[str, int]) -> Table:
     """Return the numbers of each run at an N of its own."""
-    columns = [dict(number_table(of_it[label][N].numbers)) for label, N in at.items()]
+    chosen = [(run, of_it[run.label][at[run.label]]) for run in runs]
+    columns = [dict(number_table(one.numbers)) for _, one in chosen]
     names = dict.fromkeys(name for column in columns for name in column)
-    heading = ("quantity", *(f"{label}, N = {N}" for label, N in at.items()))
+    heading = ("quantity", *(f"{run.label}, {run.about.stage(*one.trained)}" for run, one in chosen))
     return Table(heading, [(name, *(column.get(name, "") for column in columns)) for name in names])
 
 
@@ -264,10 +281,10 @@ def _missing(runs: Sequence[_Run]) -> Table:
     """Return what is not measured yet, and the commands that measure it."""
     rows = []
     for run in runs:
-        there = {one.analysis for one in run.results}
-        missing = [what for what, names in WHAT.items() if what not in ("all", *SPECIAL) and not set(names) <= there]
+        missing = not_measured(run.folder, {one.analysis for one in run.results})
         if not run.has_checkpoints:
-            rows.append((run.label, "all", "nothing: no N is solved yet"))
+            why = "no N is solved yet" if run.about.counts_N else "no epoch is over yet"
+            rows.append((run.label, "all", f"nothing: {why}"))
         elif missing:
             what = missing[0] if len(missing) == 1 else "all"
             rows.append(

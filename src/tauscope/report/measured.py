@@ -17,6 +17,7 @@ from tauscope.loading import trained_Ns
 from tauscope.measurements import MEASUREMENTS, number_table
 from tauscope.measuring import subject_of
 from tauscope.plotting.summary import plot_against_N
+from tauscope.report.about import About
 from tauscope.report.parts import Link, Picture, Problem, Table, drawn, link, picture, problem
 from tauscope.report.texts import TEXTS, sample
 from tauscope.results import load_result
@@ -43,7 +44,7 @@ class Entry:
     """One checkpoint in the section of a measurement."""
 
     checkpoint: str
-    Ns: str
+    taught: str
     numbers: Table
     pictures: list[Picture]
     provenance: str
@@ -114,9 +115,7 @@ def _read(path: Path, run: Path) -> Measured:
     return Measured(path, analysis, checkpoint, trained, result, source, numbers)
 
 
-def sections(
-    results: Sequence[Measured], run: Path, curriculum: str | None, page: Path
-) -> tuple[list[Section], list[Problem]]:
+def sections(results: Sequence[Measured], run: Path, about: About, page: Path) -> tuple[list[Section], list[Problem]]:
     """Return what the page shows of every measurement.
 
     Parameters
@@ -125,9 +124,8 @@ def sections(
         From `read_results`.
     run : Path
         Holds the checkpoints.
-    curriculum : str, optional
-        By which the run was trained, a key of `tauscope.curricula.CURRICULUM_NAMES`; without one, nothing is
-        plotted against N.
+    about : About
+        What the run is; only where it was taught by a curriculum are numbers plotted against N.
     page : Path
         Folder in which the page will lie.
 
@@ -145,12 +143,13 @@ def sections(
         for one in of_it:
             pictures, undrawn = _pictures(one, run)
             problems += undrawn
-            entries.append(_entry(one, pictures, page))
+            entries.append(_entry(one, pictures, about, page))
         if entries:
             text, main = TEXTS[name], main_numbers(of_it) if len({one.trained for one in of_it}) > 1 else []
             summary = _summary_table(of_it, main) if main else None
-            against_N = _against_N(of_it, main, curriculum) if curriculum else []
-            shown.append(Section(name, text.title, text.about, summary, against_N, entries))
+            against_N = _against_N(of_it, main, about.curriculum) if about.curriculum else []
+            said = text.said(one.result for one in of_it)
+            shown.append(Section(name, text.title, said, summary, against_N, entries))
     return shown, problems
 
 
@@ -179,12 +178,11 @@ def _picture(one: Measured, name: str, run: Path) -> Picture:
     return stored or drawn(draw(one.result, subject_of(run / one.checkpoint)), alt, caption)
 
 
-def _entry(one: Measured, pictures: list[Picture], page: Path) -> Entry:
-    low, high = one.trained
+def _entry(one: Measured, pictures: list[Picture], about: About, page: Path) -> Entry:
     files = [one.path, one.path.with_suffix(".csv")]
     return Entry(
         checkpoint=one.checkpoint,
-        Ns=f"N = {high}" if low == high else f"N = {low} … {high}",
+        taught=about.stage(*one.trained),
         numbers=Table(("quantity", "value"), number_table(one.numbers)),
         pictures=pictures,
         provenance=_provenance(one.source),

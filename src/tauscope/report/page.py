@@ -7,9 +7,11 @@ import shlex
 from collections.abc import Collection
 from pathlib import Path
 
+from tauscope.errors import InputError
 from tauscope.loading import checkpoints_of
-from tauscope.measurements import SPECIAL, WHAT
-from tauscope.report.about import describe
+from tauscope.measurements import WHAT, askable
+from tauscope.measuring import subject_of
+from tauscope.report.about import About, describe
 from tauscope.report.evaluations import read_evaluations
 from tauscope.report.measured import read_results, sections
 from tauscope.report.parts import link, render
@@ -52,7 +54,7 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
     about = describe(run)
     evaluations, unread = read_evaluations((run, home), page)
     results, foreign = read_results(home / ANALYSIS, run)
-    shown, undrawn = sections(results, run, about.curriculum, page)
+    shown, undrawn = sections(results, run, about, page)
     checkpoints = checkpoints_of(run)
     kept = [run / name for name in (CONFIG, ENVIRONMENT, METRICS, STATS)] + checkpoints
     return render(
@@ -65,16 +67,33 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
         files=[link(path, page) for path in kept if path.is_file()],
         problems=[*about.problems, *unread, *foreign, *undrawn],
         has_checkpoints=bool(checkpoints),
-        commands=_commands(run.name, {section.name for section in shown}, bool(evaluations)),
+        commands=_commands(run, about, {section.name for section in shown}, bool(evaluations)),
     )
 
 
-def _commands(name: str, measured: Collection[str], evaluated: bool) -> list[str]:
+def not_measured(run: Path, measured: Collection[str]) -> list[str]:
+    """Return what the furthest network of a run can be asked for and was not, as ``tauscope analyze`` calls it.
+
+    Parameters
+    ----------
+    run : Path
+        Its folder.
+    measured : collection of str
+        Measurements that there are, keys of `tauscope.measurements.MEASUREMENTS`.
+    """
+    checkpoints = checkpoints_of(run)
+    try:
+        known = askable(subject_of(checkpoints[-1])) if checkpoints else {}
+    except InputError:
+        # Of what kind a network is that cannot be loaded here is not known.
+        known = {}
+    return [what for what, names in (known or {"all": WHAT["all"]}).items() if not set(names) <= set(measured)]
+
+
+def _commands(run: Path, about: About, measured: Collection[str], evaluated: bool) -> list[str]:
     """Return the commands that make what the page does not show yet."""
-    missing = [
-        what for what, names in WHAT.items() if what not in ("all", *SPECIAL) and not set(names) <= set(measured)
+    missing = not_measured(run, measured) if measured else ["all"]
+    evaluate = ["tauscope evaluate"] if about.counts_N and not evaluated else []
+    return [
+        f"{command} {shlex.quote(run.name)}" for command in [f"tauscope analyze {what}" for what in missing] + evaluate
     ]
-    if not measured:
-        missing = ["all"]
-    commands = [f"tauscope analyze {what}" for what in missing] + ([] if evaluated else ["tauscope evaluate"])
-    return [f"{command} {shlex.quote(name)}" for command in commands]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import xarray as xr
@@ -21,12 +22,20 @@ class Text:
         What each of its figures shows, by the figure's name in `tauscope.measurements.MEASUREMENTS`.
     main : tuple of str
         Patterns (`fnmatch`) of the names of its main numbers, which are shown against N.
+    about_trials : str
+        What is measured and how in networks that answer trials, where that is something else.
     """
 
     title: str
     about: str
     captions: dict[str, str]
     main: tuple[str, ...]
+    about_trials: str = ""
+
+    def said(self, results: Iterable[xr.Dataset]) -> str:
+        """Return what is measured and how, of all kinds of networks among some results."""
+        kinds = dict.fromkeys(self.about_trials if "task" in one.attrs else "" for one in results)
+        return " ".join(dict.fromkeys(kind or self.about for kind in kinds))
 
 
 _PERTURBED = (
@@ -35,6 +44,13 @@ _PERTURBED = (
 )
 
 TEXTS: dict[str, Text] = {
+    "performance": Text(
+        "Performance",
+        "How far the answers fall short of an ideal observer's, who knows all that the spikes tell: the fractional "
+        "loss on fresh trials, 0 for that observer, beside the loss of the best answer that ignores the input.",
+        {"": "Fractional loss at each delay."},
+        ("fractional loss",),
+    ),
     "timescales": Text(
         "Timescales",
         "τ is the time constant of a unit by itself; for gated units that of their mean gate. τ_net is how "
@@ -47,6 +63,10 @@ TEXTS: dict[str, Text] = {
             "distribution": "How τ and τ_net are distributed over the units.",
         },
         ("mean tau (steps)", "mean tau_net, units > 1 (steps)"),
+        "τ_net is how slowly a unit's activity decorrelates in the delay: what sets a trial apart from the mean of all "
+        "trials at the same step, correlated with what does so some steps later, and fitted with one exponential or "
+        "two. A unit that holds what it was shown to the end has τ_net at the upper bound of the fit. τ, of units that "
+        "have one, is their own time constant; for gated units that of their mean gate. Both are in time steps.",
     ),
     "dimensionality": Text(
         "Dimensionality",
@@ -54,6 +74,22 @@ TEXTS: dict[str, Text] = {
         "given share of its variance, and the participation ratio (Σλ)² / Σλ² of their variances λ.",
         {"": "Share of the variance that each principal component holds, and that all up to it hold together."},
         ("components for *", "participation ratio"),
+        "How many directions the activity fills over all steps of all trials: the number of principal components that "
+        "hold a given share of its variance, and the participation ratio (Σλ)² / Σλ² of their variances λ.",
+    ),
+    "sequentiality": Text(
+        "Sequentiality",
+        "Whether units take turns or stay active together: the sequentiality index is the entropy of the units' peak "
+        "times plus the mean logarithm of a unit's activity around its peak over that at all other steps. Noise "
+        "spreads peaks out too: only what exceeds the index of the same activity with the time steps of every unit "
+        "shuffled is evidence of a sequence. Random bits are given in trials of 150 steps, however large N, which end "
+        "with the question.",
+        {
+            "peaks": "Mean activity of every active unit, in parts of its peak, the earliest peak first.",
+            "weights": "Recurrent weights against how much later the receiving unit peaks than the sending one, in each "
+            "trial; of the first layer, and of a gated cell those of its candidate state.",
+        },
+        ("sequentiality index *",),
     ),
     "connectivity": Text(
         "Connectivity",
@@ -71,6 +107,8 @@ TEXTS: dict[str, Text] = {
         "How fast nearby states of the network part (above 0) or meet (below 0) under the same random bits.",
         {"": "The leading exponents, the largest first."},
         ("largest Lyapunov exponent *",),
+        "How fast states that differ by little at the end of the stimulus part (above 0) or meet (below 0) in the "
+        "delay, under the same input: finite-time exponents, averaged over the steps of the delay.",
     ),
     "ablation": Text(
         "Ablation",
@@ -132,9 +170,11 @@ def sample(result: xr.Dataset) -> str:
     '1 network, 2560 sequences.'
     """
     parts = ["1 network"]
-    if "trial" in result.sizes:
-        steps = f" of {int(result.attrs['n_steps'])} steps" if "n_steps" in result.attrs else ""
-        parts.append(count(result.sizes["trial"], "trial") + steps)
+    n_trials = result.attrs.get("n_trials", result.sizes.get("trial"))
+    if n_trials is not None:
+        of = "with delays of up to" if result.attrs.get("epoch") == "delay" else "of"
+        steps = f" {of} {int(result.attrs['n_steps'])} steps" if "n_steps" in result.attrs else ""
+        parts.append(count(int(n_trials), "trial") + steps)
     if "n_sequences" in result.attrs:
         parts.append(count(int(result.attrs["n_sequences"]), "sequence"))
     return f"{', '.join(parts)}."

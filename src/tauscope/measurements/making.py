@@ -1,0 +1,181 @@
+"""From a subject to a result: every measurement with the defaults that fit the network at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from tauscope.analysis.connectivity import recurrent_matrices
+from tauscope.analysis.dimensionality import dimensionality
+from tauscope.analysis.generalisation import generalise
+from tauscope.analysis.interventions import GROUPS, Protocol, ablation, perturbation
+from tauscope.analysis.lyapunov import flatten, lyapunov
+from tauscope.analysis.performance import performance
+from tauscope.analysis.resolution import resolution
+from tauscope.analysis.retraining import RETRAINING, forgetting, retrain
+from tauscope.analysis.sequentiality import peak_order, sequentiality_index, task_states, weights_by_peak_difference
+from tauscope.analysis.timescales import timescales
+from tauscope.analysis.trials import trial_dimensionality, trial_lyapunov, trial_timescales
+from tauscope.errors import InputError, NotApplicableError
+from tauscope.measurements.subject import Subject
+from tauscope.models.base import Model
+from tauscope.tasks import BinaryMemoryTask, DelayedResponseTask
+
+BEYOND = 10
+"""How many N beyond the trained ones are looked at."""
+
+EXPONENTS = 10
+"""Lyapunov exponents; fewer in a network of fewer states."""
+
+ABLATED = 20
+"""Units of each group that are ablated; fewer in a network too small for so many of each."""
+
+RETRAINED = 5
+"""At how many N a network is retrained, from its largest on."""
+
+SEQUENCES = 300
+"""Trials of which the sequentiality index is the mean, as published."""
+
+
+def measure_timescales(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure τ_net, and beside it what stands for τ in the network at hand."""
+    how = trial_timescales if subject.bits is None else timescales
+    result = how(subject.model, **(subject.drive() | options))
+    own = subject.tau()
+    return result if own is None or subject.model.tau is not None else result.assign(tau=own)
+
+
+def measure_dimensionality(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure the dimensionality, under random bits or of the network's trials."""
+    if subject.bits is None:
+        return trial_dimensionality(subject.model, **(subject.drive() | options))
+    return dimensionality(subject.model, **({"p": 0.5} | subject.drive() | options))
+
+
+def measure_lyapunov(subject: Subject, n_exponents: int = EXPONENTS, **options: Any) -> xr.Dataset:
+    """Measure Lyapunov exponents, under random bits or in the delay of the network's trials."""
+    n_states = flatten(subject.model, subject.model.initial_state(1))[0].shape[1]
+    how = trial_lyapunov if subject.bits is None else lyapunov
+    return how(subject.model, n_exponents=min(n_exponents, n_states), **(subject.drive() | options))
+
+
+def measure_sequentiality(subject: Subject, n_trials: int = SEQUENCES, mode: str = "robust") -> xr.Dataset:
+    """Measure the sequentiality index, and beside it what its figures show: units by their peaks, and their weights."""
+    generator = subject.generator()
+    states, _ = task_states(subject.model, subject.trials(), n_trials, generator)
+    result = sequentiality_index(states, mode=mode, generator=generator)
+    parts = [result, peak_order(states)]
+    weights = candidate_weights(subject.model)
+    if weights is not None:
+        parts.append(weights_by_peak_difference(weights, states[..., : len(weights)]))
+    attributes = {"n_trials": n_trials, "seed": str(subject.seed), "task": type(subject.task).__name__}
+    return xr.merge(parts, combine_attrs="drop").assign_attrs(result.attrs | attributes)
+
+
+def candidate_weights(model: Model) -> np.ndarray | None:
+    """Return the recurrent weights of the first layer, ``[to, from]``, of gated cells those of the candidate state.
+
+    ``None`` where they are not known.
+    """
+    try:
+        matrices = recurrent_matrices(model.layers[0])
+    except InputError:
+        return None
+    names = [name for name in ("recurrent", "new", "cell") if name in matrices]
+    weights: np.ndarray = matrices[names[0]].double().cpu().numpy()
+    return weights
+
+
+def measure_performance(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure the fractional loss on fresh trials."""
+    if not isinstance(subject.task, DelayedResponseTask):
+        raise NotApplicableError(lacks_trials(subject))
+    return performance(subject.model, subject.task, generator=subject.generator(), **options)
+
+
+def measure_ablation(subject: Subject, n: int = ABLATED, **protocol: Any) -> xr.Dataset:
+    """Ablate the slowest, the fastest and random units, or random ones alone where none is slow or fast."""
+    own = subject.tau()
+    groups = ("random",) if own is None else GROUPS
+    return ablation(
+        subject.model,
+        asked_bits(subject),
+        subject.trained[1],
+        groups=groups,
+        n=min(n, subject.model.n_units // len(groups)),
+        tau=None if own is None else own.values,
+        protocol=Protocol(**protocol),
+        generator=subject.generator(),
+    )
+
+
+def measure_perturbation(
+    subject: Subject, which: str, epsilons: Sequence[float] | None = None, **protocol: Any
+) -> xr.Dataset:
+    """Perturb recurrent weights or τ."""
+    return perturbation(
+        subject.model,
+        asked_bits(subject),
+        subject.trained[1],
+        which,
+        epsilons=epsilons,
+        protocol=Protocol(**protocol),
+        generator=subject.generator(),
+    )
+
+
+def measure_retraining(subject: Subject, n_Ns: int = RETRAINED, **recipe: Any) -> xr.Dataset:
+    """Retrain the network at larger N."""
+    last = subject.trained[1]
+    recipe = {"seed": subject.seed} | recipe
+    return retrain(subject.model, asked_bits(subject), range(last, last + n_Ns), recipe=replace(RETRAINING, **recipe))
+
+
+def measure_forgetting(subject: Subject, beyond: int = BEYOND, **options: Any) -> xr.Dataset:
+    """Measure the accuracy on smaller and larger N."""
+    Ns, task, generator = range(2, subject.trained[1] + beyond + 1), asked_bits(subject), subject.generator()
+    accuracy = forgetting(subject.model, task, subject.trained, Ns=Ns, generator=generator, **options)
+    return accuracy.to_dataset().assign_attrs(accuracy.attrs)
+
+
+def measure_generalisation(subject: Subject, beyond: int = BEYOND, **options: Any) -> xr.Dataset:
+    """Measure the accuracy of fresh read-outs for smaller and larger N."""
+    Ns = range(2, subject.trained[1] + beyond + 1)
+    return generalise(subject.model, asked_bits(subject), Ns, generator=subject.generator(), **options)
+
+
+def measure_resolution(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure the accuracy at other time steps."""
+    Ns = range(subject.trained[0], subject.trained[1] + 1)
+    return resolution(subject.model, asked_bits(subject), Ns, generator=subject.generator(), **options)
+
+
+def asked_bits(subject: Subject) -> BinaryMemoryTask:
+    """Return the task, refusing one that has no Ns to ask.
+
+    Raises
+    ------
+    NotApplicableError
+        If the task is not one of random bits.
+    """
+    if subject.bits is None:
+        raise NotApplicableError(lacks_Ns(subject))
+    return subject.bits
+
+
+def lacks_Ns(subject: Subject) -> str:
+    """Say what a network that answers trials lacks to be asked for several N; empty for any other."""
+    if subject.bits is not None:
+        return ""
+    return "the network answers trials and knows no N: expected one that was trained on N-parity or N-DMS"
+
+
+def lacks_trials(subject: Subject) -> str:
+    """Say what a network that answers a stream of bits lacks to have a fractional loss; empty for any other."""
+    if isinstance(subject.task, DelayedResponseTask):
+        return ""
+    return "the network has no fractional loss: expected one that was trained on trials with a delay"

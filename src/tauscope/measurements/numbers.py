@@ -1,0 +1,152 @@
+"""From a result to a few numbers by their names, units included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from tauscope.analysis.timescales import timescales_summary
+
+
+def timescale_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Sum up timescales; of units without timescales of their own, τ_net alone."""
+    summary = timescales_summary(result)
+    every, long = summary.isel(units=0), summary.isel(units=1)
+    own = {
+        "mean tau (steps)": float(every["tau_mean"]),
+        "STD tau (steps)": float(every["tau_std"]),
+        "share of units at tau = 1": float((result["tau"] <= 1).mean()),
+    }
+    return (own if result["tau"].notnull().any() else {}) | {
+        "mean tau_net, all units (steps)": float(every["tau_net_mean"]),
+        "mean tau_net, units > 1 (steps)": float(long["tau_net_mean"]),
+        "STD tau_net, units > 1 (steps)": float(long["tau_net_std"]),
+        "units fitted": float(every["n_units"]),
+        "units with tau_net > 1": float(long["n_units"]),
+        f"units with tau_net at its bound of {float(result.attrs['tau_max']):g} steps": float(
+            (result["at_bound"] > 0).sum()
+        ),
+    }
+
+
+def dimensionality_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Sum up the dimensionality: means over trials."""
+    fraction = float(result.attrs["fraction"])
+    return {
+        f"components for {fraction:.0%} of the variance": float(result["n_components"].mean()),
+        "participation ratio": float(result["participation_ratio"].mean()),
+    }
+
+
+_WEIGHT_NUMBERS = {
+    "mean": "mean weight",
+    "std": "STD of weights",
+    "share_positive": "share of positive weights",
+    "spectral_radius": "spectral radius",
+}
+
+
+def connectivity_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Sum up every recurrent matrix."""
+    numbers = {}
+    for i in range(result.sizes["matrix"]):
+        one = result.isel(matrix=i)
+        where = f"layer {int(one['layer'])}, {one['gate'].item()}"
+        for name, quantity in _WEIGHT_NUMBERS.items():
+            numbers[f"{quantity} ({where})"] = float(one[name])
+    return numbers
+
+
+def lyapunov_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the largest exponent, averaged over trials."""
+    return {"largest Lyapunov exponent (nats/step)": float(result["exponents"].mean("trial")[0])}
+
+
+_SEQUENCE_NUMBERS = {
+    "sequentiality": "sequentiality index (nats)",
+    "baseline": "sequentiality index with time shuffled (nats)",
+    "entropy": "entropy of peak times (nats)",
+    "ridge_to_background": "log of ridge over background (nats)",
+    "n_units": "active units",
+    "forward": "mean weight to a later peak",
+    "backward": "mean weight to an earlier peak",
+}
+
+
+def sequentiality_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Sum up the sequentiality: means over trials."""
+    return {what: float(result[name].mean()) for name, what in _SEQUENCE_NUMBERS.items() if name in result}
+
+
+def performance_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the fractional loss, its chance level, and the loss at each delay where there are several."""
+    numbers = {
+        "fractional loss": float(result["fractional_loss"]),
+        "standard error over trials": float(result["standard_error"]),
+        "fractional loss at chance": float(result["chance"]),
+    }
+    if result.sizes["delay"] == 1:
+        return numbers
+    return numbers | {
+        f"fractional loss at a delay of {int(delay)} steps": float(result["loss_at_delay"].sel(delay=delay))
+        for delay in result["delay"].values
+    }
+
+
+def ablation_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the accuracy of the intact network and the mean of what each group leaves of it."""
+    relative = result["relative_accuracy"].mean("trial").groupby("group").mean()
+    groups = {f"relative accuracy without one {group} unit": float(relative.sel(group=group))
+              for group in relative["group"].values}  # fmt: skip
+    return {"accuracy of the intact network": float(result["baseline"].mean())} | groups
+
+
+def perturbation_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the mean of what each size of perturbation leaves of the accuracy."""
+    relative = result["relative_accuracy"].mean("trial")
+    return {
+        f"relative accuracy at epsilon {float(e):.3g}": float(relative.sel(epsilon=e)) for e in result["epsilon"].values
+    }
+
+
+def forgetting_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the mean accuracy on smaller, trained and larger N."""
+    Ns, trained = result["N"], result["trained"]
+    low, high = Ns[trained].min(), Ns[trained].max()
+    parts = {"smaller": Ns < low, "trained": trained, "larger": Ns > high}
+    return {
+        f"mean accuracy on {name} N": float(result["accuracy"][part].mean())
+        for name, part in parts.items()
+        if part.any()
+    }
+
+
+def resolution_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the mean accuracy at every time step."""
+    accuracy = result["accuracy"].mean("N")
+    return {f"mean accuracy at {int(k)} steps a bit": float(accuracy.sel(k=k)) for k in result["k"].values}
+
+
+def numbers_by_N(variable: str, what: str) -> Callable[[xr.Dataset], dict[str, float]]:
+    """Return a function that gives the mean of a variable at every N."""
+
+    def numbers(result: xr.Dataset) -> dict[str, float]:
+        return {f"{what} at N = {int(N)}": float(result[variable].sel(N=N).mean()) for N in result["N"].values}
+
+    return numbers
+
+
+def number_table(numbers: dict[str, float]) -> list[tuple[str, str]]:
+    """Return numbers as they are printed.
+
+    Examples
+    --------
+    >>> number_table({"units fitted": 500.0, "mean tau (steps)": 1.38912})
+    [('units fitted', '500'), ('mean tau (steps)', '1.389')]
+    """
+    return [
+        (name, f"{value:.0f}" if np.isfinite(value) and value == round(value) and abs(value) >= 2 else f"{value:.4g}")
+        for name, value in numbers.items()
+    ]

@@ -1,0 +1,72 @@
+"""What is measured: a trained network, and what it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import xarray as xr
+
+from tauscope.analysis.gates import gate_timescales
+from tauscope.analysis.trials import trial_gate_timescales
+from tauscope.models.base import Model
+from tauscope.tasks import BinaryMemoryTask, Task
+
+TRIAL_STEPS = 150
+"""Length of the trials of a stream of bits, in steps: that of the published trials of the tasks with a delay, so that
+sequentiality indices, which grow with the length, can be compared. It is the same whatever N a network solves."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained network and what it was trained on.
+
+    Attributes
+    ----------
+    model : Model
+        The network, at its own time resolution.
+    task : Task
+        With all options of its training; a task of random bits has its coding, p and steps a bit, but no Ns.
+    trained : (int, int)
+        Smallest and largest N that it solved; of a network that answers trials, the number of the task.
+    seed : int
+        Of the measurement.
+    """
+
+    model: Model
+    task: Task
+    trained: tuple[int, int]
+    seed: int
+
+    @property
+    def bits(self) -> BinaryMemoryTask | None:
+        """The task, if it is one of random bits, which go on for as long as one likes; otherwise trials are asked."""
+        return self.task if isinstance(self.task, BinaryMemoryTask) else None
+
+    def generator(self) -> torch.Generator:
+        """Return a fresh generator on the network's device."""
+        return torch.Generator(next(self.model.parameters()).device).manual_seed(self.seed)
+
+    def drive(self) -> dict[str, Any]:
+        """Return the options of measurements that drive the network as in training: by random bits, or by its trials."""
+        if self.bits is None:
+            return {"task": self.task, "generator": self.generator()}
+        return {"repeat": self.bits.repeat, "plus_minus": self.bits.plus_minus, "generator": self.generator()}
+
+    def trials(self) -> Task:
+        """Return the task as one of trials of one length: bits end with the question for the largest N."""
+        if self.bits is None:
+            return self.task
+        N = self.trained[1]
+        return replace(self.bits, Ns=(N,), length=max(N, -(-TRIAL_STEPS // self.bits.repeat)))
+
+    def tau(self) -> xr.DataArray | None:
+        """Return the units' own timescales: τ, the gates' for gated cells, ``None`` where a cell has neither."""
+        if self.model.tau is not None:
+            return xr.DataArray(self.model.tau.detach().double().cpu().numpy(), dims="unit")
+        state = self.model.initial_state(1)
+        if self.model.retention(self.model.hidden(state).new_zeros(1, self.model.n_inputs), state) is None:
+            return None
+        of_gates = gate_timescales if self.bits is not None else trial_gate_timescales
+        return of_gates(self.model, **self.drive())

@@ -1,0 +1,50 @@
+"""Pictures of how well trials are answered."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from tauscope.plotting.style import COLOURS, RC, count, integer_ticks, legend_below, new_axes
+
+
+@matplotlib.rc_context(RC)
+def plot_performance(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot the fractional loss at every delay, between an ideal observer's and chance.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `tauscope.analysis.performance`, of one network.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+
+    Examples
+    --------
+    >>> of_delay = {name: ("delay", [0.1, 0.4]) for name in ("loss_at_delay", "error_at_delay")}
+    >>> result = xr.Dataset({"chance": 1.0, **of_delay}, coords={"delay": [10, 40]}, attrs={"n_trials": 100})
+    >>> plot_performance(result).lines[0].get_xydata().tolist()
+    [[10.0, 0.1], [40.0, 0.4]]
+    """
+    ax = ax or new_axes()
+    x, loss, error = (result[name].values for name in ("delay", "loss_at_delay", "error_at_delay"))
+    chance = float(result["chance"])
+    label = "network, bars: 2 standard errors over trials"
+    ax.errorbar(x, loss, 2 * error, fmt="o-", ms=3, color=COLOURS["blue"], label=label)
+    ax.axhline(chance, ls="--", lw=0.8, color=COLOURS["grey"], label=f"chance: {chance:.3g}")
+    ax.axhline(0, ls=":", lw=0.8, color="black", label="0: ideal observer")
+    low, high = min(0.0, float(np.nanmin(loss))), max(chance, float(np.nanmax(loss)))
+    room = 0.06 * (high - low)
+    ax.set(xlabel="delay (steps)", ylabel="fractional loss", ylim=(low - room, high + room))
+    integer_ticks(ax.xaxis)
+    if len(x) == 1:
+        ax.set_xlim(x[0] - 1, x[0] + 1)
+    legend_below(ax, title=f"1 network, {count(int(result.attrs['n_trials']), 'trial')}")
+    return ax

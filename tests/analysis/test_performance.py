@@ -1,0 +1,91 @@
+"""The fractional loss of networks whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from problems import Accumulator
+from tauscope import Heads, InputError, Model
+from tauscope.analysis.performance import performance
+from tauscope.models import ReluRNN
+from tauscope.tasks import ChangeDetection, DelayedEstimation, TwoAlternativeChoice
+
+
+class Counting(Model):
+    """A network that sums the spikes of every channel and answers with the 2AFC observer's log-odds, times a factor."""
+
+    def __init__(self, task: TwoAlternativeChoice, factor: float) -> None:
+        n = task.n_inputs
+        super().__init__([Accumulator(n, n)], Heads(n, (1,), 1, True, torch.Generator().manual_seed(0)))
+        self.task, self.factor = task, factor
+
+    def readout(self, states: Tensor, N: object) -> Tensor:
+        del N
+        return self.factor * self.task.log_odds(states.unsqueeze(-2))[..., None]
+
+
+# Without spontaneous spikes, the sum over a trial is that of the stimulus.
+TASK = TwoAlternativeChoice(stim_steps=5, delay_steps=(3, 9), resp_steps=6, spontaneous=0.0)
+
+
+def test_the_ideal_observer_loses_nothing_at_any_delay() -> None:
+    """But for the limit on the probabilities that can be stated."""
+    result = performance(Counting(TASK, 1.0), TASK, n_trials=1200)
+    assert result.fractional_loss.item() == pytest.approx(0, abs=1e-5)
+    np.testing.assert_allclose(result.loss_at_delay, 0, atol=1e-5)
+    assert result.delay.values.tolist() == [3, 9]
+    assert int(result.n_at_delay.sum()) == 1200
+    assert result.chance == 1
+
+
+def test_always_perhaps_is_chance() -> None:
+    result = performance(Counting(TASK, 0.0), TASK, n_trials=600)
+    assert result.fractional_loss.item() == pytest.approx(result.chance.item(), abs=1e-9)
+    assert result.standard_error.item() == pytest.approx(0, abs=1e-9)
+
+
+def test_the_loss_is_a_ratio_of_sums_over_all_trials() -> None:
+    """As of all trials at once; in float64, of batches that are drawn one after the other from one generator."""
+    model = ReluRNN(8, n_inputs=50, generator=torch.Generator().manual_seed(0), lambda_0=0.8)
+    result = performance(model, TASK, n_trials=700, generator=torch.Generator().manual_seed(3))
+    generator, parts = torch.Generator().manual_seed(3), []
+    for n in (500, 200):
+        batch = TASK.sample(n, generator)
+        states, _ = model(batch.inputs, None, batch.hold)
+        parts.append(torch.stack([*TASK.excess(model.readout(states[-6:], (1,)), batch), batch.info["delay"]]))
+    excess, scale, delay = torch.cat(parts, dim=1).detach().numpy()
+    assert result.fractional_loss.item() == pytest.approx(excess.sum() / scale.sum())
+    for one in (3, 9):
+        expected = excess[delay == one].sum() / scale[delay == one].sum()
+        assert result.loss_at_delay.sel(delay=one).item() == pytest.approx(expected)
+
+
+def test_the_standard_error_is_the_spread_of_repeated_measurements() -> None:
+    task = replace(TASK, delay_steps=3, gain=0.1)
+    runs = [
+        performance(Counting(task, 0.5), task, n_trials=300, generator=torch.Generator().manual_seed(i))
+        for i in range(200)
+    ]
+    spread = np.std([one.fractional_loss.item() for one in runs])
+    assert spread == pytest.approx(np.mean([one.standard_error.item() for one in runs]), rel=0.15)
+
+
+@pytest.mark.parametrize("task", [ChangeDetection(delay_steps=5), DelayedEstimation(delay_steps=5)], ids=["cd", "de1"])
+def test_an_untrained_network_is_near_chance_or_worse(task: ChangeDetection | DelayedEstimation) -> None:
+    model = ReluRNN(8, n_inputs=50, generator=torch.Generator().manual_seed(0), lambda_0=0.1)
+    result = performance(model, task, n_trials=500)
+    assert result.chance == task.chance(1)
+    assert result.fractional_loss > 0.9 * result.chance
+
+
+def test_bad_input_is_named() -> None:
+    model = ReluRNN(8, n_inputs=50, generator=torch.Generator().manual_seed(0), lambda_0=30.0)
+    with pytest.raises(InputError, match="number of trials is 0"):
+        performance(model, TASK, n_trials=0)
+    with pytest.raises(InputError, match="an answer is not finite"):
+        performance(model, DelayedEstimation(delay_steps=100), n_trials=10)
