@@ -63,6 +63,7 @@ class MemoryConfig(Config):
     sigma_val: float = option(
         0.0, "standard deviation of the others, that is, sigma_0 / sqrt(units) of the paper", group="network"
     )
+    sigma_0: float | None = option(None, "the same as the paper has it, instead of sigma_val", group="network")
     num_neurons: int = option(500, "units", "nn", group="network")
 
     rho_val: float = option(0.0, "cost of the sum of all squared weights and biases", group="training")
@@ -80,6 +81,13 @@ class MemoryConfig(Config):
         if self.then is not None:
             object.__setattr__(self, "then", population_task_name(self.then))
         object.__setattr__(self, "cell", self._named_cell())
+        require_at_least("num_neurons", self.num_neurons, 1)
+        if self.sigma_0 is not None:
+            if self.sigma_val:
+                raise InputError(f"sigma_val is {self.sigma_val} and sigma_0 {self.sigma_0}: expected one of them")
+            # One name for one run: what is kept is the published option.
+            object.__setattr__(self, "sigma_val", self.sigma_0 / math.sqrt(self.num_neurons))
+            object.__setattr__(self, "sigma_0", None)
         require_at_least("network_number", self.network_number, 0)
         require_at_least("sigma_val", self.sigma_val, 0.0)
         require_at_least("epochs", self.epochs, 1)
@@ -143,7 +151,7 @@ class MemoryConfig(Config):
         return "_".join([self.condition, self.task, *affixes, f"network_{self.network_number}"])
 
     @property
-    def sigma_0(self) -> float:
+    def spread(self) -> float:
         """σ0 of the paper."""
         return self.sigma_val * math.sqrt(self.num_neurons)
 
@@ -181,7 +189,7 @@ class MemoryConfig(Config):
         """Return the network with its initial weights."""
         task, generator = self.template(), generators(self.seed or 0)["init"]
         if self.cell in _START_CELLS:
-            start: dict[str, Any] = {"lambda_0": self.lambda_val, "sigma_0": self.sigma_0}
+            start: dict[str, Any] = {"lambda_0": self.lambda_val, "sigma_0": self.spread}
             start |= {"start": "orthogonal"} if self.cell == "orthogonal" else {}
             cell = {"orthogonal": "relu", "gru": "relu_gru"}.get(self.cell, self.cell)
             made: Model = ReluRNN(
@@ -199,7 +207,7 @@ class MemoryConfig(Config):
 
     def facts(self) -> list[tuple[str, str]]:
         """Return network, start, task and condition in words."""
-        start = f"λ0 = {self.lambda_val:g}, σ0 = {self.sigma_0:.3g} (sigma_val {self.sigma_val:g})"
+        start = f"λ0 = {self.lambda_val:g}, σ0 = {self.spread:.3g} (sigma_val {self.sigma_val:g})"
         second = "" if self.then is None else f" Then: {self._task(self.then).question}"
         delays = " or ".join(str(delay) for delay in self._delays())
         return [

@@ -10,7 +10,7 @@ from typing import Any
 
 from tauscope.config import Config, TrainConfig, config_of, kind_of
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.measurements import MEASUREMENTS
+from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measuring import Asked, target
 from tauscope.models.build import user_cell
 from tauscope.papers import paper
@@ -286,9 +286,9 @@ def _of_condition(condition: Condition, scale: Scale, choice: Choice) -> list[Co
         # A learning rate is one of an optimiser; that of the paper's own cell is none of another's.
         options.pop("lr", None)
     number, seed = options.pop("network_number", 1), options.pop("seed", 0) + choice.seed
+    singly = scale.each.get(condition.name) or [{}] * (choice.networks or scale.networks)
     return [
-        config_of({**options, "network_number": number + i, "seed": seed + i})
-        for i in range(choice.networks or scale.networks)
+        config_of({**options, **own, "network_number": number + i, "seed": seed + i}) for i, own in enumerate(singly)
     ]
 
 
@@ -333,9 +333,12 @@ def _networks(
 
 def _measures(found: Paper, config: Config, conditions: Set[str]) -> tuple[Measure, ...]:
     """Return what is measured of a network of these conditions, without what it does not have."""
-    model, known = config.model(), {**MEASUREMENTS, **found.measurements}
+    subject = Subject(config.measured_model(), config.measured_task(1), (1, 1), seed=0)
+    known = {**MEASUREMENTS, **found.measurements}
     return tuple(
-        one for one in found.measures if not conditions.isdisjoint(one.conditions) and not known[one.what].lacks(model)
+        one
+        for one in found.measures
+        if not conditions.isdisjoint(one.conditions) and not known[one.what].lacks(subject)
     )
 
 

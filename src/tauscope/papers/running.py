@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import xarray as xr
@@ -234,7 +234,8 @@ def collect(plan: Plan, found: Mapping[str, Found], outcomes: Mapping[str, Outco
     for network in plan.networks:
         there, outcome = found[network.name], outcomes.get(network.name)
         for condition, number in network.numbers:
-            trained[condition].append(_trained(condition, number, there, outcome, f"{plan.base}{os.sep}"))
+            one = _trained(condition, number, there, outcome, f"{plan.base}{os.sep}")
+            trained[condition].append(replace(one, options=network.config.to_dict()))
     labels = {one.name: one.label for one in plan.paper.conditions}
     return Results({name: sorted(ones, key=lambda one: one.network) for name, ones in trained.items()}, labels)
 

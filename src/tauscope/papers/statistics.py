@@ -108,6 +108,43 @@ def positive(statement: str, values: Sequence[float], *, published: str = "", th
     return Finding(statement, ours, n, _judge(mean, mean - half, False), effect, published)
 
 
+def rising(
+    statement: str, x: Sequence[float], y: Sequence[float], *, published: str = "", unit: float = 1.0
+) -> Finding:
+    """Judge whether a number of networks rises with one that they differ in, by the t interval of the slope.
+
+    Parameters
+    ----------
+    statement : str
+        The inequality in words.
+    x, y : sequence of float
+        One of each for every network.
+    published : str
+        The paper's values.
+    unit : float
+        What of x the rise is given for.
+
+    Returns
+    -------
+    Finding
+        Judged by the interval of the least-squares slope.
+
+    Examples
+    --------
+    >>> rising("y rises", [1.0, 2.0, 3.0, 4.0], [1.0, 2.1, 2.9, 4.0]).verdict
+    'holds'
+    """
+    n = str(len(x))
+    if len(x) <= FEWEST or len(set(x)) < 2:
+        return Finding(statement, "", n, "missing", f"fewer than {FEWEST + 1} networks, or all alike", published)
+    line = stats.linregress(x, y)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 2)) * float(line.stderr)
+    rise, low, high = (unit * one for one in (float(line.slope), line.slope - half, line.slope + half))
+    ours = f"rise {rise:.3g} over {unit:g}"
+    effect = f"rise {rise:.3g} [{low:.3g}, {high:.3g}], r {float(line.rvalue):.2g}"
+    return Finding(statement, ours, n, _judge(rise, low, False), effect, published)
+
+
 def slope(points: Mapping[int, float]) -> float:
     """Return the least-squares slope of a number against N; not a number with fewer than two N.
 

@@ -72,6 +72,9 @@ class Scale:
         Of the `tauscope.config.Config` of the task, for every condition.
     by_condition : dict
         Further ones of single conditions, by name; ``None`` leaves a condition out.
+    each : dict
+        Options of the single networks of some conditions, by name, where they are not trained alike; there are then as
+        many networks as options.
     measured_Ns : tuple of int
         Where measurements with ``at="each"`` are made, beside the largest N of each network.
     measured_at : dict
@@ -87,6 +90,7 @@ class Scale:
     networks: int
     options: Mapping[str, Any]
     by_condition: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    each: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     measured_Ns: tuple[int, ...] = ()
     measured_at: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     measurement_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -109,6 +113,8 @@ class Trained:
         Datasets by measurement and N of the checkpoint: ``measured["timescales", 10]``.
     missing : str
         Why the training or a measurement failed; empty if none did.
+    options : dict
+        Of its configuration.
     """
 
     condition: str
@@ -116,6 +122,7 @@ class Trained:
     history: tuple[Mapping[str, Any], ...]
     measured: Mapping[tuple[str, int], xr.Dataset]
     missing: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def solved(self) -> int:

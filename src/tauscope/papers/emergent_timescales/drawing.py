@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tauscope.papers.emergent_timescales.quantities import Number, steps
 from tauscope.papers.vocabulary import Results
-from tauscope.plotting.style import COLOURS, RC, count, legend_below
+from tauscope.plotting.style import COLOURS, count
 from tauscope.plotting.summary import CURRICULUM_COLOURS, CURRICULUM_MARKERS
-
-WIDTH = 7.0
-"""Inches: two columns."""
 
 MOST_N = 35
 """Largest N up to which published values are drawn."""
@@ -28,26 +22,6 @@ CURRICULA = {"multi": "cumulative", "single": "single", "sliding": "sliding"}
 """Key of `tauscope.plotting.summary.CURRICULUM_NAMES` of every kind of condition."""
 
 PUBLISHED = "published (500 units)"
-
-
-@contextmanager
-def panels(n_rows: int, n_columns: int, height: float, *, letters: bool = True) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Yield a figure of two columns' width in the common style, and its panels with letters, row by row.
-
-    Examples
-    --------
-    >>> with panels(1, 2, 2.5) as (figure, axes):
-    ...     [ax.get_title(loc="left") for ax in axes]
-    ['a', 'b']
-    """
-    with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.08, w_pad=0.08)  # type: ignore[union-attr, call-arg]
-        axes = list(figure.subplots(n_rows, n_columns, squeeze=False).ravel())
-        for letter, ax in zip("abcdefghi", axes, strict=False):
-            if letters:
-                ax.set_title(letter, loc="left", fontweight="bold")
-        yield figure, axes
 
 
 def kind(condition: str) -> str:
@@ -204,9 +178,3 @@ def n_networks(curves: Mapping[str, xr.DataArray]) -> str:
     """
     sizes = [values.sizes["network"] for values in curves.values()]
     return count(sizes[0], "network") if len(sizes) == 1 else f"{' + '.join(map(str, sizes))} networks"
-
-
-def finish(ax: Axes, title: str | None = None, n_columns: int = 1) -> None:
-    """Put the legend under a panel, if it has anything to explain."""
-    if ax.get_legend_handles_labels()[0] or title:
-        legend_below(ax, title=title, n_columns=n_columns)

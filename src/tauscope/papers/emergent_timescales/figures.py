@@ -21,12 +21,11 @@ from tauscope.papers.emergent_timescales.drawing import (
     draw_progress,
     draw_published,
     draw_published_points,
-    finish,
     look,
-    panels,
     published_here,
 )
 from tauscope.papers.emergent_timescales.quantities import Number, published
+from tauscope.papers.panels import finish, panels
 from tauscope.papers.vocabulary import Results
 from tauscope.plotting.style import COLOURS, RC, N_axis, legend_below, log_axis, new_axes
 from tauscope.plotting.summary import plot_against_N

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tauscope.papers.emergent_timescales import quantities as q
-from tauscope.papers.emergent_timescales.drawing import CURRICULA, PUBLISHED, look, panels, series
+from tauscope.papers.emergent_timescales.drawing import CURRICULA, PUBLISHED, look, series
 from tauscope.papers.emergent_timescales.figures import MAIN
 from tauscope.papers.emergent_timescales.quantities import published
+from tauscope.papers.panels import panels
 from tauscope.papers.vocabulary import Results
 from tauscope.plotting.interventions import plot_perturbation_of_networks
 from tauscope.plotting.style import (

@@ -16,14 +16,13 @@ from tauscope.papers.emergent_timescales.drawing import (
     by_curriculum,
     draw_progress,
     draw_published,
-    finish,
     longest,
     look,
-    panels,
     published_here,
 )
 from tauscope.papers.emergent_timescales.figures import MAIN, OVER_NETWORKS, TAU_NET
 from tauscope.papers.emergent_timescales.quantities import published
+from tauscope.papers.panels import finish, panels
 from tauscope.papers.vocabulary import Results
 from tauscope.plotting.resolution import few, mark_trained, time_step_axis
 from tauscope.plotting.style import COLOURS, CYCLE, RC, count, draw_mean_and_range, legend_below, new_axes

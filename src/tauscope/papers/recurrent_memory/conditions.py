@@ -1,0 +1,189 @@
+"""What is trained and what is measured, and at which scales; all of it is settled before anything is run.
+
+Each network of a condition has a start of its own, (λ0, σ0), and the networks of the same number start alike in all
+conditions, but for those with other inputs: they are compared in pairs.
+
+What a scale costs is estimated from measured times of a step: at 100 units, trials of 60 steps and 50 trials a step 7 ms
+of one processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tauscope.papers.vocabulary import Condition, Measure, Scale
+
+LEARNT = 0.5
+"""Fractional loss above which a network does not count, as published."""
+
+LABELS = {"2afc": "2AFC", "comp": "COMP", "cd": "CD", "de1": "DE-1", "de2": "DE-2", "gde": "GDE", "sine": "Sine"}
+"""What the tasks are called in the paper."""
+
+MAIN = ("2afc", "comp")
+"""The task of the lowest and one of the highest temporal complexity: those that every condition is asked of."""
+
+CHANGED = {"hebbian": "Hebbian", "tethered": "tethered", "dynamic": "dynamic input", "vardelay": "variable delay"}
+"""Conditions that change one thing of the basic one."""
+
+RHO = 1e-3
+"""Cost of the squared weights in the condition that has one."""
+
+PAIRS = (("cd", "2afc"), ("comp", "2afc"), ("2afc", "cd"), ("2afc", "comp"))
+"""First and second task of the multitask condition."""
+
+
+def _conditions() -> tuple[Condition, ...]:
+    basic = [Condition(f"basic_{task}", f"{label}", {"task": task}) for task, label in LABELS.items()]
+    changed = [
+        Condition(f"{kind}_{task}", f"{LABELS[task]}, {label}", {"task": task, "condition": kind})
+        for kind, label in CHANGED.items()
+        for task in LABELS
+        if (kind, task) not in (("dynamic", "sine"), ("vardelay", "sine"))
+    ]
+    regularised = [
+        Condition(f"rho_{task}", f"{label}, ρ = {RHO:g}", {"task": task, "rho_val": RHO})
+        for task, label in LABELS.items()
+    ]
+    multitask = [
+        Condition(f"multitask_{first}_{second}", f"{LABELS[second]} after {LABELS[first]}",
+                  {"task": first, "condition": "multitask", "then": second})
+        for first, second in PAIRS
+    ]  # fmt: skip
+    parity = [
+        Condition("parity_multi", "N-parity, multi-head", {"task": "parity", "curriculum_type": "cumulative"}),
+        Condition("parity_single", "N-parity, single-head", {"task": "parity", "curriculum_type": "single"}),
+    ]
+    return (*basic, *changed, *regularised, *multitask, *parity)
+
+
+CONDITIONS = _conditions()
+
+BASIC = tuple(f"basic_{task}" for task in LABELS)
+
+PARITY = ("parity_multi", "parity_single")
+
+_MEMORY = tuple(one.name for one in CONDITIONS if one.name not in PARITY)
+
+MEASURES = (
+    Measure("sequences", (*_MEMORY, *PARITY)),
+    Measure("timescales", BASIC),
+    Measure("dimensionality", BASIC),
+    Measure("lyapunov", BASIC),
+)
+
+Start = Mapping[str, float]
+
+
+def starts(lambdas: tuple[float, ...], sigmas: tuple[float, ...], n: int = 1) -> tuple[Start, ...]:
+    """Return a grid of starts, each n times.
+
+    Examples
+    --------
+    >>> starts((0.9,), (0.05, 0.25))
+    ({'lambda_val': 0.9, 'sigma_0': 0.05}, {'lambda_val': 0.9, 'sigma_0': 0.25})
+    """
+    return tuple({"lambda_val": a, "sigma_0": b} for a in lambdas for b in sigmas for _ in range(n))
+
+
+def grid(stride: int) -> tuple[Start, ...]:
+    """Return every so many of the 10 × 10 starts of the paper: λ0 from 0.80 to 0.98, σ0 from 0 to 0.018 √500.
+
+    Examples
+    --------
+    >>> len(grid(1)), len(grid(3)), grid(3)[-1]
+    (100, 16, {'lambda_val': 0.98, 'sigma_0': 0.4025})
+    """
+    lambdas = tuple(round(0.80 + 0.02 * i, 2) for i in range(0, 10, stride))
+    sigmas = tuple(round(0.002 * i * 500**0.5, 4) for i in range(0, 10, stride))
+    return starts(lambdas, sigmas)
+
+
+def _scaled(
+    shown: int, delay: int, basic: Mapping[str, Any], others: tuple[str, ...], parity: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the options by condition.
+
+    Parameters
+    ----------
+    shown, delay : int
+        Steps of the stimulus and of the response, and of the delay.
+    basic : dict
+        Further options by the task of the basic condition; tasks that are not there are left out.
+    others : tuple of str
+        Tasks of the other conditions.
+    parity : dict
+        Options of the N-parity networks.
+    """
+    by_condition: dict[str, Any] = dict.fromkeys(PARITY, parity)
+    for name in _MEMORY:
+        options = next(one.options for one in CONDITIONS if one.name == name)
+        task, kind = options["task"], options.get("condition", "basic")
+        if task not in (basic if name in BASIC or kind == "multitask" else others):
+            by_condition[name] = None
+            continue
+        delays = tuple(round(share * delay) for share in (0.1, 0.4, 0.7, 1.0)) if kind == "vardelay" else (delay,)
+        trial = {"stim_steps": shown, "delay_steps": delays, "resp_steps": shown, "score_step": -5}
+        by_condition[name] = trial | (basic[task] if name in BASIC else {})
+    return by_condition
+
+
+_PAIR = starts((0.9,), (0.05, 0.25), 3)
+_SMOKE_PAIR = starts((0.9,), (0.05, 0.25))
+
+SMOKE = Scale(
+    name="smoke",
+    cost="a minute on 2 processors, 10 MB of disk: 12 units and a few steps",
+    networks=2,
+    options={"num_neurons": 12, "batch_size": 8, "steps_per_epoch": 10, "test_steps": 2, "epochs": 2},
+    by_condition={
+        **_scaled(6, 10, {task: {} for task in MAIN}, ("comp",),
+                  {"p": 1.0, "max_N": 3, "lr": 0.2, "epochs": 8, "steps_per_epoch": 20}),
+        **dict.fromkeys(name for name in _MEMORY if name.startswith("multitask") and name != "multitask_comp_2afc"),
+    },
+    each={one.name: _SMOKE_PAIR for one in CONDITIONS if one.name not in PARITY},
+    measurement_options={
+        "sequences": {"n_trials": 20},
+        "timescales": {"n_trials": 20},
+        "dimensionality": {"n_trials": 20},
+        "lyapunov": {"n_trials": 2, "n_exponents": 2},
+    },
+    out_of_reach={f"C{i}": "machinery only: networks of 12 units, trained for 20 steps" for i in range(1, 10)},
+)  # fmt: skip
+
+QUICK = Scale(
+    name="quick",
+    cost="20 minutes on 2 processors, 300 MB of disk: 100 units, trials of 10 + 40 + 10 steps, 1500 optimiser steps (3000 for "
+    "DE-1); GDE and DE-2, which need more than 3000, are left out, as is Sine, which has no stimulus to remember",
+    networks=3,
+    options={"num_neurons": 100, "test_steps": 10, "epochs": 3, "steps_per_epoch": 500},
+    by_condition=_scaled(
+        10,
+        40,
+        {"2afc": {}, "comp": {}, "cd": {}, "de1": {"epochs": 6}},
+        MAIN,
+        {"max_N": 10, "lr": 0.1, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "epochs": 40},
+    ),
+    each={
+        **{one.name: _PAIR for one in CONDITIONS if one.name not in PARITY},
+        **{f"basic_{task}": (*_PAIR, *grid(3)) for task in MAIN},
+    },
+    measurement_options={
+        "sequences": {"n_trials": 300},
+        "timescales": {"n_trials": 300},
+        "dimensionality": {"n_trials": 300},
+        "lyapunov": {"n_trials": 10, "n_exponents": 5},
+    },
+)
+
+PAPER_SCALE = Scale(
+    name="paper",
+    cost="an estimated 30 000 hours of one processor; for a cluster. As published: 500 units, trials of 25 + 100 + 25 steps, "
+    "25 000 optimiser steps, 100 networks of each condition, one for each of the paper's starts",
+    networks=4,
+    options={},
+    by_condition=_scaled(25, 100, {task: {} for task in LABELS}, tuple(LABELS), {"max_N": 30}),
+    each={one.name: grid(1) for one in CONDITIONS if one.name not in PARITY},
+)  # fmt: skip
+
+SCALES = {scale.name: scale for scale in (SMOKE, QUICK, PAPER_SCALE)}
