@@ -315,13 +315,20 @@ def _networks(
         for condition, made in configs.items():
             if i < len(made):
                 by_config.setdefault(made[i], []).append((condition, i + 1))
+    # Networks of a condition differ in their start at most: what one of them has, all have.
+    measures = {
+        conditions: _measures(found, config, conditions)
+        for conditions, config in {
+            frozenset(condition for condition, _ in numbers): config for config, numbers in by_config.items()
+        }.items()
+    }
     return tuple(
         Network(
             paper=name,
             config=config,
             folder=base / config.name,
             numbers=tuple(numbers),
-            measures=_measures(found, config, {condition for condition, _ in numbers}),
+            measures=measures[frozenset(condition for condition, _ in numbers)],
             measured_Ns=scale.measured_Ns,
             measurement_options=scale.measurement_options,
             results=base / "measured" / scale.name,
