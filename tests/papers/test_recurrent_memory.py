@@ -39,7 +39,7 @@ def measured(si: float, forward: float) -> dict[tuple[str, int], xr.Dataset]:
     difference = np.arange(-3, 4)
     sequences = xr.Dataset(
         {"sequentiality": si, "baseline": 1.0, "published": si, "entropy": 1.5, "n_units": 20.0, "forward": forward,
-         "backward": 0.0, "weight": ("difference", 0.01 * difference), "n_pairs": ("difference", np.full(7, 5.0)),
+         "backward": 0.0, "weight": ("difference", 0.01 * difference), "std": ("difference", np.full(7, 0.1)), "n_pairs": ("difference", np.full(7, 5.0)),
          "activity": (("time", "rank"), np.random.default_rng(0).random((8, 5)))},
         coords={"difference": difference}, attrs={"n_trials": 4},
     )  # fmt: skip

@@ -17,7 +17,7 @@ from tauscope.papers.recurrent_memory import quantities as q
 from tauscope.papers.recurrent_memory.conditions import BASIC, CHANGED, LABELS, LEARNT, MAIN, PAIRS, PARITY, RHO
 from tauscope.papers.vocabulary import PaperFigure, Results, Trained
 from tauscope.plotting.sequentiality import plot_grid, plot_peak_order, plot_weights_by_peak_difference
-from tauscope.plotting.style import COLOURS, CYCLE, RC, count
+from tauscope.plotting.style import COLOURS, CYCLE, RC, count, integer_ticks
 
 SI = "sequentiality index (nats)"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -67,7 +67,7 @@ def conditions(results: Results) -> Figure | None:
             starts = {q.start(one) for one in results.networks.get(names[-1], ())}
             for place, name in enumerate(names):
                 _columns_of_points(ax, place, [one for one in results.networks.get(name, ()) if q.start(one) in starts])
-            ax.set_xticks(range(len(columns)), [label for _, label in columns], rotation=30, ha="right")
+            ax.set_xticks(range(len(columns)), [label.replace(" ", "\n", 1) for _, label in columns], fontsize=6)
             ax.set(ylabel=SI, title=LABELS[task])
             finish(ax, "points: networks, bars: means", n_columns=2)
     return figure
@@ -161,9 +161,7 @@ def extremes(results: Results) -> Figure | None:
             lambda_0, sigma_0 = q.start(network)
             task = LABELS[name.removeprefix("basic_")]
             above.set_title(rf"{task}, $\lambda_0$ = {lambda_0:g}, $\sigma_0$ = {sigma_0:g}: SI {index:.2f}")
-            plot_weights_by_peak_difference(
-                dataset.assign(std=0 * dataset["weight"]).assign_attrs(n_trials=q.POOLED_TRIALS), below
-            )
+            plot_weights_by_peak_difference(dataset.assign_attrs(n_trials=q.POOLED_TRIALS), below)
     return figure
 
 
@@ -179,6 +177,7 @@ def spectrum(results: Results) -> Figure | None:
         labels = [f"{task}, {count(len(one), 'network')}" for task, one in values.items()]
         ax.hist(list(values.values()), edges, stacked=True, label=labels, color=CYCLE[: len(values)])
         ax.set(xlabel=SI, ylabel="networks")
+        integer_ticks(ax.yaxis)
         finish(ax, n_columns=4)
     return figure
 

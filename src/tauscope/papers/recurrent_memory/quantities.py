@@ -63,7 +63,7 @@ def sequences(subject: Subject, n_trials: int = 300) -> xr.Dataset:
         means = {name: robust[name].mean("trial") for name in ("sequentiality", "entropy", "baseline", "n_units")}
     return xr.Dataset(
         means | {"published": published.mean("trial"), "activity": order["activity"]}
-        | {name: between[name] for name in ("forward", "backward", "weight", "n_pairs")},
+        | {name: between[name] for name in ("forward", "backward", "weight", "std", "n_pairs")},
         attrs={"n_trials": n_trials, "units": "nats"},
     )  # fmt: skip
 
