@@ -14,7 +14,7 @@ from tauscope.checkpoints import load_weights
 from tauscope.errors import InputError, nearest
 from tauscope.models import Model, build_model
 from tauscope.models.activations import ACTIVATIONS
-from tauscope.runs import CONFIG, INITIAL, checkpoint_name, read_config
+from tauscope.runs import CONFIG, EPOCH, INITIAL, checkpoint_name, read_config
 from tauscope.tasks import TASKS, BinaryMemoryTask, Task
 
 _CHECKPOINT = re.compile(r"rnn_N(\d+)_N(\d+)")
@@ -143,6 +143,23 @@ def checkpoints_of(folder: Path) -> list[Path]:
     found = [(int(parts[2]), int(parts[1]), path) for path in folder.iterdir()
              if (parts := _CHECKPOINT.fullmatch(path.name))]  # fmt: skip
     return [path for *_, path in sorted(found)]
+
+
+def course_of(folder: Path, device: str = "cpu", cell: str | None = None) -> dict[int, Model]:
+    """Return a network in the course of its training: at the start (0) and after the epochs at which it was kept.
+
+    Parameters
+    ----------
+    folder : Path
+        Of its run; of one that keeps no network but those that solved an N, nothing is loaded.
+    device, cell
+        As in `load`.
+    """
+    if not (folder / CONFIG).exists() or read_config(folder).keep_every is None:
+        return {}
+    epochs = sorted(int(path.name.removeprefix(EPOCH)) for path in folder.glob(f"{EPOCH}*"))
+    kept = {0: folder / INITIAL} | {epoch: folder / f"{EPOCH}{epoch}" for epoch in epochs}
+    return {epoch: load(path, device, cell) for epoch, path in kept.items() if path.exists()}
 
 
 def trained_Ns(path: Path) -> tuple[int, int] | None:

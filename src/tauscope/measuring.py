@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from tauscope.checkpoints import write_atomically
 from tauscope.errors import InputError, NotApplicableError
-from tauscope.loading import load, trained_Ns, trained_task
+from tauscope.loading import course_of, load, trained_Ns, trained_task
 from tauscope.measurements import MEASUREMENTS, Measurement, Subject
 from tauscope.plotting.style import title
 from tauscope.results import ANALYSIS, current_result, provenance, save_result
@@ -102,7 +102,8 @@ def subject_of(checkpoint: Path, device: str = "cpu", cell: str | None = None, s
     trained = trained_Ns(checkpoint)
     if trained is None:
         raise InputError("its name does not say which N it solved: expected a file such as rnn_N2_N10")
-    subject = Subject(load(checkpoint, device, cell), trained_task(checkpoint), trained, seed)
+    course = course_of(checkpoint.parent, device, cell)
+    subject = Subject(load(checkpoint, device, cell), trained_task(checkpoint), trained, seed, course)
     k = subject.bits.repeat if subject.bits is not None else 1
     return replace(subject, model=subject.model.at_resolution(k)) if k > 1 else subject
 

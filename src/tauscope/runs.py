@@ -23,7 +23,7 @@ from tauscope.models import Model
 from tauscope.training import Training
 
 CONFIG, ENVIRONMENT, METRICS, LOCK = "config.json", "environment.json", "metrics.jsonl", "run.lock"
-STATS, INITIAL = "stats.npy", "rnn_init"
+STATS, INITIAL, EPOCH = "stats.npy", "rnn_init", "rnn_epoch_"
 OWN_FILES = (CONFIG, ENVIRONMENT, METRICS, STATS, checkpoints.STATE, "rnn_")
 """How the names of all files begin that only the process which holds the lock may write."""
 
@@ -252,6 +252,9 @@ class Run:
         if kept is not None:
             weights = published.to_published(training.model)
             checkpoints.save_weights(self.folder / checkpoint_name(kept), weights)
+        if self.config.keep_every is not None and training.epoch % self.config.keep_every == 0:
+            weights = published.to_published(training.model)
+            checkpoints.save_weights(self.folder / f"{EPOCH}{training.epoch}", weights)
         self.save_state(training)
         self._write_history(training.history)
 

@@ -42,6 +42,15 @@ def test_what_is_drawn_is_said(result):
     ]
 
 
+def test_the_covariance_of_all_trials_together_has_no_range(result, readable):
+    together = result.isel(trial=[0]).assign_attrs(n_trials=300)
+    ax = plot_variance_spectrum(together)
+    assert ax.get_legend().get_title().get_text() == "1 network, 300 trials together"
+    assert ax.get_legend().get_texts()[-1].get_text() == f"{int(together['n_components'][0])} components hold it"
+    assert not ax.collections
+    readable(ax)
+
+
 def test_trials_without_variance_are_left_out():
     variance = xr.DataArray([[3.0, 1.0], [0.0, 0.0]], dims=("trial", "component"), coords={"component": [1, 2]})
     result = xr.Dataset({"variance": variance, "n_components": ("trial", [2, 0])}, attrs={"fraction": 0.9})

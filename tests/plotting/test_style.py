@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tauscope.plotting.style import (
+    broken,
     draw_mean_and_range,
     integer_ticks,
     legend_below,
@@ -17,6 +18,7 @@ from tauscope.plotting.style import (
     new_axes,
     note,
     relative_accuracy_axis,
+    title,
 )
 
 _DRAW = """
@@ -25,6 +27,7 @@ import numpy as np, xarray as xr
 import tauscope.plotting.accuracy, tauscope.plotting.dimensionality, tauscope.plotting.connectivity
 import tauscope.plotting.lyapunov, tauscope.plotting.interventions, tauscope.plotting.memory
 import tauscope.plotting.timescales, tauscope.plotting.summary, tauscope.plotting.training
+import tauscope.plotting.performance, tauscope.plotting.sequentiality
 import matplotlib
 # Asking for the backend would choose one.
 params = [key for key in matplotlib.rcParams if key != "backend"]
@@ -98,6 +101,22 @@ def test_counted_things_have_ticks_at_integers_alone(values):
         shown = [tick for tick in ticks if low <= tick <= high]
         assert shown
         assert all(tick == round(tick) for tick in shown)
+
+
+@settings(deadline=None)
+@given(name=st.text("ab_ 0.", max_size=60), width=st.integers(1, 50))
+def test_a_broken_name_is_the_name_and_no_line_is_too_long_that_could_be_broken(name, width):
+    lines = broken(name, width).split("\n")
+    assert "".join(lines) == name
+    assert all(line.endswith("_") for line in lines[:-1])
+    assert all(len(line) <= width or "_" not in line[:-1] for line in lines)
+
+
+def test_the_longest_names_of_runs_fit_a_column(readable):
+    ax = new_axes()
+    ax.set(xlabel="lag", ylabel="autocorrelation of everything")
+    title(ax, "multitask_comp_then_2afc_size_100_trial_10_40-50-60_10_lambda_0.98_sigma_0.0125_network_12", "rnn_N2_N2")
+    readable(ax)
 
 
 def test_note_stands_in_the_middle():

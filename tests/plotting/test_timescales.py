@@ -33,6 +33,12 @@ def test_two_exponentials_are_the_sum_of_both():
     assert np.allclose(fitted_curve(unit, lags), 0.7 * np.exp(-lags / 5) + 0.2 * np.exp(-2 * lags))
 
 
+def test_an_autocorrelation_that_grows_is_not_cut(result):
+    """As that of a unit can, whose fluctuations grow in the delay of a trial."""
+    growing = result.assign(autocorrelation=result["autocorrelation"] + 0.2)
+    assert plot_autocorrelations(growing).get_ylim()[1] > 1.2
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_a_component_of_no_duration_is_there_at_lag_0_alone(n):
     unit = xr.Dataset(

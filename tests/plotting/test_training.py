@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import tauscope as ts
 from tauscope.plotting.style import CYCLE
-from tauscope.plotting.training import plot_progress, plot_training
+from tauscope.plotting.training import plot_progress, plot_scores, plot_training
+from tauscope.tasks import ChangeDetection, DelayedEstimation, Succession, TwoAlternativeChoice
 
 
 def _record(epoch, Ns, accuracy, loss=0.5, limit=0.98):
@@ -71,6 +74,68 @@ def test_accuracy_and_loss_of_a_run_are_drawn(readable):
     assert losses.get_ylabel() == "loss (nats, summed over heads)"
     assert sorted(_labels(ax)) == ["loss (right axis)", "newest head", "solved (98%)", "worst head"]
     readable(ax)
+
+
+SCORES = [
+    {"epoch": i, "Ns": [N], "fractional_loss": [score], "loss": 0.3 / i, "solved": False}
+    for i, (N, score) in enumerate([(1, 1.1), (1, 0.6), (2, 0.9), (2, 0.2)], 1)
+]
+
+
+@pytest.mark.parametrize("task", [TwoAlternativeChoice(), DelayedEstimation()], ids=["decision", "estimation"])
+def test_any_metric_is_drawn_with_its_chance_level_and_optimum(task, readable):
+    history = [record | {"Ns": [1]} for record in SCORES]
+    ax = plot_training(history, task)
+    score, optimum, _ = ax.lines
+    assert score.get_xydata().tolist() == [[1, 1.1], [2, 0.6], [3, 0.9], [4, 0.2]]
+    assert list(optimum.get_ydata()) == [0, 0]
+    (chance,) = ax.patches
+    assert chance.get_data().values.tolist() == [task.chance(1)] * 4
+    assert chance.get_data().edges.tolist() == [0.5, 1.5, 2.5, 3.5, 4.5]
+    assert ax.get_ylabel() == "fractional loss on fresh trials"
+    assert sorted(_labels(ax)) == [
+        f"chance ({task.chance(1):.3g})",
+        "fractional loss",
+        "loss (right axis)",
+        "optimum (0)",
+    ]
+    low, high = ax.get_ylim()
+    assert low < 0
+    assert high > max(1.1, task.chance(1))
+    readable(ax)
+
+
+def test_of_tasks_in_succession_each_has_its_chance_level(readable):
+    task = Succession(tasks=(ChangeDetection(), replace(ChangeDetection(), gain=2.0)))
+    ax = plot_training(SCORES, task)
+    (change,) = [line for line in ax.lines if line.get_label() == "next task"]
+    assert list(change.get_xdata()) == [2.5, 2.5]
+    readable(ax)
+
+
+def test_without_epochs_any_metric_gives_a_note(readable):
+    ax = plot_training([], TwoAlternativeChoice())
+    assert [text.get_text() for text in ax.texts] == ["no finished epoch"]
+    readable(ax)
+
+
+def test_scores_that_are_not_finite_do_not_hide_the_others(readable):
+    history = [SCORES[0], SCORES[1] | {"fractional_loss": [float("nan")], "loss": float("nan")}]
+    readable(plot_training(history, TwoAlternativeChoice()))
+
+
+def test_scores_of_many_runs_are_drawn(readable):
+    long = "multitask_comp_then_2afc_size_100_trial_10_40_10_lambda_0.98_sigma_0.0125_network_12"
+    ax = plot_scores({long: SCORES, "short": SCORES[:1], "none": []}, "fractional_loss")
+    assert [line.get_xydata().tolist() for line in ax.lines[:2]] == [
+        [[1, 1.1], [2, 0.6], [3, 0.9], [4, 0.2]],
+        [[1, 1.1]],
+    ]
+    assert ax.lines[1].get_marker() == "o", "a single epoch is seen"
+    assert "".join(_labels(ax)[0].split("\n")) == long
+    assert ax.get_ylabel() == "fractional loss on fresh trials"
+    readable(ax)
+    assert [text.get_text() for text in plot_scores({"none": []}, "relative_error").texts] == ["no finished epoch"]
 
 
 def test_the_worst_head_is_drawn_only_where_it_is_another_one():

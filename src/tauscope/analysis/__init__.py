@@ -1,14 +1,19 @@
 """How a network remembers: one file per measurement, each a pure function."""
 
 from tauscope.analysis.accuracy import evaluate
+from tauscope.analysis.balance import balance, input_balance
 from tauscope.analysis.connectivity import connectivity
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.exponential_fits import fit_exponentials
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
+from tauscope.analysis.information import information, information_rate, linear_information_rate
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.modes import modes
+from tauscope.analysis.performance import performance
 from tauscope.analysis.resolution import resolution
+from tauscope.analysis.response import response_time
 from tauscope.analysis.retraining import forgetting, retrain
 from tauscope.analysis.sequentiality import (
     peak_order,
@@ -17,13 +22,18 @@ from tauscope.analysis.sequentiality import (
     task_states,
     weights_by_peak_difference,
 )
+from tauscope.analysis.subnetworks import alignment, subnetworks
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
+from tauscope.analysis.trials import trial_dimensionality, trial_gate_timescales, trial_lyapunov, trial_timescales
+from tauscope.analysis.untrained import information_against_balance
 
 __all__ = [
     "Protocol",
     "ablate",
     "ablation",
+    "alignment",
+    "balance",
     "connectivity",
     "dimensionality",
     "evaluate",
@@ -32,16 +42,29 @@ __all__ = [
     "freeze_tau",
     "gate_timescales",
     "generalise",
+    "information",
+    "information_against_balance",
+    "information_rate",
+    "input_balance",
+    "linear_information_rate",
     "lyapunov",
+    "modes",
     "peak_order",
+    "performance",
     "perturb",
     "perturbation",
     "resolution",
+    "response_time",
     "retrain",
     "sequentiality",
     "sequentiality_index",
+    "subnetworks",
     "task_states",
     "timescales",
     "timescales_summary",
+    "trial_dimensionality",
+    "trial_gate_timescales",
+    "trial_lyapunov",
+    "trial_timescales",
     "weights_by_peak_difference",
 ]

@@ -7,15 +7,17 @@ from typing import Any
 from tauscope.config.base import Config
 from tauscope.config.binary import TrainConfig
 from tauscope.config.memory import MemoryConfig
+from tauscope.config.tracking import TrackingConfig
 from tauscope.errors import InputError, nearest
 from tauscope.tasks import POPULATION_TASKS, PUBLISHED_CODES, TASKS
 
-CONFIGS: tuple[type[Config], ...] = (TrainConfig, MemoryConfig)
+CONFIGS: tuple[type[Config], ...] = (TrainConfig, MemoryConfig, TrackingConfig)
 """Every kind of run."""
 
 _KINDS: dict[str, type[Config]] = dict.fromkeys(TASKS, TrainConfig) | dict.fromkeys(POPULATION_TASKS, MemoryConfig)
+_KINDS["tracking"] = TrackingConfig
 
-__all__ = ["CONFIGS", "Config", "MemoryConfig", "TrainConfig", "config_of"]
+__all__ = ["CONFIGS", "Config", "MemoryConfig", "TrackingConfig", "TrainConfig", "config_of"]
 
 
 def config_of(options: dict[str, Any]) -> Config:
@@ -29,7 +31,7 @@ def config_of(options: dict[str, Any]) -> Config:
     Returns
     -------
     Config
-        `TrainConfig` or `MemoryConfig`.
+        `TrainConfig`, `MemoryConfig` or `TrackingConfig`.
 
     Raises
     ------
@@ -68,5 +70,7 @@ def kind_of(task: object) -> type[Config]:
         name = PUBLISHED_CODES.get(int(name), name)
     if name not in _KINDS:
         codes = ", ".join(f"{code} ({known})" for code, known in PUBLISHED_CODES.items())
-        raise InputError(f"task {task!r} is unknown: {f'expected {codes}' if name.isdecimal() else nearest(name, _KINDS)}")
+        raise InputError(
+            f"task {task!r} is unknown: {f'expected {codes}' if name.isdecimal() else nearest(name, _KINDS)}"
+        )
     return _KINDS[name]

@@ -69,6 +69,11 @@ class Config(abc.ABC):
         return 1
 
     @property
+    def keep_every(self) -> int | None:
+        """Epochs between networks that are kept to follow the course of training; ``None`` keeps none."""
+        return None
+
+    @property
     def repeat(self) -> int:
         """Steps for which each bit is shown where the network is looked at."""
         return 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -32,12 +33,15 @@ class Subject:
         Smallest and largest N that it solved; of a network that answers trials, the number of the task.
     seed : int
         Of the measurement.
+    course : dict of Model
+        The network at the start of its training (0) and after epochs of it, where it was kept.
     """
 
     model: Model
     task: Task
     trained: tuple[int, int]
     seed: int
+    course: Mapping[int, Model] = field(default_factory=dict)
 
     @property
     def bits(self) -> BinaryMemoryTask | None:

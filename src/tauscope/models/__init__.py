@@ -1,5 +1,6 @@
 """Who remembers."""
 
+from tauscope.models.balanced import BalancedCell, BalancedRNN
 from tauscope.models.base import Cell, Model, State
 from tauscope.models.build import CELLS, build_model, user_cell
 from tauscope.models.gated import GATED, GRUCell, LSTMCell
@@ -11,6 +12,8 @@ __all__ = [
     "CELLS",
     "GATED",
     "RELU_CELLS",
+    "BalancedCell",
+    "BalancedRNN",
     "Cell",
     "GRUCell",
     "Heads",

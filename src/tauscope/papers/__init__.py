@@ -9,6 +9,7 @@ from tauscope.papers.vocabulary import Paper
 
 PAPERS = {
     "emergent-timescales": "tauscope.papers.emergent_timescales:PAPER",
+    "balanced-networks": "tauscope.papers.balanced_networks:PAPER",
     "recurrent-memory": "tauscope.papers.recurrent_memory:PAPER",
 }
 """Where each paper is written down, as ``module:NAME``."""

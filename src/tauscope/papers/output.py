@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from matplotlib.animation import FuncAnimation
+from matplotlib.figure import Figure
 
 from tauscope.checkpoints import write_atomically
 from tauscope.errors import DamagedFileError, InputError
@@ -34,6 +38,8 @@ class Reproduced:
     judged : list of Judged
     figures : list of (PaperFigure, bytes)
         Those that something was measured for, as PNG.
+    animations : list of (PaperFigure, bytes)
+        The same, as GIF.
     undrawn : dict
         Figures that could not be drawn, by name, each with the reason.
     command : str
@@ -46,6 +52,7 @@ class Reproduced:
     results: Results
     judged: list[Judged]
     figures: list[tuple[PaperFigure, bytes]]
+    animations: list[tuple[PaperFigure, bytes]]
     undrawn: dict[str, str]
     command: str
     environment: dict[str, Any]
@@ -78,19 +85,35 @@ def conclude(plan: Plan, results: Results, command: str, environment: dict[str, 
     Reproduced
         Nothing is written.
     """
-    figures, undrawn = [], {}
-    for figure in plan.paper.figures:
+    drawn, undrawn = dict[str, bytes](), dict[str, str]()
+    for figure in (*plan.paper.figures, *plan.paper.animations):
         try:
-            drawn = figure.draw(results)
+            content = _rendered(figure.draw(results))
         except Exception as error:  # figures may meet networks that lack anything; the others are still drawn
             undrawn[figure.name] = reason(error)
             continue
-        if drawn is not None:
-            content = io.BytesIO()
-            drawn.savefig(content, format="png", dpi=200, metadata={"Software": None})
-            figures.append((figure, content.getvalue()))
+        if content is not None:
+            drawn[figure.name] = content
+    figures, animations = (
+        [(one, drawn[one.name]) for one in several if one.name in drawn]
+        for several in (plan.paper.figures, plan.paper.animations)
+    )
     judged = judge(plan.paper, plan.scale, results)
-    return Reproduced(plan, results, judged, figures, undrawn, command, environment)
+    return Reproduced(plan, results, judged, figures, animations, undrawn, command, environment)
+
+
+def _rendered(drawn: Figure | FuncAnimation | None) -> bytes | None:
+    """Return a figure as PNG, an animation as GIF."""
+    if isinstance(drawn, FuncAnimation):
+        # It can only be written to a file.
+        with tempfile.TemporaryDirectory() as folder:
+            drawn.save(Path(folder, "animation.gif"), writer="pillow", dpi=100)
+            return Path(folder, "animation.gif").read_bytes()
+    if drawn is None:
+        return None
+    content = io.BytesIO()
+    drawn.savefig(content, format="png", dpi=200, metadata={"Software": None})
+    return content.getvalue()
 
 
 def require_own(folder: Path, plan: Plan) -> None:
@@ -148,6 +171,8 @@ def write_results(reproduced: Reproduced, folder: Path, page: str) -> None:
         write_atomically(folder / name, text.getvalue().encode())
     for figure, content in reproduced.figures:
         write_atomically(folder / f"{figure.name}.png", content)
+    for figure, content in reproduced.animations:
+        write_atomically(folder / f"{figure.name}.gif", content)
     drawn = {figure.name for figure, _ in reproduced.figures}
     for figure in reproduced.plan.paper.figures:
         if figure.name not in drawn:

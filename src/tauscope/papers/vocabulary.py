@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import xarray as xr
+from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
 from tauscope.measurements import Measurement
@@ -254,12 +255,12 @@ class PaperFigure:
     caption : str
         Readable without anything else: what is drawn, how many networks, what the published values are.
     draw : callable
-        From the results to a figure; ``None`` where nothing of it was measured at this scale.
+        From the results to a figure or an animation; ``None`` where nothing of it was measured at this scale.
     """
 
     name: str
     caption: str
-    draw: Callable[[Results], Figure | None]
+    draw: Callable[[Results], Figure | FuncAnimation | None]
 
 
 @dataclass(frozen=True)
@@ -284,6 +285,8 @@ class Paper:
         By name.
     measurements : dict of Measurement
         What is measured for this paper alone, by name.
+    animations : tuple of PaperFigure
+        All that moves.
     """
 
     name: str
@@ -296,6 +299,7 @@ class Paper:
     figures: tuple[PaperFigure, ...]
     scales: Mapping[str, Scale]
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
+    animations: tuple[PaperFigure, ...] = ()
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import matplotlib
@@ -48,7 +49,7 @@ RC: Any = {
 # Room for tick labels and the axis label between the axes and a legend, in points.
 _LEGEND_DROP = 29
 # Characters of a title that fit the width of a column.
-_TITLE_WIDTH = 48
+_TITLE_WIDTH = 40
 
 
 def new_axes(width: float = COLUMN_WIDTH, height: float = 2.8) -> Axes:
@@ -254,9 +255,27 @@ def title(ax: Axes, run: str, checkpoint: str) -> None:
     >>> ax.get_title()
     'single_parity_network_1\nrnn_N5_N5'
     """
+    ax.set_title(f"{broken(run, _TITLE_WIDTH)}\n{checkpoint}", fontsize="small")
+
+
+def broken(name: str, width: int) -> str:
+    r"""Return a long name in lines that end with an underscore.
+
+    Parameters
+    ----------
+    name : str
+        Such as that of a run.
+    width : int
+        Most characters of a line; a part between underscores is never broken.
+
+    Examples
+    --------
+    >>> broken("single_parity_network_1", 14)
+    'single_parity_\nnetwork_1'
+    """
     lines = [""]
-    for part in run.replace("_", "_ ").split():
-        if lines[-1] and len(lines[-1] + part) > _TITLE_WIDTH:
+    for part in re.split("(?<=_)", name):
+        if lines[-1] and len(lines[-1] + part) > width:
             lines.append("")
         lines[-1] += part
-    ax.set_title("\n".join([*lines, checkpoint]), fontsize="small")
+    return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tauscope.curricula import SOLVED
-from tauscope.plotting.style import COLOURS, CYCLE, RC, count, integer_ticks, legend_below, new_axes, note
+from tauscope.plotting.style import COLOURS, CYCLE, RC, broken, count, integer_ticks, legend_below, new_axes, note
 from tauscope.tasks import Task
 
 _FEW = 60
+# Characters of a run's name that fit beside its line in a legend.
+_NAME_WIDTH = 48
 _ROOM = 0.06
 
 
@@ -44,7 +47,7 @@ def plot_progress(histories: Mapping[str, Sequence[Mapping[str, Any]]], ax: Axes
         solved = [(record["epoch"], record["Ns"][-1]) for record in history if record["solved"]]
         if solved:
             solved.append((history[-1]["epoch"], solved[-1][1]))
-        ax.step(*np.reshape(solved, (-1, 2)).T, where="post", label=name, **_line(i))
+        ax.step(*np.reshape(solved, (-1, 2)).T, where="post", label=broken(name, _NAME_WIDTH), **_line(i))
     if not any(record["solved"] for history in histories.values() for record in history):
         note(ax, "no N was solved")
     ax.set(xlabel="epoch", ylabel=f"largest N solved (> {SOLVED:.0%})")
@@ -80,7 +83,7 @@ def plot_scores(histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: st
     ax = ax or _axes_for(histories)
     for i, (name, history) in enumerate(histories.items()):
         points = [(record["epoch"], record[metric][-1]) for record in history]
-        ax.plot(*np.reshape(points, (-1, 2)).T, label=name, **_line(i))
+        ax.plot(*np.reshape(points, (-1, 2)).T, label=broken(name, _NAME_WIDTH), **_markers(history), **_line(i))
     if not any(histories.values()):
         note(ax, "no finished epoch")
     ax.set(xlabel="epoch", ylabel=f"{words(metric)} on fresh trials")
@@ -165,6 +168,9 @@ def _draw_scores(ax: Axes, history: Sequence[Mapping[str, Any]], task: Task) -> 
         level = f" ({chances[0]:.3g})" if len(set(chances)) == 1 else ""
         edges = [epochs[0] - 0.5, *(epoch + 0.5 for epoch in epochs)]
         ax.stairs(chances, edges, baseline=None, ls="--", lw=0.8, color=COLOURS["grey"], label=f"chance{level}")
+    changes = [one["epoch"] + 0.5 for one, after in itertools.pairwise(history) if one["Ns"] != after["Ns"]]
+    for i, change in enumerate(changes):
+        ax.axvline(change, ls="-.", lw=0.8, color=COLOURS["grey"], label="" if i else "next task")
     ax.axhline(task.optimum, ls=":", lw=0.8, color="black", label=f"optimum ({task.optimum:g})")
     known = [one for one in [*scores, *chances, task.optimum] if np.isfinite(one)]
     room = _ROOM * (max(known) - min(known) or 1.0)
@@ -176,8 +182,9 @@ def _markers(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _axes_for(histories: Mapping[str, Any]) -> Axes:
-    """Return axes with room for a legend of one line a run."""
-    return new_axes(height=2.5 + 0.14 * len(histories))
+    """Return axes with room for a legend of all runs' names."""
+    n_lines = sum(1 + broken(name, _NAME_WIDTH).count("\n") for name in histories)
+    return new_axes(height=2.5 + 0.14 * n_lines)
 
 
 def _line(i: int) -> dict[str, Any]:

@@ -171,7 +171,8 @@ def _last_test(record: dict[str, Any], task: Task | None) -> str:
     if task is None or _is_accuracy(task):
         return ", ".join(f"N = {N}: {score:.1%}" for N, score in zip(record["Ns"], record["accuracy"], strict=True))
     (N,), (score,) = record["Ns"], record[task.metric]
-    return f"{words(task.metric)} {score:.3g} (chance: {task.chance(N):.3g}, optimum: {task.optimum:g})"
+    which = f" on task {N}" if N > 1 else ""
+    return f"{words(task.metric)} {score:.3g}{which} (chance: {task.chance(N):.3g}, optimum: {task.optimum:g})"
 
 
 def _curves(history: Sequence[dict[str, Any]], published: bool, task: Task | None) -> list[Picture]:

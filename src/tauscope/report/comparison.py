@@ -17,6 +17,7 @@ from tauscope.errors import DamagedFileError
 from tauscope.loading import checkpoints_of
 from tauscope.measurements import MEASUREMENTS, number_table
 from tauscope.plotting.interventions import plot_perturbation_of_networks
+from tauscope.plotting.style import count
 from tauscope.plotting.summary import looks_of, plot_against_N
 from tauscope.plotting.training import plot_progress, plot_scores, words
 from tauscope.report.about import About, describe
@@ -176,7 +177,8 @@ def _differences(runs: Sequence[_Run]) -> Table:
 
 def _beside(runs: Sequence[_Run], columns: Sequence[Mapping[str, str]], corner: str, unknown: str = "") -> Table:
     names = dict.fromkeys(name for column in columns for name in column)
-    rows = [(name, *(column.get(name, unknown) for column in columns)) for name in names]
+    # A run of another kind does not have the option; of a run without any, it is not known what it had.
+    rows = [(name, *(column.get(name, "" if column else unknown) for column in columns)) for name in names]
     return Table((corner, *(run.label for run in runs)), rows)
 
 
@@ -188,11 +190,11 @@ def _progress(runs: Sequence[_Run]) -> list[Picture]:
             run.label: run.about.history for run in runs if run.about.history and metric in run.about.history[0]
         }
         if histories and metric == "accuracy":
-            caption = f"The largest N that each run had solved after every epoch. {len(histories)} runs."
+            caption = f"The largest N that each run had solved after every epoch. {count(len(histories), 'run')}."
             pictures.append(drawn(plot_progress(histories), "Largest N solved after every epoch", caption))
         elif histories:
             what = words(metric).capitalize()
-            caption = f"{what} of each run on fresh trials after every epoch. {len(histories)} runs."
+            caption = f"{what} of each run on fresh trials after every epoch. {count(len(histories), 'run')}."
             pictures.append(drawn(plot_scores(histories, metric), f"{what} after every epoch", caption))
     return pictures
 
@@ -227,7 +229,7 @@ def _numbers(runs: Sequence[_Run], of_it: Mapping[str, Mapping[int, Measured]], 
     chosen = [(run, of_it[run.label][at[run.label]]) for run in runs]
     columns = [dict(number_table(one.numbers)) for _, one in chosen]
     names = dict.fromkeys(name for column in columns for name in column)
-    heading = ("quantity", *(f"{run.label}, {run.about.stage(*one.trained)}" for run, one in chosen))
+    heading = ("quantity", *(f"{run.label}, {run.about.stage(one.trained[1], one.trained[1])}" for run, one in chosen))
     return Table(heading, [(name, *(column.get(name, "") for column in columns)) for name in names])
 
 

@@ -7,6 +7,7 @@ from tauscope.tasks.delayed import DelayedResponseTask
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
 from tauscope.tasks.succession import Succession
+from tauscope.tasks.tracking import Tracking
 
 TASKS: dict[str, type[BinaryMemoryTask]] = {"parity": Parity, "dms": DelayedMatchToSample}
 
@@ -30,6 +31,7 @@ __all__ = [
     "Parity",
     "Succession",
     "Task",
+    "Tracking",
     "TwoAlternativeChoice",
     "population_task_name",
 ]

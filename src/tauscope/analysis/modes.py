@@ -1,0 +1,146 @@
+"""How fast the modes of a network are: eigenvalues of its linear feedback at a state."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import jvp, vmap
+
+from tauscope.analysis.lyapunov import flatten
+from tauscope.errors import InputError, require_at_least
+from tauscope.models.base import Model, State
+from tauscope.tasks.base import Task
+
+Array = NDArray[np.float64]
+
+
+def step_jacobian(model: Model, state: tuple[State, ...], x: Tensor) -> Tensor:
+    """Return the Jacobian of one noiseless step with respect to the state.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    state : tuple of layer states
+        Where it is taken, tensors [trial, unit].
+    x : Tensor [trial, channel]
+        Input of the step.
+
+    Returns
+    -------
+    Tensor [trial, to, from]
+        With all tensors of all layers side by side.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> model = ts.LeakyRNN(3, form="mod", afunc="relu", tau=4.0, generator=torch.Generator().manual_seed(0))
+    >>> step_jacobian(model, model.initial_state(1), torch.zeros(1, 1))[0].diagonal().tolist()
+    [0.75, 0.75, 0.75]
+    """
+    z, step = flatten(model, state)
+    directions = torch.eye(z.shape[1]).to(z).expand(len(z), -1, -1)
+
+    def push(direction: Tensor) -> Tensor:
+        moved: Tensor = jvp(lambda point: step(x, point), (z,), (direction,))[1]
+        return moved
+
+    with warnings.catch_warnings():
+        # The first forward derivative of a process makes torch warn of what it does itself.
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        jacobian: Tensor = vmap(push, in_dims=2, out_dims=2)(directions)
+    return jacobian
+
+
+@torch.no_grad()
+def modes(model: Model, task: Task, *, n_trials: int = 10, generator: torch.Generator | None = None) -> xr.Dataset:
+    """Measure how fast the modes of a network are where its trials end; for a balanced one, eigenvalues of J diag(φ').
+
+    Parameters
+    ----------
+    model : Model
+        The network, run with its private noise where it has any; nothing of it is changed.
+    task : Task
+        What it is shown.
+    n_trials : int
+        Number of trials.
+    generator : torch.Generator, optional
+        Source of trials, initial states and noise; seeded with 0 if not given.
+
+    Returns
+    -------
+    Dataset [trial, eigenvalue, part]
+        ``step_eigenvalues`` of the Jacobian D of the last step as real and imaginary part, the largest first, and
+        ``eigenvalues`` of K = 1 + τ (D - 1), the feedback in τ dx/dt = -x + K x: for a balanced network,
+        K = J diag(φ'(x)). ``outlier [trial]`` is the least real part of the latter, and ``uniform_mode [trial]`` the
+        mean over units of the sum of their row of K: for J = -b/N, -b times the mean slope (the share of active units,
+        if they are rectified), which foretells the outlier of a network that is balanced as a whole. All but
+        ``step_eigenvalues`` are NaN where units have several timescales or none.
+
+    Raises
+    ------
+    InputError
+        If there is not at least one trial, or the activity does not stay finite.
+
+    Notes
+    -----
+    A mode with the eigenvalue λ decays with the time constant τ / (1 - Re λ). Source: Engelken & Goedeke, NeurIPS 2022,
+    published code.
+
+    Examples
+    --------
+    >>> from tauscope.models import BalancedRNN
+    >>> from tauscope.tasks import Tracking
+    >>> model = BalancedRNN(50, balance=4.0, g=0.0, generator=torch.Generator().manual_seed(0))
+    >>> result = modes(model, Tracking(), n_trials=3)
+    >>> result.eigenvalues.shape, bool((abs(result.outlier - result.uniform_mode) < 0.1).all())
+    ((3, 50, 2), True)
+    """
+    require_at_least("number of trials", n_trials, 1)
+    generator = generator or torch.Generator(next(model.parameters()).device).manual_seed(0)
+    seed = generator.initial_seed()
+    batch, state = task.sample(n_trials, generator), model.initial_state(n_trials, generator)
+    *before, x = batch.inputs.to(model.hidden(state)).split([len(batch.inputs) - 1, 1])
+    if len(before[0]):
+        hold = None if batch.hold is None else batch.hold[:-1]
+        _, state = model(before[0], state, hold, model.draw_noise(len(before[0]), n_trials, generator))
+    D = step_jacobian(model, state, x[0]).double()
+    if not D.isfinite().all():
+        raise InputError("the activity is not finite: expected a network that stays bounded on its task")
+    return _dataset(D.cpu().numpy(), _common_tau(model)).assign_attrs(
+        n_trials=n_trials, task=type(task).__name__, seed=str(seed)
+    )
+
+
+def _common_tau(model: Model) -> float:
+    """Return the timescale of all units in steps, or NaN."""
+    taus = None if model.tau is None else model.tau.unique().tolist()
+    return taus[0] if taus is not None and len(taus) == 1 else np.nan
+
+
+def _dataset(D: Array, tau: float) -> xr.Dataset:
+    K = np.eye(D.shape[1]) + tau * (D - np.eye(D.shape[1]))
+    eigenvalues = np.full((*D.shape[:2], 2), np.nan) if np.isnan(tau) else _eigenvalues(K)
+    each = ("trial", "eigenvalue", "part")
+    values = {
+        "eigenvalues": (each, eigenvalues, "eigenvalues of the feedback"),
+        "step_eigenvalues": (each, _eigenvalues(D), "eigenvalues of a step"),
+        "outlier": ("trial", eigenvalues[..., 0].min(axis=1), "least real part of the eigenvalues"),
+        "uniform_mode": ("trial", K.sum(axis=2).mean(axis=1), "feedback of the uniform mode"),
+    }
+    return xr.Dataset(
+        {name: (dims, one, {"long_name": meaning, "units": "1"}) for name, (dims, one, meaning) in values.items()},
+        coords={"part": ["real", "imaginary"]},
+    )
+
+
+def _eigenvalues(matrices: Array) -> Array:
+    """Return the eigenvalues ``[trial, eigenvalue, part]``, the largest first."""
+    values = np.linalg.eigvals(matrices)
+    order = np.argsort(-np.abs(values), axis=1, kind="stable")
+    return np.take_along_axis(np.stack([values.real, values.imag], axis=-1), order[..., None], axis=1)

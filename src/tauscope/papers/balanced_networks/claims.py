@@ -1,0 +1,106 @@
+"""The paper's claims as inequalities over networks, fixed before anything is run.
+
+How sure the values beside them are: [trial] one seed of a trial with this method, [run] a run of untrained networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tauscope.papers.balanced_networks import quantities as q
+from tauscope.papers.balanced_networks.conditions import SIGNALS, TRACKING
+from tauscope.papers.statistics import positive
+from tauscope.papers.vocabulary import Claim, Finding, Results
+
+BROKEN_UP = ("two", "three")
+"""Conditions of several signals."""
+
+_DOUBLING, _RATIO = (1.6, 2.6), 2.0
+_INFORMATION = "2.48, 5.68, 11.58, 20.27, 31.25 bits/τ at b = 1, 2, 4, 8, 16 [run]"
+
+
+def _here(results: Results, names: Sequence[str]) -> list[str]:
+    return [name for name in names if name in results.networks]
+
+
+def _label(results: Results, name: str) -> str:
+    return results.labels.get(name, name)
+
+
+def _untrained(results: Results) -> list[Finding]:
+    if not _here(results, ["one"]):
+        return []
+    low, high = _DOUBLING
+    findings = [
+        positive("the information rate rises from each b to the next",
+                 q.values(results, "one", "untrained", q.least_rise), published=_INFORMATION)
+    ]  # fmt: skip
+    for b in (1.0, 2.0):
+        ratios = q.values(results, "one", "untrained", q.doubling(b))
+        said = f"{ {1.0: 2.29, 2.0: 2.04}[b]:.3g} [run]"
+        findings += [
+            positive(
+                f"from b = {b:g} to {2 * b:g} it grows more than {low:g}-fold", ratios, threshold=low, published=said
+            ),
+            positive(f"and less than {high:g}-fold", [high - one for one in ratios], published=said),
+        ]
+    return findings
+
+
+def _tighter(results: Results) -> list[Finding]:
+    findings = []
+    for name in _here(results, ["one"]):
+        fall = [1 - one for one in q.values(results, name, "course", lambda result: float(result["balance"].min()))]
+        findings += [
+            positive("the balance first falls below that at the start", fall, published="falls to 0.26 of it [trial]"),
+            positive("and is above it at the end", q.values(results, name, "course", q.final("balance")), threshold=1.0,
+                     published="1.23 of it after 1600 steps [trial]"),
+        ]  # fmt: skip
+    return findings
+
+
+def _balanced(results: Results) -> list[Finding]:
+    return [
+        positive(f"with {_label(results, name)} the balance is more than {_RATIO:g} times that at the start",
+                 q.values(results, name, "course", q.final("balance")), threshold=_RATIO,
+                 published="4.76 times with two [trial]")
+        for name in _here(results, BROKEN_UP)
+    ]  # fmt: skip
+
+
+def _subnetworks(results: Results) -> list[Finding]:
+    findings = []
+    for name in _here(results, BROKEN_UP):
+        label, course = _label(results, name), "course"
+        findings += [
+            positive(f"with {label} weights within {SIGNALS[name]} subnetworks are more than {_RATIO:g} times those between",
+                     q.values(results, name, course, q.weight_ratio), threshold=_RATIO, published="3.9 times with two [trial]"),
+            positive(f"with {label} input and read-out weights of a signal are correlated",
+                     q.values(results, name, course, q.own_correlation), published="0.995 with two [trial]"),
+            positive(f"with {label} those of different signals are anticorrelated",
+                     [-one for one in q.values(results, name, course, q.other_correlation)],
+                     published="-0.985 with two [trial]"),
+        ]  # fmt: skip
+    return findings
+
+
+def _tracks(results: Results) -> list[Finding]:
+    return [
+        positive(f"with {_label(results, name)} the outputs tell more of their signals after training (bits/τ)",
+                 q.values(results, name, "information", lambda result: float(result["after"] - result["before"])),
+                 published="loss from 0.19 to 0.029 with one [trial]")
+        for name in _here(results, TRACKING)
+    ]  # fmt: skip
+
+
+CLAIMS = (
+    Claim("C1", "In untrained networks the information rate grows with the balance b, about in proportion while b is small.",
+          "theory and simulations", _untrained),
+    Claim("C2", "Training on one signal makes a network more tightly balanced, after its balance has first fallen.",
+          "training on one signal", _tighter),
+    Claim("C3", "Training on two and three signals makes it more tightly balanced too.", "training on several signals",
+          _balanced),
+    Claim("C4", "It then breaks up into as many subnetworks, weakly connected with each other, each tracking one signal.",
+          "training on several signals", _subnetworks),
+    Claim("C5", "Trained networks track their signals.", "training", _tracks),
+)  # fmt: skip

@@ -1,0 +1,363 @@
+"""Pictures of balance: over training, as modes in the complex plane, as subnetworks, and as rates of information."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.animation import FuncAnimation
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from numpy.typing import ArrayLike
+
+from tauscope.errors import InputError
+from tauscope.plotting.connectivity import plot_weights
+from tauscope.plotting.style import (
+    COLOURS,
+    CYCLE,
+    RC,
+    count,
+    draw_mean_and_range,
+    legend_below,
+    log_axis,
+    new_axes,
+)
+
+_MARGIN = 0.06
+
+
+@matplotlib.rc_context(RC)
+def plot_balance(balance: xr.DataArray, ax: Axes | None = None) -> Axes:
+    """Plot balance over training.
+
+    Parameters
+    ----------
+    balance : DataArray [network, step] or [condition, network, step]
+        ``balance`` of `tauscope.analysis.balance`, by training step; a third dimension gives one line for each of its
+        labels.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on: mean and range over networks, and the balance at the start, 1, on a logarithmic axis.
+
+    Raises
+    ------
+    InputError
+        If there is no dimension called "network" or none called "step".
+
+    Examples
+    --------
+    >>> balance = xr.DataArray([[1.0, 0.5, 2.0]], dims=("network", "step"), coords={"step": [0, 100, 1000]})
+    >>> plot_balance(balance).lines[0].get_ydata()
+    array([1. , 0.5, 2. ])
+    """
+    extra = [str(name) for name in balance.dims if name not in ("network", "step")]
+    if not {"network", "step"} <= set(balance.dims) or len(extra) > 1:
+        raise InputError(
+            f"balance has dimensions {list(balance.dims)}: expected 'network', 'step' and at most one more"
+        )
+    ax = ax or new_axes()
+    steps, ordered = balance["step"].values, balance.transpose(*extra, "network", "step")
+    labels = [str(label) for label in balance[extra[0]].values] if extra else ["mean over networks"]
+    for label, one, colour in zip(labels, ordered if extra else [ordered], CYCLE, strict=False):
+        draw_mean_and_range(ax, steps, one, "network", label, colour)
+    ax.axhline(1, ls=":", lw=0.8, color="black", label="at the start")
+    ax.set(xlabel="training step", ylabel="balance, times that at the start")
+    _logarithmic_y(ax)
+    legend_below(ax, title=f"{count(balance.sizes['network'], 'network')} a line; shaded: range", n_columns=2)
+    return ax
+
+
+@matplotlib.rc_context(RC)
+def plot_modes(eigenvalues: xr.DataArray, ax: Axes | None = None) -> Axes:
+    """Plot the eigenvalues of a network's feedback in the complex plane, over training.
+
+    Parameters
+    ----------
+    eigenvalues : DataArray [step, eigenvalue, part]
+        ``eigenvalues`` of `tauscope.analysis.modes` for one trial, by training step.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on: a point for every eigenvalue, its colour the training step, and the line that no eigenvalue
+        of a stable network crosses.
+
+    Examples
+    --------
+    >>> from tauscope.analysis import modes
+    >>> from tauscope.models import BalancedRNN
+    >>> from tauscope.tasks import Tracking
+    >>> import torch
+    >>> result = modes(BalancedRNN(8, generator=torch.Generator().manual_seed(0)), Tracking(), n_trials=1)
+    >>> ax = plot_modes(result.eigenvalues.rename(trial="step").assign_coords(step=[0]))
+    >>> len(ax.collections[0].get_offsets())
+    8
+    """
+    ax = ax or new_axes(height=3.0)
+    x, y, step = _points(eigenvalues)
+    drawn = ax.scatter(x, y, c=step, s=5, cmap="viridis", lw=0, alpha=0.8, zorder=2)
+    ax.figure.colorbar(drawn, ax=ax, label="training step", format=StrMethodFormatter("{x:g}"))
+    _complex_plane(ax, eigenvalues)
+    legend_below(ax, title=f"1 network, {eigenvalues.sizes['eigenvalue']} units")
+    return ax
+
+
+def animate_modes(eigenvalues: xr.DataArray, *, milliseconds: int = 100) -> FuncAnimation:
+    """Animate the eigenvalues of a network's feedback in the complex plane over training.
+
+    Parameters
+    ----------
+    eigenvalues : DataArray [step, eigenvalue, part]
+        As of `plot_modes`.
+    milliseconds : int
+        Time that every step is shown for.
+
+    Returns
+    -------
+    FuncAnimation
+        One frame for each step; write it with ``animation.save("modes.gif", writer="pillow")``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> steps = xr.DataArray(np.zeros((2, 8, 2)), dims=("step", "eigenvalue", "part"), coords={"step": [0, 10]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     animate_modes(steps).save(f"{folder}/modes.gif", writer="pillow")
+    """
+    with matplotlib.rc_context(RC):
+        ax = new_axes(height=3.0)
+        first = eigenvalues.isel(step=0)
+        ax.plot(*first.values.T, "o", ms=2.5, mew=0, color=COLOURS["grey"], label=f"step {first['step'].item()}")
+        title = ax.set_title("training step")
+        (now,) = ax.plot([], [], "o", ms=3, mew=0, color=COLOURS["blue"], label="now")
+        _complex_plane(ax, eigenvalues)
+        legend_below(ax, n_columns=3)
+
+    def draw(frame: int) -> list[Any]:
+        one = eigenvalues.isel(step=frame)
+        now.set_data(*one.values.T)
+        title.set_text(f"training step {one['step'].item()}")
+        return [now, title]
+
+    return FuncAnimation(cast(Figure, ax.figure), draw, frames=eigenvalues.sizes["step"], interval=milliseconds)
+
+
+@matplotlib.rc_context(RC)
+def plot_subnetworks(weights: ArrayLike, groups: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot recurrent weights with the units of one group side by side.
+
+    Parameters
+    ----------
+    weights : array [to, from]
+        Recurrent weights.
+    groups : Dataset
+        From `tauscope.analysis.subnetworks` of the same weights.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on, with lines between the groups; colours as in `tauscope.plotting.connectivity.plot_weights`.
+
+    Examples
+    --------
+    >>> from tauscope.analysis import subnetworks
+    >>> W = np.kron(np.ones((3, 3)), np.eye(2))
+    >>> plot_subnetworks(W, subnetworks(W, 2)).images[0].get_array()[0].tolist()
+    [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    """
+    order = np.argsort(groups["cluster"].values, kind="stable")
+    ax = plot_weights(np.asarray(weights)[np.ix_(order, order)], ax)
+    for edge in np.cumsum(groups["size"].values)[:-1] - 0.5:
+        ax.axhline(edge, lw=0.6, color="black")
+        ax.axvline(edge, lw=0.6, color="black")
+    ax.set(xlabel="from unit, by group", ylabel="to unit, by group")
+    means = f"within {float(groups['within']):.3g}, between {float(groups['between']):.3g}"
+    ax.set_title(f"groups of {', '.join(str(size) for size in groups['size'].values)} units\nmean weight: {means}")
+    return ax
+
+
+@matplotlib.rc_context(RC)
+def plot_group_weights(groups: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot mean recurrent weights within and between subnetworks over training.
+
+    Parameters
+    ----------
+    groups : Dataset [network, step]
+        ``within`` and ``between`` of `tauscope.analysis.subnetworks` by training step.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on: means and ranges over networks.
+
+    Examples
+    --------
+    >>> values = xr.DataArray([[-0.1, -0.2]], dims=("network", "step"), coords={"step": [0, 100]})
+    >>> len(plot_group_weights(xr.Dataset({"within": values, "between": values / 2})).lines)
+    3
+    """
+    ax = ax or new_axes()
+    for name, colour in (("within", "vermilion"), ("between", "blue")):
+        values = groups[name].transpose("network", "step")
+        draw_mean_and_range(ax, groups["step"].values, values, "network", f"{name} groups", COLOURS[colour])
+    ax.axhline(0, ls=":", lw=0.8, color="black")
+    ax.set(xlabel="training step", ylabel="mean recurrent weight")
+    legend_below(ax, title=f"{count(groups.sizes['network'], 'network')}; shaded: range", n_columns=2)
+    return ax
+
+
+@matplotlib.rc_context(RC)
+def plot_alignment(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot what the outputs read from units against what the units receive of the input.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `tauscope.analysis.alignment`.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on: a point for every unit, channel and output, in one colour where channel and output have the
+        same number and in another where not, with the range of their correlations.
+
+    Examples
+    --------
+    >>> from tauscope.analysis import alignment
+    >>> from tauscope.models import BalancedRNN
+    >>> import torch
+    >>> ax = plot_alignment(alignment(BalancedRNN(8, n_inputs=2, generator=torch.Generator().manual_seed(0))))
+    >>> [len(points.get_xdata()) for points in ax.lines]
+    [16, 16]
+    """
+    ax = ax or new_axes(height=3.0)
+    into, out, correlation = (result[name].values for name in ("input_weight", "output_weight", "correlation"))
+    same = np.arange(into.shape[1])[:, None] == np.arange(out.shape[1])
+    for pairs, label, marker, colour in ((same, "own output", "o", "vermilion"), (~same, "other output", "x", "blue")):
+        channel, output = np.nonzero(pairs)
+        if channel.size:
+            ends = (np.nanmin(correlation[pairs]), np.nanmax(correlation[pairs]))
+            span = " … ".join(dict.fromkeys(f"{end:.2f}" for end in ends))
+            ax.plot(
+                into[:, channel].ravel(), out[:, output].ravel(), marker, ms=3, mew=0.6, alpha=0.7, color=COLOURS[colour],
+                label=f"{label}: correlation {span}",
+            )  # fmt: skip
+    ax.set(xlabel="input weight", ylabel="read-out weight")
+    legend_below(ax, title=f"1 network, {len(into)} units")
+    return ax
+
+
+@matplotlib.rc_context(RC)
+def plot_information(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot the information rate of untrained networks against balance, with the linear theory.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `tauscope.analysis.information_against_balance`.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on, both axes logarithmic.
+
+    Examples
+    --------
+    >>> from tauscope.analysis import information_against_balance
+    >>> plot_information(information_against_balance((1.0, 2.0), n_units=20, n_steps=1000)).get_ylabel()
+    'information rate (bits/τ)'
+    """
+    ax = _against_balance(result, "information_rate", "linear_rate", ax)
+    bias = float(result["bias"])
+    ax.axhline(bias, ls=":", lw=0.8, color="black", label=f"found without information: {bias:.2g}")
+    _close(ax, result)
+    return ax
+
+
+@matplotlib.rc_context(RC)
+def plot_response_time(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Plot the population response time of untrained networks against balance, with the linear theory τ / (1 + b).
+
+    Parameters
+    ----------
+    result : Dataset
+        From `tauscope.analysis.information_against_balance`.
+    ax : Axes, optional
+        Where to draw; a new figure if not given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on, both axes logarithmic.
+
+    Examples
+    --------
+    >>> from tauscope.analysis import information_against_balance
+    >>> plot_response_time(information_against_balance((1.0, 2.0), n_units=20, n_steps=1000)).get_ylabel()
+    'population response time (τ)'
+    """
+    ax = _against_balance(result, "response_time", "linear_time", ax)
+    _close(ax, result)
+    return ax
+
+
+def _against_balance(result: xr.Dataset, measured: str, theory: str, ax: Axes | None) -> Axes:
+    ax = ax or new_axes()
+    b = result["balance"].values
+    draw_mean_and_range(ax, b, result[measured], "network", "measured", COLOURS["blue"], marker="o", ms=3)
+    ax.plot(b, result[theory], "--", lw=1, color=COLOURS["vermilion"], label="linear theory")
+    attributes = result[measured].attrs
+    ax.set(xlabel="balance b", ylabel=f"{attributes['long_name']} ({attributes['units']})")
+    log_axis(ax)
+    _logarithmic_y(ax)
+    return ax
+
+
+def _close(ax: Axes, result: xr.Dataset) -> None:
+    title = f"{count(result.sizes['network'], 'network')} of {result.attrs['n_units']} units a point; shaded: range"
+    legend_below(ax, title=title, n_columns=2)
+
+
+def _points(eigenvalues: xr.DataArray) -> tuple[Any, Any, Any]:
+    """Return real part, imaginary part and training step of every eigenvalue, the last steps on top."""
+    values = eigenvalues.transpose("step", "eigenvalue", "part").values
+    step = np.repeat(eigenvalues["step"].values, values.shape[1])
+    return *values.reshape(-1, 2).T, step
+
+
+def _complex_plane(ax: Axes, eigenvalues: xr.DataArray) -> None:
+    """Draw the limit of stability, and make room for the eigenvalues of all steps."""
+    ax.axvline(1, ls=":", lw=0.8, color="black", label="limit of stability")
+    x, y, _ = _points(eigenvalues)
+    low, high = min(np.nanmin(x), 0.0), max(np.nanmax(x), 1.0)
+    reach = max(float(np.nanmax(np.abs(y))), 0.1 * (high - low))
+    room = _MARGIN * (high - low)
+    ax.set(
+        xlim=(low - room, high + room), ylim=(-reach - room, reach + room),
+        xlabel="real part of eigenvalue", ylabel="imaginary part",
+    )  # fmt: skip
+
+
+def _logarithmic_y(ax: Axes) -> None:
+    """Make the vertical axis logarithmic, with plain numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,197 @@
+"""Tracking: say at every moment what several independent signals are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tauscope.errors import InputError, require_at_least
+from tauscope.tasks.base import Batch, Task, validate_Ns
+
+
+def ornstein_uhlenbeck(
+    n_steps: int, shape: tuple[int, ...], rho: float, generator: torch.Generator, *, from_mean: bool = False
+) -> Tensor:
+    """Draw Ornstein-Uhlenbeck processes of mean 0 and variance 1 at evenly spaced times.
+
+    s_t = ρ s_{t-1} + √(1 - ρ²) ξ_t with ρ = exp(-dt / τ) is exact for any time step: the autocorrelation at a lag of k
+    steps is ρ^k.
+
+    Parameters
+    ----------
+    n_steps : int
+        Number of steps.
+    shape : tuple of int
+        Shape of one step; all its entries are independent.
+    rho : float
+        ρ, in [0, 1).
+    generator : torch.Generator
+        Source of chance.
+    from_mean : bool
+        Let every process start at 0 instead of in its stationary distribution; step t = 0, 1, … then has the variance
+        1 - ρ^{2t}.
+
+    Returns
+    -------
+    Tensor [time, ...]
+        The processes.
+
+    Examples
+    --------
+    >>> signal = ornstein_uhlenbeck(20_000, (1,), 0.5, torch.Generator().manual_seed(0)).flatten()
+    >>> signal.var(), (signal[1:] * signal[:-1]).mean()
+    (tensor(1.0...), tensor(0.5...))
+    """
+    signal = torch.randn(n_steps, *shape, generator=generator, device=generator.device)
+    if from_mean:
+        signal[0] = 0
+    signal[1:] *= math.sqrt(1 - rho**2)
+    # Sums over the last k steps become sums over the last 2 k, so that few operations reach the first step.
+    k = 1
+    while k < n_steps:
+        signal[k:] += rho**k * signal[:-k]
+        k *= 2
+    return signal
+
+
+@dataclass(frozen=True)
+class Tracking(Task):
+    """Say at every step what several independent signals are at that step.
+
+    Each signal is an Ornstein-Uhlenbeck process around a mean, and one output is asked for each. The loss is
+    Σ |r - s|² / (B T S) over the steps t ≥ ``burn_in`` T, t from 1, of B trials of T steps with S signals; the score is
+    the mean squared error over the variance of the signals, 0 for a perfect answer and 1 for the mean.
+
+    Attributes
+    ----------
+    Ns : tuple of int
+        Label of the only head.
+    n_signals : int
+        Number S of signals; each is an input channel and an output.
+    n_steps : int
+        Length T of a trial.
+    dt : float
+        Time step, in the unit of the network's τ.
+    tau_signal : float
+        Time constant of the signals, in that unit.
+    mean : float
+        Mean of the signals.
+    amplitude : float
+        Strength of what drives a signal; its standard deviation is amplitude / √(2 tau_signal).
+    burn_in : float
+        Share of a trial before the first answer, in [0, 1).
+    reference : bool
+        Let every signal start at its mean, as published, instead of in its stationary distribution.
+
+    Notes
+    -----
+    Source: Engelken & Goedeke, NeurIPS 2022, and published code. The defaults are the published ones: a trial of 50
+    steps lasts 10 τ, and 41 steps of it are asked.
+
+    Examples
+    --------
+    >>> task = Tracking(n_signals=2)
+    >>> batch = task.sample(4, torch.Generator().manual_seed(0))
+    >>> batch.inputs.shape, batch.targets.shape, round(task.std, 3)
+    (torch.Size([50, 4, 2]), torch.Size([41, 4, 1, 2]), 0.224)
+    """
+
+    Ns: tuple[int, ...] = (1,)
+    n_signals: int = 1
+    n_steps: int = 50
+    dt: float = 0.2
+    tau_signal: float = 0.1
+    mean: float = 1.0
+    amplitude: float = 0.1
+    burn_in: float = 0.2
+    reference: bool = False
+
+    source: ClassVar[str] = "Engelken & Goedeke, NeurIPS 2022, and published code"
+    optimum: ClassVar[float] = 0.0
+    metric: ClassVar[str] = "relative_error"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "Ns", validate_Ns(self.Ns))
+        if len(self.Ns) != 1:
+            raise InputError(f"Ns {list(self.Ns)}: expected the label of one head, such as [1]")
+        require_at_least("number of signals", self.n_signals, 1)
+        require_at_least("number of steps", self.n_steps, 1)
+        for name in ("dt", "tau_signal", "amplitude"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise InputError(f"{name} is {value}: expected a finite number above 0")
+        if not math.isfinite(self.mean):
+            raise InputError(f"mean is {self.mean}: expected a finite number, such as 1.0")
+        if not 0 <= self.burn_in < 1:
+            raise InputError(f"burn_in is {self.burn_in}: expected a share of a trial in [0, 1), such as 0.2")
+
+    @property
+    def n_inputs(self) -> int:  # type: ignore[override]
+        """Number of input channels."""
+        return self.n_signals
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        """Number of outputs."""
+        return self.n_signals
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of every signal."""
+        return self.amplitude / math.sqrt(2 * self.tau_signal)
+
+    @property
+    def rho(self) -> float:
+        """Autocorrelation of every signal at a lag of one step."""
+        return math.exp(-self.dt / self.tau_signal)
+
+    @property
+    def n_answers(self) -> int:
+        """Number of steps that are asked, the last of a trial."""
+        # Without rounding, 0.28 · 25 would be above 7.
+        return self.n_steps - max(math.ceil(round(self.burn_in * self.n_steps, 9)), 1) + 1
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+        """Draw trials.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of trials.
+        generator : torch.Generator
+            The only source of chance; the batch lies on its device.
+
+        Returns
+        -------
+        Batch
+            ``inputs [time, batch, signal]``, and ``targets [answer, batch, 1, signal]``, the same at the asked steps.
+        """
+        require_at_least("batch size", batch_size, 1)
+        shape = (batch_size, self.n_signals)
+        signal = ornstein_uhlenbeck(self.n_steps, shape, self.rho, generator, from_mean=self.reference)
+        inputs = self.mean + self.std * signal
+        return Batch(inputs, inputs[-self.n_answers :].unsqueeze(-2))
+
+    def chance(self, N: int) -> float:
+        """Return the score of answering the mean, 1."""
+        del N
+        return 1.0
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the squared error of ``outputs [answer, batch, 1, signal]``, over all steps of the trials."""
+        return self._over_trials((outputs - batch.targets).square())
+
+    def score(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the mean squared error over the variance of the signals, ``[1]``."""
+        return ((outputs - batch.targets).square().mean() / self.std**2).unsqueeze(0)
+
+    def activity(self, states: Tensor) -> Tensor:
+        """Return Σ |x|² / (B T S) over the asked steps, ``[]``, from ``states [time, batch, unit]`` that end a trial."""
+        return self._over_trials(states[-self.n_answers :].square())
+
+    def _over_trials(self, squares: Tensor) -> Tensor:
+        return squares.sum() / (squares.shape[1] * self.n_steps * self.n_signals)
