@@ -65,7 +65,9 @@ class TrackingConfig(Config):
         if self.signals in SCRIPTS:
             object.__setattr__(self, "signals", str(SCRIPTS[self.signals]))
         if not self.signals.isdecimal():
-            raise InputError(f"signals {self.signals!r} cannot be used: a number or {nearest(self.signals, SCRIPTS)}")
+            raise InputError(
+                f"signals {self.signals!r} is no number and no script: {nearest(self.signals, SCRIPTS)}, or a number"
+            )
         for name, minimum in (("network_number", 0), ("num_neurons", 2), ("epochs", 1)):
             require_at_least(name, getattr(self, name), minimum)
         self.template()

@@ -122,7 +122,14 @@ def untrained(results: Results) -> Figure | None:
     found = q.measured(results, "one", "untrained")
     if not found:
         return None
-    everything = xr.concat(found, "network", combine_attrs="override", data_vars=["information_rate", "response_time"])
+    everything = xr.concat(
+        found,
+        "network",
+        combine_attrs="override",
+        compat="override",
+        coords="minimal",
+        data_vars=["information_rate", "response_time"],
+    )
     with panels(1, 2, 3.0) as (figure, axes):
         plot_information(everything, axes[0])
         plot_response_time(everything, axes[1])

@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 from matplotlib.axes import Axes
 
-from tauscope.analysis.autocorrelation import StreamingAutocovariance
+from tauscope.analysis.autocorrelation import StreamingAutocovariance, standard_error
 from tauscope.analysis.balance import balance, input_balance, single_matrix
 from tauscope.analysis.exponential_fits import fit_exponentials
 from tauscope.analysis.information import information, noisy_states
@@ -52,8 +52,11 @@ def median_tau_net(model: Model, task: Tracking, generator: torch.Generator) -> 
     inputs = torch.full((_BURN_IN + _RECORDED, 1, task.n_signals), task.mean)
     stream = StreamingAutocovariance(_LAGS)
     stream.update(noisy_states(model, inputs, generator)[_BURN_IN:])
-    covariance = stream.result().covariance[0].double().cpu().numpy()
-    return float(np.median(fit_exponentials(covariance / covariance[:, :1]).tau))
+    measured = stream.result()
+    covariance = measured.covariance.double()
+    error = standard_error(covariance, measured.n_steps).cpu().numpy()
+    rho = (covariance[0] / covariance[0, :, :1]).cpu().numpy()
+    return float(np.median(fit_exponentials(rho, standard_error=error).tau))
 
 
 def course(subject: Subject) -> xr.Dataset:
