@@ -22,6 +22,7 @@ FEW = {"n_trials": 2, "n_steps": 40, "warm_up": 5}
 OPTIONS: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "timescales": ({"n_trials": 2, "n_steps": 300, "max_lag": 35, "bootstrap": 0}, {"lag": 36}),
     "dimensionality": ({"n_trials": 3, "n_steps": 50, "burn_in": 5}, {"trial": 3}),
+    "sequentiality": ({"n_trials": 3}, {"trial": 3, "time": 150}),
     "connectivity": ({}, {"matrix": 1}),
     "lyapunov": ({"n_exponents": 2, "n_trials": 3, "n_steps": 20, "burn_in": 5}, {"exponent": 2, "trial": 3}),
     "ablation": ({"n": 1, **FEW}, {"unit": 3, "trial": 2}),

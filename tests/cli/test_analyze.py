@@ -1,3 +1,5 @@
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -6,12 +8,13 @@ import torch
 import xarray as xr
 
 import tauscope as ts
-from tauscope import published
+from tauscope import measuring, published
 from tauscope.analysis import connectivity
 from tauscope.checkpoints import save_weights
 from tauscope.cli import main
 from tauscope.measurements import MEASUREMENTS, WHAT, Subject
 from tauscope.results import load_result
+from trial_runs import TRIALS, learn_nothing
 
 RUN = "cumulative_parity_size_12_network_1"
 
@@ -153,11 +156,12 @@ def test_everything_but_perturbation_is_asked_by_its_own_name() -> None:
 def test_what_a_network_lacks_is_no_failure_of_everything(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(WHAT, "all", ("connectivity", "resolution"))
+    monkeypatch.setitem(WHAT, "all", ("connectivity", "performance", "resolution"))
     assert main(["analyze", "all", str(run), "--last"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    (line,) = [line for line in said.out.splitlines() if line.startswith("passed over:")]
+    loss, line = [line for line in said.out.splitlines() if line.startswith("passed over:")]
+    assert "rnn_N2_N3 performance: the network has no fractional loss" in loss
     assert "rnn_N2_N3 resolution" in line
     assert "continuous time" in line
     assert [path.name for path in (run / "analysis").glob("*.nc")] == ["rnn_N2_N3_connectivity.nc"]
@@ -165,6 +169,36 @@ def test_what_a_network_lacks_is_no_failure_of_everything(
     error = capsys.readouterr().err
     assert error.startswith("tauscope: error:")
     assert "continuous time" in error
+
+
+def test_of_a_run_on_trials_all_that_applies_is_measured_and_the_rest_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = {name: replace(one, measure=partial(one.measure, n_trials=12), figures={}) for name, one in
+             MEASUREMENTS.items() if name in ("performance", "timescales", "dimensionality", "sequentiality", "lyapunov")}  # fmt: skip
+    monkeypatch.setattr(measuring, "MEASUREMENTS", MEASUREMENTS | quick)
+    folder = learn_nothing(tmp_path)
+    assert main(["analyze", "all", str(folder), "--last"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    (line,) = [line for line in said.out.splitlines() if line.startswith("passed over:")]
+    assert "rnn_N2_N2 ablation, perturbation_recurrent, perturbation_tau, retraining, forgetting, " in line
+    assert "expected one that was trained on N-parity or N-DMS" in line
+    kept = {path.stem.removeprefix("rnn_N2_N2_") for path in (folder / "analysis").glob("*.nc")}
+    assert kept == {*quick, "connectivity"}
+    assert main(["analyze", "ablation", str(folder), "--last"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "ablation: the network answers trials" in error
+
+
+def test_a_delay_that_is_too_short_for_a_timescale_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(WHAT, "all", ("timescales", "connectivity"))
+    folder = learn_nothing(tmp_path, replace(TRIALS, delay_steps=(6,)))
+    assert main(["analyze", "all", str(folder), "--last"]) == 0
+    assert "rnn_N2_N2 timescales: a delay of 6 steps is too short" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -187,8 +221,9 @@ def test_all_runs_on_a_small_network_of_any_kind(kind: str, tmp_path: Path) -> N
     (folder,) = tmp_path.iterdir()
     code = main(["analyze", "all", str(folder), "--last", "--epochs", "1"])
     kept = {path.stem.removeprefix("rnn_N2_N2_") for path in (folder / "analysis").glob("*.nc")}
-    # A gated network has no τ to perturb, and none of these has a time step: that is said and no failure.
-    missing = {"resolution"} if kind == "default" else {"resolution", "perturbation_tau"}
+    # A gated network has no τ to perturb, and none of these a time step or a fractional loss: that is said and no
+    # failure.
+    missing = {"performance", "resolution"} | (set() if kind == "default" else {"perturbation_tau"})
     assert kept == set(MEASUREMENTS) - missing
     assert code == 0
     assert main(["report", str(folder)]) == 0

@@ -18,6 +18,7 @@ from tauscope.checkpoints import save_weights
 from tauscope.cli import main
 from tauscope.config import TrainConfig
 from tauscope.published import to_published
+from trial_runs import learn_nothing
 
 NAME = "cumulative_parity_size_6_network_1"
 
@@ -244,6 +245,19 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert line.startswith("tauscope: error: ")
     assert message in line
     assert tree(harmed) == before
+
+
+def test_a_network_that_answers_trials_is_refused_with_the_command_that_measures_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = learn_nothing(tmp_path)
+    before = tree(tmp_path)
+    assert evaluate(folder) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tauscope: error:")
+    assert error.count("\n") == 1
+    assert error.strip().endswith(f"tauscope analyze performance {folder}")
+    assert tree(tmp_path) == before
 
 
 def test_an_output_that_cannot_be_written_is_one_line_and_costs_no_result(

@@ -22,16 +22,21 @@ from tauscope.analysis.resolution import resolution
 from tauscope.analysis.retraining import forgetting, retrain
 from tauscope.analysis.timescales import timescales
 from tauscope.checkpoints import save_weights
+from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.published import to_published
 from tauscope.report import report_page
 from tauscope.results import provenance, save_result
 from tauscope.runs import Run, environment
+from trial_runs import learn_nothing, measure_trials
 
 TASK, FEW = Parity([2]), Protocol(n_trials=2, n_steps=50, warm_up=10)
 TINY = Recipe(epochs=2, steps_per_epoch=2, batch_size=8, test_steps=1)
 QUICK = {
     "timescales": lambda model, _: timescales(model, n_trials=2, n_steps=500, max_lag=40, bootstrap=0),
     "dimensionality": lambda model, _: dimensionality(model, n_trials=2, n_steps=500, burn_in=10),
+    "sequentiality": lambda model, N: MEASUREMENTS["sequentiality"].measure(
+        Subject(model, Parity((1,)), (2, N), seed=0), n_trials=3
+    ),
     "connectivity": lambda model, _: connectivity(model),
     "lyapunov": lambda model, _: lyapunov(model, n_trials=2, n_steps=50, burn_in=10),
     "ablation": lambda model, N: ablation(model, TASK, N, n=2, protocol=FEW),
@@ -70,6 +75,19 @@ def train_nothing(base: Path, config: TrainConfig = CONFIG) -> Path:
     for N in (2, 3):
         save_weights(run / f"rnn_N{first[N]}_N{N}", to_published(config.model()))
     return run
+
+
+@pytest.fixture(scope="session")
+def trials_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tasks one after the other, and every measurement of both networks; not to be changed."""
+    run = learn_nothing(tmp_path_factory.mktemp("runs"))
+    measure_trials(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def trials_page(trials_run: Path) -> str:
+    return report_page(trials_run)
 
 
 @pytest.fixture(scope="session")

@@ -64,10 +64,12 @@ def look(page: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
     return json.loads(html.unescape(title[1])), re.findall(r"CONSOLE.*", done.stderr)
 
 
-@pytest.mark.parametrize(("kind", "least"), [("run", 16), ("reproduction", 1), ("comparison", 5)])
+@pytest.mark.parametrize(("kind", "least"), [("run", 16), ("trials", 17), ("reproduction", 1), ("comparison", 5)])
 def test_the_page_is_whole_and_fits(kind, least, request, tmp_path):
     if kind == "run":
         page = request.getfixturevalue("full_page")
+    elif kind == "trials":
+        page = request.getfixturevalue("trials_page")
     elif kind == "reproduction":
         page = (request.getfixturevalue("tiny_reproduction") / "results" / "index.html").read_text()
     else:

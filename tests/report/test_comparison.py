@@ -56,9 +56,9 @@ def test_facts_and_differences_have_a_column_for_each_run(several_runs: Sequence
     assert ["Solved", *["N = 2, 3 (2 checkpoints)"] * 3] in page.rows
     options = page.rows[page.rows.index(["option", FIRST, SECOND, SINGLE]) + 1 :][:4]
     assert options == [
-        ["curriculum_type", "cumulative", "cumulative", "single"],
         ["network_number", "1", "2", "1"],
         ["seed", "7", "8", "7"],
+        ["curriculum_type", "cumulative", "cumulative", "single"],
         ["p", "default", "default", "0.5"],
     ]
 
@@ -128,9 +128,9 @@ def test_what_is_not_measured_is_said_with_the_command(several_runs: Sequence[Pa
     page = read(comparison_page(several_runs))
     rows = page.rows[page.rows.index(["run", "not measured", "what measures it"]) + 1 :]
     assert rows[0][0] == FIRST
-    assert rows[0][1].startswith("timescales, lyapunov, ablation")
+    assert rows[0][1].startswith("timescales, sequentiality, lyapunov, ablation")
     assert rows[0][2] == f"tauscope analyze all {FIRST}"
-    assert rows[1][1].split(", ")[:3] == ["timescales", "dimensionality", "connectivity"]
+    assert rows[1][1].split(", ")[:3] == ["timescales", "dimensionality", "sequentiality"]
     assert rows[2][2] == "nothing: no N is solved yet"
 
 

@@ -75,8 +75,9 @@ def test_every_link_leads_to_a_file_or_a_section(full_run, full_page, read):
 def test_every_measurement_has_its_figures_and_captions(full_page, read):
     page = read(full_page)
     ids = [section["id"] for section in page.all("section")]
-    assert [name for name in ids if name in MEASUREMENTS] == list(MEASUREMENTS)
-    for name, measurement in MEASUREMENTS.items():
+    of_bits = {name: one for name, one in MEASUREMENTS.items() if name != "performance"}
+    assert [name for name in ids if name in MEASUREMENTS] == list(of_bits)
+    for name, measurement in of_bits.items():
         assert list(TEXTS[name].captions) == list(measurement.figures)
         assert TEXTS[name].about in page.text
         for figure, caption in TEXTS[name].captions.items():
@@ -87,7 +88,7 @@ def test_every_measurement_has_its_figures_and_captions(full_page, read):
 
 
 def test_main_numbers_name_numbers_of_their_measurement(full_run):
-    for name in MEASUREMENTS:
+    for name in set(MEASUREMENTS) - {"performance"}:
         result, _ = load_result(full_run / "analysis" / f"rnn_N2_N3_{name}.nc")
         numbers = MEASUREMENTS[name].numbers(result)
         for pattern in TEXTS[name].main:

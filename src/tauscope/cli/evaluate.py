@@ -55,8 +55,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """Evaluate, print the table, write CSV and PNG, and return the exit code."""
     path = find_checkpoint(options.path)
     device = flags.device(options.device)
-    task = _task(path, options)
     model = load(path, device, options.cell)
+    task = _task(path, options)
     if task.repeat > 1:
         model = model.at_resolution(task.repeat)
     trained = trained_Ns(path)
