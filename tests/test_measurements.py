@@ -23,7 +23,7 @@ from tauscope.models import ReluRNN, build_model
 from tauscope.tasks import ChangeDetection2, DelayedSine, TwoAlternativeChoice
 
 CHOICE = TwoAlternativeChoice(stim_steps=5, delay_steps=(8, 12), resp_steps=6)
-OF_TRIALS = ("performance", "timescales", "dimensionality", "sequentiality", "connectivity", "lyapunov")
+OF_TRIALS = ("performance", "timescales", "dimensionality", "sequentiality", "connectivity", "balance", "lyapunov")
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -78,6 +78,16 @@ def test_networks_of_trials_are_measured_on_their_own_trials(name: str) -> None:
     subject = of_trials()
     result = MEASUREMENTS[name].measure(subject, n_trials=10)
     xr.testing.assert_identical(result, DIRECT[name](subject.model, CHOICE, n_trials=10, generator=generator(2)))
+
+
+def test_balance_is_that_of_the_trials() -> None:
+    subject = of_bits()
+    states, batch = task_states(subject.model, subject.trials(), 7, generator(2))
+    result = MEASUREMENTS["balance"].measure(subject, n_trials=7)
+    xr.testing.assert_identical(result, ts.analysis.input_balance(subject.model, states, batch.inputs))
+    assert MEASUREMENTS["balance"].numbers(result)["correlation of excitation and inhibition"] == pytest.approx(
+        float(result.correlation.mean()), nan_ok=True
+    )
 
 
 def test_options_of_trials_reach_the_analysis() -> None:
@@ -160,6 +170,10 @@ def test_every_figure_of_every_network_of_trials_can_be_drawn(name: str, kind: s
         "lstm": lambda: Subject(lstm(), CHOICE, (1, 1), seed=0),
     }[kind]()
     how = MEASUREMENTS[name]
+    if lacking := how.lacks(subject):
+        assert name == "balance"
+        assert "no weighted sum" in lacking
+        return
     result = how.measure(subject) if name == "connectivity" else how.measure(subject, n_trials=12)
     assert how.numbers(result)
     for draw in how.figures.values():

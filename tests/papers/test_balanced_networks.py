@@ -60,15 +60,17 @@ def world(agrees: bool = True, n: int = 3) -> Results:
     for one in CONDITIONS:
         for i in range(1, n + 1):
             noise = 0.01 * rng.standard_normal()
-            imbalance = xr.Dataset({"imbalance": 0.2 + noise, "correlation": 0.5 + noise})
+            imbalance = xr.Dataset(
+                {name: ("unit", [value + noise]) for name, value in (("imbalance", 0.2), ("correlation", 0.5))}
+            )
             if one.name in PARITY:
                 history: Any = ({"Ns": [3], "solved": [3], "accuracy": [0.99], "loss": 0.1},)
-                found = {("input_balance", 3): imbalance}
+                found = {("balance", 3): imbalance}
             else:
                 history = ({"Ns": [1], "solved": False, "relative_error": [0.2], "loss": 0.1},)
                 after = xr.Dataset({"before": 1.0, "after": 3.0 + noise if agrees else 0.5 + noise})
                 found = {("course", 1): course(SIGNALS[one.name], agrees, noise), ("information", 1): after,
-                         ("input_balance", 1): imbalance}  # fmt: skip
+                         ("balance", 1): imbalance}  # fmt: skip
                 if one.name == "one":
                     found["untrained", 1] = untrained(agrees, noise)
             networks.setdefault(one.name, []).append(

@@ -22,7 +22,7 @@ from tauscope.tasks import ChangeDetection
 from trial_runs import TRIALS, learn_nothing, measure_trials
 
 Read = Callable[[str], Any]
-OF_TRIALS = ("performance", "timescales", "dimensionality", "sequentiality", "connectivity", "lyapunov")
+OF_TRIALS = ("performance", "timescales", "dimensionality", "sequentiality", "connectivity", "balance", "lyapunov")
 
 
 def alts(page: Any) -> list[str]:
@@ -87,7 +87,13 @@ def test_only_what_can_be_measured_is_proposed(tmp_path: Path, read: Read) -> No
     assert "tauscope evaluate" not in text
     measure_trials(run, ["connectivity", "dimensionality"])
     text = read(report_page(run)).text
-    assert re.findall(r"tauscope analyze (\w+)", text) == ["performance", "timescales", "sequentiality", "lyapunov"]
+    assert re.findall(r"tauscope analyze (\w+)", text) == [
+        "performance",
+        "timescales",
+        "sequentiality",
+        "balance",
+        "lyapunov",
+    ]
     for checkpoint in run.glob("rnn_N*"):
         checkpoint.unlink()
     shutil.rmtree(run / "analysis")

@@ -28,7 +28,7 @@ def task_states(
     Parameters
     ----------
     model : Model
-        The network; nothing of it is changed.
+        The network, run with its private noise where it has any; nothing of it is changed.
     task : Task
         The task; its delays, where they vary, hold the state.
     n_trials : int
@@ -56,7 +56,8 @@ def task_states(
         generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
     batch = task.sample(n_trials, generator)
     initial = model.initial_state(n_trials, generator)
-    states, _ = model(batch.inputs.to(model.hidden(initial)), initial, batch.hold)
+    noise = model.draw_noise(len(batch.inputs), n_trials, generator)
+    states, _ = model(batch.inputs.to(model.hidden(initial)), initial, batch.hold, noise)
     return states, batch
 
 

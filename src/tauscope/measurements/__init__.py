@@ -15,6 +15,7 @@ from tauscope.measurements.numbers import number_table
 from tauscope.measurements.subject import Subject
 from tauscope.models.leaky import LeakyCell
 from tauscope.plotting.connectivity import plot_eigenvalues, plot_weights
+from tauscope.plotting.currents import plot_input_balance
 from tauscope.plotting.dimensionality import plot_variance_spectrum
 from tauscope.plotting.interventions import plot_ablation, plot_perturbation
 from tauscope.plotting.lyapunov import plot_lyapunov_spectrum
@@ -120,6 +121,12 @@ MEASUREMENTS: dict[str, Measurement] = {
         lambda subject, **options: connectivity(subject.model, **options),
         {"eigenvalues": lambda result, _: plot_eigenvalues(result), "weights": _plot_first_weights},
         numbers.connectivity_numbers,
+    ),
+    "balance": Measurement(
+        making.measure_balance,
+        {"": lambda result, _: plot_input_balance(result)},
+        numbers.balance_numbers,
+        making.lacks_weighted_sums,
     ),
     "lyapunov": Measurement(
         making.measure_lyapunov,

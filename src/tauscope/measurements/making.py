@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from tauscope.analysis.balance import input_balance, input_map
 from tauscope.analysis.connectivity import recurrent_matrices
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.generalisation import generalise
@@ -36,6 +37,9 @@ ABLATED = 20
 
 RETRAINED = 5
 """At how many N a network is retrained, from its largest on."""
+
+BALANCED = 50
+"""Trials over which excitation and inhibition are averaged."""
 
 SEQUENCES = 300
 """Trials of which the sequentiality index is the mean, as published."""
@@ -88,6 +92,22 @@ def candidate_weights(model: Model) -> np.ndarray | None:
     names = [name for name in ("recurrent", "new", "cell") if name in matrices]
     weights: np.ndarray = matrices[names[0]].double().cpu().numpy()
     return weights
+
+
+def measure_balance(subject: Subject, n_trials: int = BALANCED) -> xr.Dataset:
+    """Measure how far excitation and inhibition cancel in what every unit receives in its trials."""
+    states, batch = task_states(subject.model, subject.trials(), n_trials, subject.generator())
+    return input_balance(subject.model, states, batch.inputs)
+
+
+def lacks_weighted_sums(subject: Subject) -> str:
+    """Say what a network lacks for excitation and inhibition to be told apart; empty if every unit adds them up."""
+    try:
+        for cell in subject.model.layers:
+            input_map(cell)
+    except NotApplicableError as error:
+        return str(error)
+    return ""
 
 
 def measure_performance(subject: Subject, **options: Any) -> xr.Dataset:

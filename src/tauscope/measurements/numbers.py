@@ -80,6 +80,14 @@ def sequentiality_numbers(result: xr.Dataset) -> dict[str, float]:
     return {what: float(result[name].mean()) for name, what in _SEQUENCE_NUMBERS.items() if name in result}
 
 
+def balance_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Sum up how far excitation and inhibition cancel: means over units."""
+    return {
+        "mean current over its excitation and inhibition": float(result["imbalance"].mean()),
+        "correlation of excitation and inhibition": float(result["correlation"].mean()),
+    }
+
+
 def performance_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the fractional loss, its chance level, and the loss at each delay where there are several."""
     numbers = {

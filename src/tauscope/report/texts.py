@@ -102,6 +102,14 @@ TEXTS: dict[str, Text] = {
         },
         ("mean weight *", "spectral radius *"),
     ),
+    "balance": Text(
+        "Balance",
+        "How far excitation and inhibition cancel in what units receive, over trials. The sign is that of the current that a "
+        "source brings. The mean current over its excitation and inhibition is 0 where they cancel on average and 1 where "
+        "one is alone; their correlation in time is near 1 where they cancel at every moment.",
+        {"": "Mean inhibition against mean excitation of every unit."},
+        ("mean current *", "correlation of excitation and inhibition"),
+    ),
     "lyapunov": Text(
         "Lyapunov exponents",
         "How fast nearby states of the network part (above 0) or meet (below 0) under the same random bits.",

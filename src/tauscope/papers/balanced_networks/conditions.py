@@ -27,7 +27,7 @@ MEASURES = (
     Measure("course", tuple(SIGNALS)),
     Measure("information", tuple(SIGNALS)),
     Measure("untrained", ("one",)),
-    Measure("input_balance", (*SIGNALS, *PARITY)),
+    Measure("balance", (*SIGNALS, *PARITY)),
 )
 
 SMOKE = Scale(
@@ -43,7 +43,7 @@ SMOKE = Scale(
     measurement_options={
         "information": {"n_steps": 2000},
         "untrained": {"n_units": 20, "n_steps": 2000},
-        "input_balance": {"n_trials": 5},
+        "balance": {"n_trials": 5},
     },
     out_of_reach={f"C{i}": "machinery only: networks of 12 units, trained for 40 steps" for i in range(1, 6)},
 )

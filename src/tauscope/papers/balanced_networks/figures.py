@@ -161,13 +161,13 @@ def timescales(results: Results) -> Figure | None:
 
 def balance_of_parity(results: Results) -> Figure | None:
     """Draw how far excitation and inhibition cancel, in tracking and in N-parity networks."""
-    names = _here(results, [*SIGNALS, *PARITY], "input_balance")
+    names = _here(results, [*SIGNALS, *PARITY], "balance")
     if not names:
         return None
     with panels(1, 2, 3.0) as (figure, axes):
         for ax, quantity in zip(axes, ("imbalance", "correlation"), strict=True):
             for place, name in enumerate(names):
-                found = q.values(results, name, "input_balance", lambda result, of=quantity: float(result[of]))  # type: ignore[misc]
+                found = q.values(results, name, "balance", lambda result, of=quantity: float(result[of].mean()))  # type: ignore[misc]
                 known = [one for one in found if math.isfinite(one)]
                 colour = COLOURS["vermilion" if name in PARITY else "blue"]
                 ax.plot([place] * len(known), known, "o", ms=4, color=colour)
@@ -177,7 +177,7 @@ def balance_of_parity(results: Results) -> Figure | None:
             ax.set_xticks(range(len(names)), labels, fontsize=6)
         axes[0].set(ylabel="mean current over its\nexcitation and inhibition", ylim=(0, None))
         axes[1].set(ylabel="correlation of excitation\nand inhibition in time")
-        n = len(q.measured(results, names[0], "input_balance"))
+        n = len(q.measured(results, names[0], "balance"))
         for ax in axes:
             finish(ax, f"points: networks ({count(n, 'network')} a column at most), bars: means")
     return figure

@@ -13,11 +13,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from tauscope.analysis.autocorrelation import StreamingAutocovariance, standard_error
-from tauscope.analysis.balance import balance, input_balance, single_matrix
+from tauscope.analysis.balance import balance, single_matrix
 from tauscope.analysis.exponential_fits import fit_exponentials
 from tauscope.analysis.information import information, noisy_states
 from tauscope.analysis.modes import modes
-from tauscope.analysis.sequentiality import task_states
 from tauscope.analysis.subnetworks import alignment, subnetworks
 from tauscope.analysis.untrained import information_against_balance
 from tauscope.errors import InputError
@@ -25,7 +24,6 @@ from tauscope.measurements import Measurement, Subject
 from tauscope.models import Model
 from tauscope.papers.vocabulary import Results, Trained
 from tauscope.plotting.balance import plot_alignment, plot_information, plot_modes
-from tauscope.plotting.style import new_axes
 from tauscope.tasks import Tracking
 
 Number = Callable[[xr.Dataset], float]
@@ -108,29 +106,8 @@ def _untrained(subject: Subject, **options: Any) -> xr.Dataset:
     return information_against_balance(generator=own_generator(subject.course[0]), **options)
 
 
-def _input_balance(subject: Subject, n_trials: int = 50) -> xr.Dataset:
-    """Measure how far excitation and inhibition cancel in the trials of any network."""
-    generator = subject.generator()
-    if isinstance(subject.task, Tracking):
-        inputs = subject.task.sample(n_trials, generator).inputs
-        states = noisy_states(subject.model, inputs, generator)
-    else:
-        states, batch = task_states(subject.model, subject.trials(), n_trials, generator)
-        inputs = batch.inputs
-    found = input_balance(subject.model, states, inputs)
-    return xr.Dataset({name: found[name].mean("unit", skipna=True) for name in ("imbalance", "correlation")})
-
-
 def _plot_course(result: xr.Dataset, _: Subject) -> Axes:
     return plot_modes(result["eigenvalues"].rename(epoch="step"))
-
-
-def _plot_imbalance(result: xr.Dataset, _: Subject) -> Axes:
-    ax = new_axes()
-    names = ("imbalance", "correlation")
-    ax.bar(names, [float(result[name]) for name in names])
-    ax.set(ylabel="mean over units (1)")
-    return ax
 
 
 def _last(name: str) -> Number:
@@ -162,14 +139,6 @@ MEASUREMENTS = {
         {"": lambda result, _: plot_information(result)},
         lambda result: {f"information rate at b = {b:g} (bits/tau)": float(result["information_rate"].sel(balance=b)[0])
                         for b in result["balance"].values},
-    ),
-    "input_balance": Measurement(
-        _input_balance,
-        {"": _plot_imbalance},
-        lambda result: {
-            "mean current over its excitation and inhibition": float(result["imbalance"]),
-            "correlation of excitation and inhibition": float(result["correlation"]),
-        },
     ),
 }  # fmt: skip
 
