@@ -38,6 +38,9 @@ QUICK = {
         Subject(model, Parity((1,)), (2, N), seed=0), n_trials=3
     ),
     "connectivity": lambda model, _: connectivity(model),
+    "balance": lambda model, N: MEASUREMENTS["balance"].measure(
+        Subject(model, Parity((1,)), (2, N), seed=0), n_trials=3
+    ),
     "lyapunov": lambda model, _: lyapunov(model, n_trials=2, n_steps=50, burn_in=10),
     "ablation": lambda model, N: ablation(model, TASK, N, n=2, protocol=FEW),
     "perturbation_recurrent": lambda model, N: perturbation(model, TASK, N, "recurrent", protocol=FEW),

@@ -101,7 +101,8 @@ def balance(model: Model, initial: Model) -> xr.Dataset:
     Notes
     -----
     Source: Engelken & Goedeke, NeurIPS 2022, published code; there the empty diagonal is part of both means, which
-    leaves their ratio as it is.
+    leaves their ratio as it is. Where weights start around 0, as those of leaky networks do, J̄_0 is chance and the ratio
+    tells nothing: look at the feedback, or at `input_balance`.
 
     Examples
     --------

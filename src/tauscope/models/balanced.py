@@ -276,7 +276,7 @@ class RateHeads(Heads):
 
     def forward(self, hidden: Tensor, label: int | Sequence[int]) -> Tensor:
         """Read states x ``[..., unit]`` out, as `Heads` does."""
-        return super().forward(ACTIVATIONS[self.afunc].function(hidden) / hidden.shape[-1], label)
+        return super().forward(ACTIVATIONS[self.afunc].function(hidden), label) / hidden.shape[-1]
 
 
 class BalancedRNN(Model):

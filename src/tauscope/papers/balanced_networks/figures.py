@@ -173,7 +173,7 @@ def balance_of_parity(results: Results) -> Figure | None:
                 ax.plot([place] * len(known), known, "o", ms=4, color=colour)
                 if known:
                     ax.plot([place - 0.2, place + 0.2], [np.mean(known)] * 2, color=colour)
-            labels = [results.labels.get(name, name).replace(", ", "\n") for name in names]
+            labels = [results.labels.get(name, name).replace(", ", "\n").replace(" ", "\n") for name in names]
             ax.set_xticks(range(len(names)), labels, fontsize=6)
         axes[0].set(ylabel="mean current over its\nexcitation and inhibition", ylim=(0, None))
         axes[1].set(ylabel="correlation of excitation\nand inhibition in time")
