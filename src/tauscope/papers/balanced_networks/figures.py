@@ -173,13 +173,16 @@ def balance_of_parity(results: Results) -> Figure | None:
                 ax.plot([place] * len(known), known, "o", ms=4, color=colour)
                 if known:
                     ax.plot([place - 0.2, place + 0.2], [np.mean(known)] * 2, color=colour)
-            labels = [results.labels.get(name, name).replace(", ", "\n").replace(" ", "\n") for name in names]
+            labels = [
+                results.labels.get(name, name).replace(", ", "\n").replace("-head", "-\nhead").replace(" s", "\ns")
+                for name in names
+            ]
             ax.set_xticks(range(len(names)), labels, fontsize=6)
         axes[0].set(ylabel="mean current over its\nexcitation and inhibition", ylim=(0, None))
         axes[1].set(ylabel="correlation of excitation\nand inhibition in time")
         n = len(q.measured(results, names[0], "balance"))
         for ax in axes:
-            finish(ax, f"points: networks ({count(n, 'network')} a column at most), bars: means")
+            ax.set_title(f"{count(n, 'network')} a column at most, and their mean")
     return figure
 
 
