@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import delayed, measuring, memory, saving, steps
+from benchmarks import balanced, delayed, measuring, memory, saving, steps
 from benchmarks.limit import Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
 from tauscope.models.gemm import keep_freed_memory
@@ -30,9 +30,10 @@ ROWS = {
     "memory": "peak memory in fp32, MB",
     "saving": "saving the state",
     "delayed": "delayed-response networks",
+    "balanced": "balanced networks",
     "measuring": "measuring a network",
 }
-ALONE = ("delayed", "measuring")
+ALONE = ("delayed", "balanced", "measuring")
 """Rows that are tables of their own."""
 
 
@@ -126,12 +127,13 @@ def main() -> None:
     lines = []
     if set(given.rows) - set(ALONE):
         lines += _train(given, console)
-    if "delayed" in given.rows:
-        keep_freed_memory()
-        timings = delayed.timings(given.rounds)
-        console.print(delayed.table(timings))
-        console.print(f"! above the target of {delayed.TARGET}")
-        lines += [one.to_dict() for one in timings]
+    for row, module in (("delayed", delayed), ("balanced", balanced)):
+        if row in given.rows:
+            keep_freed_memory()
+            timings = module.timings(given.rounds)
+            console.print(module.table(timings))
+            console.print("! misses its target")
+            lines += [one.to_dict() for one in timings]
     if "measuring" in given.rows:
         found = measuring.costs(given.rounds, given.threads, given.published)
         console.print(measuring.table(found))
