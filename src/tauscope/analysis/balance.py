@@ -86,7 +86,7 @@ def balance(model: Model, initial: Model) -> xr.Dataset:
     Returns
     -------
     Dataset [layer]
-        ``balance``, |J̄ / J̄_0| with J̄ the mean weight off the diagonal; ``mean_weight`` J̄ and ``initial_mean_weight``
+        ``balance``, abs(J̄ / J̄_0) with J̄ the mean weight off the diagonal; ``mean_weight`` J̄ and ``initial_mean_weight``
         J̄_0; ``feedback``, the mean over units of the sum of all weights that they receive, of which ``excitation`` is
         the positive and ``inhibition`` the negative part. With J = -b/N the feedback is -b (N - 1) / N: less the sign,
         it is the b of the theory, whatever the network started from.

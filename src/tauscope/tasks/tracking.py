@@ -63,7 +63,7 @@ class Tracking(Task):
     """Say at every step what several independent signals are at that step.
 
     Each signal is an Ornstein-Uhlenbeck process around a mean, and one output is asked for each. The loss is
-    Σ |r - s|² / (B T S) over the steps t ≥ ``burn_in`` T, t from 1, of B trials of T steps with S signals; the score is
+    Σ (r - s)² / (B T S) over the steps t ≥ ``burn_in`` T, t from 1, of B trials of T steps with S signals; the score is
     the mean squared error over the variance of the signals, 0 for a perfect answer and 1 for the mean.
 
     Attributes
@@ -190,7 +190,7 @@ class Tracking(Task):
         return ((outputs - batch.targets).square().mean() / self.std**2).unsqueeze(0)
 
     def activity(self, states: Tensor) -> Tensor:
-        """Return Σ |x|² / (B T S) over the asked steps, ``[]``, from ``states [time, batch, unit]`` that end a trial."""
+        """Return Σ x² / (B T S) over the asked steps, ``[]``, from ``states [time, batch, unit]`` that end a trial."""
         return self._over_trials(states[-self.n_answers :].square())
 
     def _over_trials(self, squares: Tensor) -> Tensor:
