@@ -8,19 +8,23 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
 from sweeping import SMALL, result, write
 from tauscope.cli import main
 from tauscope.cli import status as status_command
 from tauscope.config import config_of
-from tauscope.runs import METRICS, Run
-from tauscope.watching import read_plan
+from tauscope.runs import Run, read_metrics
+from tauscope.watching import METRICS, Sight, is_locked, read_plan
 from tauscope.working import go_on
 
 NAMES = [f"cumulative_parity_size_6_network_{i}" for i in (1, 2, 3, 4)]
@@ -102,8 +106,12 @@ def test_a_sweep_that_was_ended_goes_on_exactly(
     number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = tmp_path / "runs"
-    long = {"epochs": 60, "steps_per_epoch": 25}
-    file = write(tmp_path / "sweep.toml", base_path=str(base), options=SMALL | long, networks={"seeds": [0, 1, 2]})
+
+    def ask(epochs: int) -> Path:
+        options = SMALL | {"epochs": epochs}
+        return write(tmp_path / "sweep.toml", base_path=str(base), options=options, networks={"seeds": [0, 1, 2]})
+
+    file = ask(10**6)
     with begin(file, "--jobs", "2") as process:
         under_way = wait_for(lambda: all((base / name / METRICS).exists() for name in NAMES[:2]))
         rows, summary = status(base, capsys)
@@ -119,15 +127,40 @@ def test_a_sweep_that_was_ended_goes_on_exactly(
         stopped = re.fullmatch(r"stopped by SIGINT, all saved; go on: (.*)", out.splitlines()[-1])
         assert stopped
         assert shlex.split(stopped[1]) == ["tauscope", *again]
-        rows, summary = status(base, capsys)
-        assert [rows[name][0] for name in NAMES[:3]] == ["stopped", "stopped", "pending"]
+        assert [status(base, capsys)[0][name][0] for name in NAMES[:3]] == ["stopped", "stopped", "pending"]
     else:
         assert process.returncode == -signal.SIGKILL
-    # At once: what was killed may be saving its state yet.
+        # What it had started ends by itself.
+        assert wait_for(lambda: not any(is_locked(base / name) for name in NAMES[:2]))
+    reached = max(len(read_metrics(base / name)) for name in NAMES[:2])
+    ask(reached + 1)
     assert main(again) == 0
     assert status(base, capsys)[1] == "3 runs: 3 finished"
     for seed, name in enumerate(NAMES[:3]):
-        assert result(base / name) == alone(tmp_path / name, **long, network_number=seed + 1, seed=seed)
+        expected = alone(tmp_path / name, epochs=reached + 1, network_number=seed + 1, seed=seed)
+        assert result(base / name) == expected
+
+
+def test_what_a_killed_sweep_leaves_running_is_waited_for(tmp_path: Path) -> None:
+    base = tmp_path / "runs"
+    file = write(tmp_path / "sweep.toml", base_path=str(base))
+    # The process of a killed sweep, which is saving its state yet.
+    program = (
+        "import pathlib, sys, time\n"
+        "from tauscope.config import config_of\n"
+        "from tauscope.runs import Run\n"
+        f"with Run(pathlib.Path({str(base / NAMES[0])!r}), config_of({SMALL!r})) as run:\n"
+        "    run.begin()\n"
+        "    print('begun', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as orphan:
+        assert orphan.stdout is not None
+        assert orphan.stdin is not None
+        assert orphan.stdout.readline() == b"begun\n"
+        threading.Timer(1.0, orphan.stdin.close).start()
+        assert main(["sweep", str(file)]) == 0
+    assert (base / NAMES[0] / METRICS).exists()
 
 
 def test_two_sweeps_at_once_share_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +202,7 @@ def test_a_dry_run_prints_the_script_where_there_is_no_slurm(
     base = tmp_path / "runs"
     file = write(tmp_path / "sweep.toml", base_path=str(base), networks={"seeds": [0, 1, 2]})
     flags = "--slurm --dry-run --partition gpu --time 90m --memory 2G --cpus 4 --gpus 1 --jobs 2 --sbatch account=me"
-    assert main(["sweep", str(file), *flags.split(), "--sbatch", "--exclusive"]) == 0
+    assert main(["sweep", str(file), *flags.split(), "--sbatch", "exclusive"]) == 0
     out = capsys.readouterr().out
     for option in ("partition=gpu", "time=90", "mem=2G", "cpus-per-task=4", "gpus-per-node=1", "array=0-2%2",
                    "account=me", "exclusive", "requeue", "signal=USR2@90"):  # fmt: skip
@@ -225,17 +258,62 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, capsys: pytest.Capt
 def test_a_watch_ends_when_nothing_is_to_come(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status_command, "_EVERY", 0.05)
-    base = tmp_path / "runs"
-    long = {"epochs": 10, "steps_per_epoch": 20}
-    file = write(tmp_path / "sweep.toml", base_path=str(base), options=SMALL | long, networks={"seeds": [0, 1]})
-    with begin(file, "--jobs", "1") as process:
-        assert wait_for(lambda: (base / "sweep.json").exists())
-        rows, summary = status(base, capsys, "--watch")
-        process.communicate()
-    assert process.returncode == 0
-    assert {row[0] for row in rows.values()} == {"finished"}
-    assert summary == "2 runs: 2 finished"
+    last = {"Ns": [2], "accuracy": [0.5], "steps_per_second": 10.0, "seconds": 3.0}
+
+    def seen(state: str, epoch: int, **about: Any) -> Sight:
+        return Sight("a", state, epoch=epoch, epochs=9, record=last, changed=time.time(), planned=True, **about)
+
+    looks = [
+        [Sight("a", "pending", epochs=9, planned=True)],
+        [seen("running", 4), Sight("b", "finished", epoch=5)],
+        [seen("stopped", 4)],
+        [seen("stopped", 4, problem="job 7_0 is not in the queue any more")],
+    ]
+    shown: list[Any] = []
+    monkeypatch.setattr(status_command, "survey", lambda _: (looks[max(len(shown) - 1, 0)], []))
+    monkeypatch.setattr(status_command, "_EVERY", 0.0)
+    monkeypatch.setattr(status_command, "_LEISURE", 0)
+    update = Live.update
+    monkeypatch.setattr(Live, "update", lambda live, what, **how: (shown.append(what), update(live, what, **how)))
+    shown.append("the look before it begins")
+    rows, summary = status(tmp_path, capsys, "--watch")
+    assert len(shown) == 1 + len(looks)
+    assert rows["a"][:3] == ["stopped", "-", "4/9"]
+    assert rows["a"][3].startswith("job 7_0 is not in the queue")
+    assert summary == "1 run: 1 stopped"
+
+
+def test_the_time_that_is_left_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = {"Ns": [2], "accuracy": [0.5], "steps_per_second": 10.0, "seconds": 60.0}
+    running = Sight("a", "running", epoch=4, epochs=9, solved=7, record=last, changed=time.time() - 65, planned=True)
+    waiting = Sight("b", "pending", epochs=9, planned=True)
+    monkeypatch.setattr(status_command, "survey", lambda _: ([running, waiting], ["a plan cannot be read"]))
+    rows, summary = status(tmp_path, capsys)
+    assert rows["a"] == ["running", "7", "4/9", "N 2: 50.0 %", "10.0", "1:05 ago", "about 5:00"]
+    assert rows["b"] == ["pending", "-", "0/9", "", "", "", ""]
+    assert re.fullmatch(r"2 runs: 1 pending, 1 running, about 14:00 left, until \w{3} \d\d:\d\d", summary)
+
+
+def test_a_screen_shows_first_what_is_going_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sights = [Sight(f"run{i}", state) for i, state in enumerate(["finished", "damaged", "running", "failed"] * 5)]
+    monkeypatch.setattr(status_command, "_FRAME", Console(width=160).height - 10)
+    looks = iter([sights, sights, [replace(one, state="finished") for one in sights]])
+    monkeypatch.setattr(status_command, "survey", lambda _: (next(looks), []))
+    monkeypatch.setattr(status_command, "_EVERY", 0.0)
+    monkeypatch.setattr(status_command, "_LEISURE", 0)
+    shown: list[Any] = []
+    monkeypatch.setattr(Live, "update", lambda _, what, **__: shown.append(what))
+    main(["status", str(tmp_path), "--watch"])
+    capsys.readouterr()
+    (rows, _) = shown[0].renderables
+    assert "\n".join(one.plain for one in rows.columns[0].cells).split("\n") == [
+        *(f"run{i}" for i in range(2, 20, 4)),
+        *(f"run{i}" for i in range(3, 20, 4)),
+    ]
 
 
 def test_a_watch_is_ended_by_a_signal(

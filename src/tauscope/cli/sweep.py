@@ -1,0 +1,255 @@
+"""``tauscope sweep``: many networks, here side by side or on SLURM; started again, it does what is left."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from tauscope import working
+from tauscope.cli import flags
+from tauscope.cli.progress import clock
+from tauscope.errors import InputError, require_at_least
+from tauscope.jobs import Outcome, processors
+from tauscope.plotting.style import count
+from tauscope.signals import collect_signals
+from tauscope.slurm import Request, script, submit
+from tauscope.sweep import Sweep, read_sweep, write_plan
+from tauscope.watching import SLURM, is_locked, queued_jobs, read_plan, survey
+from tauscope.working import run_sweep
+
+FAILED = 3
+"""Exit code where a run failed; the others went on."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command."""
+    parser.epilog = "exit code: 0 if all runs are finished, or in SLURM's queue; 3 if one failed, the others went on"
+    parser.add_argument("file", type=Path, help="what is asked for, in TOML: options, grid, runs, networks")
+    parser.add_argument(
+        "-b", "--base_path", "--base-path", type=Path, help="folder of the runs; by default the file's base_path"
+    )
+    parser.add_argument(
+        "--jobs", type=int, help="runs at a time; by default one for each processor, one on a GPU, 256 on SLURM"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument(
+        "--dry_run", "--dry-run", action="store_true", help="print the runs, and the script for SLURM, and end"
+    )
+    group = parser.add_argument_group("SLURM")
+    group.add_argument("--slurm", action="store_true", help="put the runs into the queue of a cluster, and end")
+    group.add_argument("--partition", help="where they run; by default the cluster's")
+    group.add_argument(
+        "--time",
+        type=flags.duration,
+        help="of a job at a time, e.g. 30m, 4h (1h); a longer run goes on in the next one",
+    )
+    group.add_argument("--memory", help="of a run, e.g. 4G; by default the cluster's")
+    group.add_argument("--cpus", type=int, help="processors of a run (1)")
+    group.add_argument("--gpus", type=int, help="GPUs of a run (0)")
+    group.add_argument("--array_size", "--array-size", type=int, help="jobs of an array at most (1000)")
+    group.add_argument(
+        "--sbatch", action="append", metavar="KEY=VALUE", help="any other option of sbatch; may be repeated"
+    )
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Train what is left, or put it into the queue, and return the exit code."""
+    request = _request(options)
+    if options.jobs is not None:
+        require_at_least("jobs", options.jobs, 1)
+    sweep = read_sweep(options.file, options.base_path)
+    if request is not None:
+        return _submit(request, sweep, options, console)
+    device = flags.device(options.device)
+    n_processes = options.jobs or (processors() if device == "cpu" else 1)
+    if options.dry_run:
+        _print_runs(sweep, console)
+        return 0
+    write_plan(sweep, _still_queued(sweep))
+    with collect_signals() as caught, RunsDisplay(console) as display:
+        outcomes = run_sweep(
+            sweep,
+            n_processes,
+            device=device,
+            on_plan=display.on_plan,
+            on_start=display.start,
+            on_progress=display.on_progress,
+            on_end=display.on_end,
+            stop=lambda: bool(caught),
+        )
+    if outcomes is None:
+        why, again = signal.Signals(caught[0]).name, _command(options)
+        console.print(f"stopped by {why}, all saved; go on: {again}", highlight=False, soft_wrap=True, markup=False)
+        return 128 + caught[0]
+    failed = {name: outcome.problem for name, outcome in outcomes.items() if outcome.problem}
+    for name, problem in failed.items():
+        flags.print_error(f"{name} failed: {problem}")
+    return FAILED if failed else 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command line that goes on."""
+    parts = ["tauscope", "sweep", str(options.file)]
+    for flag in ("base_path", "jobs"):
+        value = getattr(options, flag)
+        parts += [] if value is None else [f"--{flag}", str(value)]
+    return shlex.join(parts + (["--device", options.device] if options.device != "auto" else []))
+
+
+def _request(options: argparse.Namespace) -> Request | None:
+    """Return what is asked of SLURM."""
+    given = {name: getattr(options, name) for name in ("partition", "memory", "cpus", "gpus", "array_size")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.time is not None:
+        given["minutes"] = -int(-options.time // 60)
+    if options.sbatch is not None:
+        pairs = [one.lstrip("-").partition("=") for one in options.sbatch]
+        given["extra"] = {name: value if equals else True for name, equals, value in pairs}
+    if not options.slurm:
+        if given:
+            name = {"minutes": "time", "extra": "sbatch"}.get(next(iter(given)), next(iter(given)))
+            raise InputError(f"--{name} is for SLURM: expected --slurm too")
+        return None
+    return Request(**given, **({} if options.jobs is None else {"at_a_time": options.jobs}))
+
+
+def _still_queued(sweep: Sweep) -> dict[str, str]:
+    """Return the jobs that an earlier call put into SLURM's queue and that are there still."""
+    jobs = {name: one.job for name, one in read_plan(sweep.base).items() if one.job and name in sweep.runs}
+    queue = queued_jobs() or {} if jobs else {}
+    return {name: job for name, job in jobs.items() if job.rpartition("/")[2] in queue}
+
+
+def _submit(request: Request, sweep: Sweep, options: argparse.Namespace, console: Console) -> int:
+    """Put into the queue what is left and not there already."""
+    if options.dry_run:
+        _print_runs(sweep, console)
+        n = min(max(len(sweep.unfinished()), 1), request.array_size)
+        print(script(request, sweep.base, n))
+        return 0
+    jobs = _still_queued(sweep)
+    remaining = sweep.unfinished()
+    names = [name for name in remaining if name not in jobs and not is_locked(sweep.base / name)]
+    device = ("cuda" if request.gpus else "cpu") if options.device == "auto" else options.device
+
+    def keep(array: dict[str, str]) -> None:
+        jobs.update(array)
+        write_plan(sweep, jobs)
+        ids = sorted({job.rpartition("/")[2].partition("_")[0] for job in array.values()})
+        text = f"{count(len(array), 'run')} in the queue as job {', '.join(ids)}; logs in {sweep.base / SLURM}"
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    submit(request, sweep, names, device, keep)
+    if not names:
+        write_plan(sweep, jobs)
+    text = f"{len(sweep.runs) - len(remaining)} finished, {len(remaining) - len(names)} running or in the queue before"
+    console.print(f"{text}; look: tauscope status {sweep.base}", highlight=False, soft_wrap=True, markup=False)
+    return 0
+
+
+def _print_runs(sweep: Sweep, console: Console) -> None:
+    """Print every run, how far it is, and in what it differs from others."""
+    states = {one.name: one.state for one in survey(sweep.base)[0]} if sweep.base.is_dir() else {}
+    all_given = list(sweep.given.values())
+    shared = {key: one for key, one in all_given[0].items() if all(other.get(key) == one for other in all_given)}
+    table = Table("run", "state", "options", title=f"{count(len(sweep.runs), 'run')} in {sweep.base}")
+    for name, given in sweep.given.items():
+        table.add_row(name, states.get(name, "pending"), Text(_words(given, shared)))
+    console.print(table)
+    console.print(f"all: {_words(shared, {})}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _words(given: Mapping[str, Any], without: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {one}" for key, one in given.items() if key not in without)
+
+
+class JobsDisplay:
+    """A live bar for every job under way and one for all, and in any case one line for every job that has ended.
+
+    Parameters
+    ----------
+    console : Console
+        Where to show it.
+    what : str
+        What the jobs are, in the plural.
+    """
+
+    def __init__(self, console: Console, what: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[doing]}"))
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._all = self._bar.add_task(f"all {what}", total=1, doing="")
+        self._tasks: dict[str, TaskID] = {}
+        self._done, self._n, self._start = 0, 0, time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def plan(self, remaining: int) -> None:
+        """Take the number of jobs."""
+        self._n = remaining
+        self._bar.update(self._all, total=remaining)
+
+    def start(self, name: str) -> None:
+        """Show a job that begins."""
+        self._tasks[name] = self._bar.add_task(name, total=1, doing="starting")
+
+    def progress(self, name: str, told: working.Progress) -> None:
+        """Show how far a job is."""
+        doing = f"epoch {told.epoch}/{told.epochs} | {told.doing}"
+        self._bar.update(self._tasks[name], completed=told.epoch, total=told.epochs, doing=doing)
+
+    def end(self, name: str, how: str, seconds: float) -> None:
+        """Report a job that has ended."""
+        self._bar.remove_task(self._tasks.pop(name))
+        self._done += 1
+        left = (time.monotonic() - self._start) / self._done * (self._n - self._done)
+        self._bar.update(self._all, completed=self._done, doing=f"{self._done}/{self._n} | about {clock(left)} left")
+        self.line(f"[{self._done}/{self._n}] {name}: {how} ({clock(seconds)})")
+
+    def line(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._bar.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+class RunsDisplay(JobsDisplay):
+    """The jobs of a sweep.
+
+    Parameters
+    ----------
+    console : Console
+        Where to show them.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, "runs")
+
+    def on_plan(self, remaining: int, n: int) -> None:
+        """Say what is left to do."""
+        self.plan(remaining)
+        self.line(f"{n - remaining} of {count(n, 'run')} finished already")
+
+    def on_progress(self, name: str, told: working.Progress | str) -> None:
+        """Show how far a run is, or what it notices."""
+        if isinstance(told, str):
+            self.line(f"{name}: note: {told}")
+        else:
+            self.progress(name, told)
+
+    def on_end(self, name: str, outcome: Outcome) -> None:
+        """Report a run that has ended."""
+        how = f"failed: {outcome.problem}" if outcome.problem else outcome.value or "finished"
+        self.end(name, how, outcome.seconds)
