@@ -4,12 +4,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO := demo/cumulative_parity_size_100_network_1
 
-.PHONY: help install demo test test-slow bench docs clean
+.PHONY: help install demo test test-slow test-slurm test-faults bench docs clean
 
 help:
 	@echo "make demo       install, train a small network on N-parity, evaluate it and draw the result"
 	@echo "make test       install, lint, check types, run all tests but the slow ones"
 	@echo "make test-slow  run the slow tests"
+	@echo "make test-slurm run the tests on a SLURM cluster of one's own (as root, with slurm-wlm and munge)"
+	@echo "make test-faults run the fault campaign and write docs/reliability"
 	@echo "make bench      print the speed table (on an otherwise idle machine)"
 	@echo "make docs       run the documentation's examples and build it in docs/_build"
 
@@ -30,10 +32,13 @@ test: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not slurm"
 
 test-slow: install
 	$(BIN)/pytest -m slow
+
+test-slurm: install
+	$(BIN)/pytest -m slurm -rs
 
 bench: install
 	$(BIN)/python -m benchmarks

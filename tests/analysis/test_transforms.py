@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tauscope import Cumulative, InputError, LeakyRNN, Model, Parity, Recipe, Single, build_model, train
 from tauscope.analysis.transforms import SilencedCell, ablate, freeze_tau, perturb
+from tauscope.models import BalancedRNN, Model, ReluRNN
 from zoo import LEAKY, N_UNITS, ZOO
 
 TRANSFORMS: dict[str, Callable[[Model], Model]] = {
@@ -321,3 +322,28 @@ def test_frozen_timescales_survive_training(name: str, generator: torch.Generato
 def test_a_network_without_timescales_cannot_freeze_them(generator: torch.Generator) -> None:
     with pytest.raises(InputError, match="LSTMCell has no tau parameters"):
         freeze_tau(ZOO["lstm"](generator))
+
+
+@pytest.mark.parametrize("kind", ["relu", "hebbian", "relu_gru", "balanced"])
+def test_networks_of_the_papers_are_perturbed_by_exactly_epsilon(kind: str, generator: torch.Generator) -> None:
+    model: Model = (
+        BalancedRNN(6, generator=generator)
+        if kind == "balanced"
+        else ReluRNN(6, n_inputs=3, cell=kind, generator=generator)
+    )
+    moved = perturb(model, "recurrent", 0.3, generator=generator)
+    before, after = (one.layers[0].get_parameter("recurrent.weight").detach() for one in (model, moved))
+    assert ((after - before).norm() / before.norm()).item() == pytest.approx(0.3, rel=1e-4)
+    if kind == "balanced":
+        assert torch.equal(after.diagonal(), before.diagonal())
+
+
+def test_an_ablated_network_keeps_its_private_noise(generator: torch.Generator) -> None:
+    model = BalancedRNN(6, generator=generator)
+    silent = ablate(model, [1, 4])
+    noise = silent.draw_noise(3, 2, torch.Generator().manual_seed(1))
+    assert noise is not None
+    assert torch.equal(noise, model.draw_noise(3, 2, torch.Generator().manual_seed(1)))
+    states, _ = silent(torch.ones(3, 2, 1), noise=noise)
+    assert (states[..., [1, 4]] == 0).all()
+    assert (states[..., 0] != 0).all()

@@ -11,16 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.models.balanced import BalancedCell
 from tauscope.models.base import Cell, Model, State
 from tauscope.models.gated import GRUCell, LSTMCell
 from tauscope.models.leaky import LeakyCell
+from tauscope.models.relu import ReluCell, ReluGRUCell
 
 ABLATION_MODES = ("silence", "published")
 PERTURBED = ("recurrent", "tau", "readout", "input")
 
+_LINEAR: tuple[type[Cell], ...] = (LeakyCell, ReluCell, ReluGRUCell, BalancedCell)
+_TORCH: tuple[type[Cell], ...] = (GRUCell, LSTMCell)
 _WEIGHTS: dict[str, dict[type[Cell], str]] = {
-    "recurrent": {LeakyCell: "recurrent.weight", GRUCell: "rnn.weight_hh_l0", LSTMCell: "rnn.weight_hh_l0"},
-    "input": {LeakyCell: "input.weight", GRUCell: "rnn.weight_ih_l0", LSTMCell: "rnn.weight_ih_l0"},
+    "recurrent": dict.fromkeys(_LINEAR, "recurrent.weight") | dict.fromkeys(_TORCH, "rnn.weight_hh_l0"),
+    "input": dict.fromkeys(_LINEAR, "input.weight") | dict.fromkeys(_TORCH, "rnn.weight_ih_l0"),
     "tau": {LeakyCell: "raw_tau"},
 }
 
@@ -71,6 +75,10 @@ class SilencedCell(Cell):
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state of the intact cell from a silenced state, silenced."""
         return self._silenced(self.cell.step(x, self._silenced(state), noise))
+
+    def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
+        """Return the private noise of the intact cell; that of silent units counts for nothing."""
+        return self.cell.draw_noise(n_steps, batch_size, generator)
 
     def at_resolution(self, k: int) -> Cell:
         """Return this cell with time steps of 1/k of a bit."""
@@ -264,6 +272,6 @@ def _perturbed_tensors(model: Model, which: str) -> list[tuple[Tensor, Tensor | 
         if which == "tau":
             # A τ below one step acts as one step, and is moved from there.
             tensor.clamp_(min=1 / cast(LeakyCell, cell).k)
-        has_diagonal = which != "recurrent" or not isinstance(cell, LeakyCell)
-        tensors.append((tensor, 1.0 if has_diagonal else cast(LeakyCell, cell).off_diagonal))
+        empty = which == "recurrent" and isinstance(cell, LeakyCell | BalancedCell)
+        tensors.append((tensor, cast(LeakyCell, cell).off_diagonal if empty else 1.0))
     return tensors

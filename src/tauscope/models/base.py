@@ -289,6 +289,8 @@ class Model(nn.Module):
     def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
         """Return the private noise that the network is trained with, ``[time, batch, unit]``; ``None`` without any."""
         drawn = [cell.draw_noise(n_steps, batch_size, generator) for cell in self.layers]
+        if len(drawn) == 1:
+            return drawn[0]
         if all(one is None for one in drawn):
             return None
         like = next(self.parameters())

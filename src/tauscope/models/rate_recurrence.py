@@ -68,14 +68,23 @@ class _RateRecurrence(torch.autograd.Function):
         wants_A, wants_W, wants_bias, wants_initial, wants_inputs, wants_noise = ctx.needs_input_grad[:6]
         phi, fused = ACTIVATIONS[ctx.afunc], _is_fused(A, buffer.shape[1])
         rates = phi.function(buffer[:-1])
-        phi.backward(torch.ones_like(rates), rates, slopes := torch.empty_like(rates))
         deltas = torch.empty_like(buffer)
         deltas[0], deltas[1:] = 0, gradients[0]
-        A_t, slots = A.t() if fused else A.t().contiguous(), deltas.unbind(0)
-        pairs = list(zip(slots, slots[1:], slopes.unbind(0), strict=False))
-        for now, following, slope in reversed(pairs if wants_initial else pairs[1:]):
-            back = torch.mm(following, A) if fused else matmul_nt(following, A_t)
-            now.add_(following, alpha=ctx.keep).addcmul_(back, slope)
+        slots = deltas.unbind(0)
+        if fused:
+            phi.backward(torch.ones_like(rates), rates, slopes := torch.empty_like(rates))
+        else:
+            slopes, A_t = rates, A.t().contiguous()
+        trios = list(zip(slots, slots[1:], slopes.unbind(0), strict=False))
+        for now, following, slope in reversed(trios if wants_initial else trios[1:]):
+            now.add_(following, alpha=ctx.keep)
+            if fused:
+                now.addcmul_(torch.mm(following, A), slope)
+            else:
+                # Slopes follow from the rates; a step of them is still in the cache, all of them would not be.
+                back = matmul_nt(following, A_t)
+                phi.backward(back, slope, back)
+                now.add_(back)
         after = deltas[1:]
         delta = after.flatten(0, 1)
         return (
