@@ -255,10 +255,11 @@ def answer(
     states : Tensor [time, batch, unit]
         Units at the last steps, at least those that are read and the last five.
     """
-    # Where several steps are asked, only the end of a trial is run with a gradient for each of its states.
+    # Where several steps are asked, only the end of a trial is run with a gradient for each of its states; to begin anew
+    # is worth it if the end is short.
     several = n_answers > 1 or with_states
-    first = max(len(shown.inputs) - max(n_answers, LAST_STEPS), 0) if several else 0
-    if first:
+    first = len(shown.inputs) - max(n_answers, LAST_STEPS) if several else 0
+    if 2 * first >= len(shown.inputs):
         begun = shown.part(slice(None, first))
         _, initial = model(begun.inputs, initial, begun.hold, begun.noise)
         shown = shown.part(slice(first, None))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tauscope import Cumulative, InputError, LeakyRNN, Model, Parity, Recipe, Single, build_model, train
 from tauscope.analysis.transforms import SilencedCell, ablate, freeze_tau, perturb
-from tauscope.models import BalancedRNN, Model, ReluRNN
+from tauscope.models import BalancedRNN, ReluRNN
 from zoo import LEAKY, N_UNITS, ZOO
 
 TRANSFORMS: dict[str, Callable[[Model], Model]] = {
