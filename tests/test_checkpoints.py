@@ -383,7 +383,8 @@ def test_a_changed_legacy_checkpoint_gives_finite_weights_or_one_error(
     path = tmp_path_factory.mktemp("legacy") / "rnn_N2_N2"
     torch.save({"state_dict": small_weights()}, path, _use_new_zipfile_serialization=False)
     content = path.read_bytes()
-    position = data.draw(st.integers(0, len(content) - 1), label="position")
+    # The file names storages by where they lie in memory, so that its length is not the same every time.
+    position = data.draw(st.integers(0, 2**20), label="position") % len(content)
     path.write_bytes(flipped(content, position, data.draw(st.integers(1, 255), label="change")))
     try:
         weights = load_weights(path)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
+import pickletools
+import re
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -20,6 +23,14 @@ _MAGIC = b"tauscope state 1\n"
 _UNFINISHED = ".tmp"
 # The first is there only if the process was killed between the two renames of `save_state`; it is the newest then.
 STATES = NEW_STATE, STATE, PREVIOUS_STATE = "state.pt.new", "state.pt", "state.previous.pt"
+
+# All that a pickle of plain tensors names. Torch allows more, with which a file can ask for any amount of memory.
+_PLAIN = re.compile(r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|torch \w+Storage")
+# Weights that a cell of one's own uses at several places are stored once.
+_MOST_SHARED = 10
+_ARCHIVE = b"PK\x03\x04"
+# In the form of older torch versions: magic number, protocol, system, content, keys of the storages that follow.
+_LEGACY_PICKLES = 5
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -184,19 +195,92 @@ def _read_state(path: Path) -> dict[str, Any]:
     payload = content[start:]
     if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != content[len(_MAGIC) : start]:
         raise DamagedFileError(f"{path} is damaged: its checksum does not match its content")
-    state = _load(io.BytesIO(payload), f"{path} is not a state")
+    state = _load(io.BytesIO(payload), path, "a state")
     if not isinstance(state, dict):
         raise DamagedFileError(f"{path} is not a state: it holds a {type(state).__name__}")
     return state
 
 
-def _load(file: Path | IO[bytes], problem: str) -> Any:
-    """Return what a file of `torch.save` holds, without executing anything."""
+def _load(file: IO[bytes], path: Path, what: str) -> Any:
+    """Return what a file of `torch.save` holds, without executing anything or taking much more memory than the file."""
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        size = file.seek(0, os.SEEK_END)
+        verified = _verified(file, size)
+    except Exception as error:  # zipfile raises many kinds of errors on altered headers
+        raise DamagedFileError(f"{path} is damaged: {_first_line(error)}") from error
+    try:
+        _require_plain(verified)
+        verified.seek(0)
+        content = torch.load(verified, map_location="cpu", weights_only=True)
+        _require_modest(content, size)
+    except pickle.UnpicklingError as error:  # torch's own message tells how to execute what is in the file
+        raise DamagedFileError(f"{path} is not {what}: it holds something else than plain tensors") from error
     except Exception as error:  # an altered pickle can raise anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DamagedFileError(f"{problem}: {reason[:160]}") from error
+        raise DamagedFileError(f"{path} is not {what}: {_first_line(error)}") from error
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+
+
+def _verified(file: IO[bytes], size: int) -> IO[bytes]:
+    """Return a zip archive packed anew from data that match their checksums; any other file as it is.
+
+    Torch's reader checks no checksums, and reads an entry whose flags are altered as uninitialised memory; of an
+    archive packed anew it reads what was checked here.
+    """
+    file.seek(0)
+    begins_as_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
+    if not zipfile.is_zipfile(file):
+        if begins_as_archive:
+            raise ValueError("the end of its archive is missing")
+        return file
+    fresh = io.BytesIO()
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(fresh, "w") as packed:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("it is compressed, expected the uncompressed archive that torch.save writes")
+        if sum(entry.file_size for entry in entries) > size:
+            raise ValueError("it unpacks to more than it holds")
+        # Torch finds an entry whatever its case.
+        if len({entry.filename.lower() for entry in entries}) < len(entries):
+            raise ValueError("two entries of its archive have the same name")
+        for entry in entries:
+            packed.writestr(entry.filename, archive.read(entry))
+    return fresh
+
+
+def _require_plain(file: IO[bytes]) -> None:
+    """Refuse pickles that name anything but tensors."""
+    file.seek(0)
+    pickles = [file] * _LEGACY_PICKLES
+    if file.read(len(_ARCHIVE)) == _ARCHIVE:
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if name.lower().endswith("data.pkl")]
+            if any(name.lower().endswith("constants.pkl") for name in archive.namelist()):
+                raise ValueError("it is a program, of TorchScript")
+            pickles = [io.BytesIO(archive.read(name)) for name in names]
+    else:
+        file.seek(0)
+    for one in pickles:
+        for code, argument, _ in pickletools.genops(one):
+            if code.name == "PROTO" and argument != 2:
+                raise ValueError(f"its pickle is of protocol {argument}, expected 2, that of torch.save")
+            if code.name == "GLOBAL" and not _PLAIN.fullmatch(str(argument)):
+                raise ValueError(f"it asks for {str(argument).replace(' ', '.')}")
+
+
+def _require_modest(content: Any, size: int) -> None:
+    """Refuse views that repeat what a small file holds, and containers that hold themselves or each other many times."""
+    waiting, n_bytes = [content], 0
+    while waiting:
+        one = waiting.pop()
+        inner = [*one, *one.values()] if isinstance(one, dict) else one if isinstance(one, list | tuple | set) else []
+        n_bytes += one.nbytes if isinstance(one, Tensor) else len(inner)
+        if n_bytes > _MOST_SHARED * size:
+            raise ValueError("it unpacks to more than it holds")
+        waiting += inner
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
@@ -234,7 +318,11 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}: expected a file such as rnn_N2_N10")
-    content = _load(_verified(path), f"{path} is not a checkpoint of weights")
+    try:
+        with path.open("rb") as file:
+            content = _load(file, path, "a checkpoint of weights")
+    except OSError as error:
+        raise DamagedFileError(f"{path} cannot be read: {error.strerror}") from error
     weights = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
@@ -244,30 +332,3 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         if not torch.isfinite(value).all():
             raise DamagedFileError(f"{path} holds non-finite numbers in {key!r}: expected finite weights")
     return dict(weights)
-
-
-def _verified(path: Path) -> Path | IO[bytes]:
-    """Return a zip archive packed anew from data that match their checksums; any other file as it is.
-
-    Torch's reader checks no checksums, and reads an entry whose flags are altered as uninitialised memory; of an
-    archive packed anew it reads what was checked here.
-    """
-    fresh = io.BytesIO()
-    try:
-        if not zipfile.is_zipfile(path):
-            with path.open("rb") as file:
-                if file.read(4) == b"PK\x03\x04":
-                    raise ValueError("the end of its archive is missing")
-            return path
-        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(fresh, "w") as packed:
-            entries = archive.infolist()
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-                raise ValueError("it is compressed, expected the uncompressed archive that torch.save writes")
-            if sum(entry.file_size for entry in entries) > path.stat().st_size:
-                raise ValueError("it unpacks to more than it holds")
-            for entry in entries:
-                packed.writestr(entry.filename, archive.read(entry))
-    except Exception as error:  # zipfile raises many kinds of errors on altered headers
-        raise DamagedFileError(f"{path} is damaged: {str(error) or type(error).__name__}") from error
-    fresh.seek(0)
-    return fresh

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,7 @@ def describe(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
         n_outputs = weights[f"modulelist.{modules - 1}.weight"].shape[0]
         if not sizes or n_heads < 1:
             raise KeyError("parameterlist.0")
+        _require_shapes(weights, _shapes(gated, sizes, n_inputs, n_outputs, n_heads), path)
     except (KeyError, IndexError) as error:
         raise InputError(f"{path} holds no network that tauscope knows: {error.args[0]!r} is missing") from error
     return {
@@ -123,6 +125,34 @@ def describe(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
         "n_outputs": n_outputs,
         "n_heads": n_heads,
     }
+
+
+def _shapes(gated: str | None, sizes: list[int], n_inputs: int, n_outputs: int, n_heads: int) -> dict[str, list[int]]:
+    """Return the shapes of all matrices of a network by their published names."""
+    below = [n_inputs, *sizes]
+    if gated:
+        gates = {"gru": 3, "lstm": 4}[gated]
+        shapes = {
+            f"{gated}.weight_{side}_l{i}": [gates * size, n_in]
+            for i, size in enumerate(sizes)
+            for side, n_in in (("ih", below[i]), ("hh", size))
+        }
+        first_head = 0
+    else:
+        pairs = [(sizes[0], n_inputs), *((size, size) for size in sizes), *zip(sizes[1:], sizes, strict=False)]
+        shapes = {f"modulelist.{i}.weight": list(pair) for i, pair in enumerate(pairs)}
+        first_head = len(pairs)
+    return shapes | {f"modulelist.{first_head + i}.weight": [n_outputs, sizes[-1]] for i in range(n_heads)}
+
+
+def _require_shapes(weights: dict[str, Tensor], shapes: dict[str, list[int]], path: Path) -> None:
+    """Refuse weights that do not fit together, before a network as large as one of them says is built."""
+    for name, expected in shapes.items():
+        shape = list(weights[name].shape)
+        if 0 in shape:
+            raise InputError(f"{path}: {name!r} of shape {shape} is empty, expected weights")
+        if shape != expected:
+            raise InputError(f"{path}: {name!r} has shape {shape}, expected {expected}")
 
 
 def load_published(model: Model, weights: dict[str, Tensor], path: Path) -> None:
@@ -140,7 +170,7 @@ def load_published(model: Model, weights: dict[str, Tensor], path: Path) -> None
     Raises
     ------
     InputError
-        If a tensor is missing, unknown, or of another shape.
+        If a tensor is missing, unknown, or of another shape or kind.
     """
     own = model.state_dict()
     names = _names(model) or {key: key for key in own}
@@ -157,6 +187,8 @@ def load_published(model: Model, weights: dict[str, Tensor], path: Path) -> None
             if value.shape != own[ours].shape:
                 expected = list(own[ours].shape)
                 raise InputError(f"{path}: {published!r} has shape {list(value.shape)}, expected {expected}")
+            if not torch.can_cast(value.dtype, own[ours].dtype):
+                raise InputError(f"{path}: {published!r} is of type {value.dtype}, expected {own[ours].dtype}")
             own[ours].copy_(value)
 
 
@@ -206,21 +238,38 @@ def read_stats(path: Path) -> dict[str, list[Any]]:
             shape, _, dtype = read(file)
             if shape != () or dtype != np.dtype(object):
                 raise ValueError(f"an array of shape {shape} and type {dtype}")
-            content = _NumbersUnpickler(file).load()
+            content = _unpickled(file.read())
         if isinstance(content, _Array):
             content = content.value.item()
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}")
+        accuracies = [np.atleast_1d(_numbers(one)) for one in content["accuracy"]]
+        # One array can stand at many places.
+        if sum(one.size for one in accuracies) > path.stat().st_size:
+            raise ValueError("it unpacks to more than it holds")
         return {
-            "loss": [float(_number(one)) for one in content["loss"]],
-            "accuracy": [np.atleast_1d(np.asarray(_number(one), dtype=float)) for one in content["accuracy"]],
+            "loss": [float(_numbers(one)) for one in content["loss"]],
+            "accuracy": [one.astype(float) for one in accuracies],
         }
     except Exception as error:  # an altered pickle or header can raise anything
         raise DamagedFileError(f"{path} is no stats.npy: {error}; expected a dict of 'loss' and 'accuracy'") from error
 
 
-def _number(value: Any) -> Any:
-    return value.value if isinstance(value, _Array) else value
+def _unpickled(content: bytes) -> Any:
+    """Return what a pickle holds, refusing one that has Python make room for what it does not hold."""
+    for code, argument, _ in pickletools.genops(content):
+        if "PUT" in code.name and isinstance(argument, int) and argument > len(content):
+            raise pickle.UnpicklingError(f"it numbers {argument} objects")
+    return _NumbersUnpickler(io.BytesIO(content)).load()
+
+
+def _numbers(value: Any) -> Any:
+    """Return a number or an array of numbers, refusing lists, in which one can stand at many places."""
+    if isinstance(value, _Array):
+        value = value.value
+    if not isinstance(value, np.ndarray | np.generic | int | float):
+        raise ValueError(f"a {type(value).__name__} in the place of numbers")
+    return value
 
 
 class _Array:
@@ -245,14 +294,18 @@ class _Array:
 
 
 def _raw(content: Any) -> bytes:
-    return content.encode("latin1") if isinstance(content, str) else bytes(content)
+    if not isinstance(content, str | bytes):
+        raise pickle.UnpicklingError(f"a {type(content).__name__} in the place of an array's bytes")
+    return content.encode("latin1") if isinstance(content, str) else content
 
 
 class _DType:
     """Stands in for a NumPy dtype; only plain numbers are accepted."""
 
-    def __init__(self, name: str, *_: Any) -> None:
-        self.name, self.order = str(name), "="
+    def __init__(self, name: Any, *_: Any) -> None:
+        if not isinstance(name, str):
+            raise pickle.UnpicklingError(f"a {type(name).__name__} in the place of an array's type")
+        self.name, self.order = name, "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.order = state[1] if state[1] in "<>" else "="

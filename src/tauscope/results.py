@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
+import numpy as np
 import xarray as xr
 
 from tauscope.checkpoints import write_atomically
@@ -16,6 +20,8 @@ ANALYSIS = "analysis"
 """Name of the folder in a run's own that keeps its results."""
 
 _PROVENANCE = "tauscope_provenance"
+# Stands with the checksum behind the end of the netCDF file, where other readers do not look.
+_SEAL = b"tauscope sha256\n"
 
 
 def provenance(checkpoint: Path, analysis: str, options: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
@@ -48,7 +54,7 @@ def provenance(checkpoint: Path, analysis: str, options: dict[str, Any], environ
 
 
 def save_result(path: Path, result: xr.Dataset, source: dict[str, Any]) -> None:
-    """Write a result and its provenance to a netCDF file, all of it or nothing.
+    """Write a result and its provenance to a netCDF file with a checksum, all of it or nothing.
 
     Parameters
     ----------
@@ -64,8 +70,8 @@ def save_result(path: Path, result: xr.Dataset, source: dict[str, Any]) -> None:
     InputError
         If the file cannot be written.
     """
-    content = result.assign_attrs({_PROVENANCE: json.dumps(source)}).to_netcdf(engine="h5netcdf")
-    write_atomically(path, bytes(content))
+    content = bytes(result.assign_attrs({_PROVENANCE: json.dumps(source)}).to_netcdf(engine="h5netcdf"))
+    write_atomically(path, content + _SEAL + hashlib.sha256(content).digest())
 
 
 def load_result(path: Path) -> tuple[xr.Dataset, dict[str, Any]]:
@@ -89,14 +95,38 @@ def load_result(path: Path) -> tuple[xr.Dataset, dict[str, Any]]:
         If the file is damaged or was not written by `save_result`.
     """
     try:
-        result = xr.load_dataset(path, engine="h5netcdf")
+        content = _checked(path.read_bytes())
+        _require_modest(content)
+        result = xr.load_dataset(io.BytesIO(content), engine="h5netcdf")
     except Exception as error:  # HDF5 raises many kinds of errors on damaged files
-        raise DamagedFileError(f"{path} is not a result of tauscope: {str(error).splitlines()[0]}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DamagedFileError(f"{path} is not a result of tauscope: {reason}") from error
     try:
         source = json.loads(result.attrs.pop(_PROVENANCE))
-    except (KeyError, TypeError, ValueError) as error:
+        if not isinstance(source["environment"], dict):
+            raise TypeError("an environment by name")
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} is not a result of tauscope: expected a netCDF file with provenance") from error
     return result, source
+
+
+def _checked(content: bytes) -> bytes:
+    """Return the netCDF part of a file, after a look at the checksum, which results of early versions do not have."""
+    length = len(_SEAL) + hashlib.sha256().digest_size
+    result, end = content[:-length], content[-length:]
+    if not end.startswith(_SEAL):
+        return content
+    if hashlib.sha256(result).digest() != end[len(_SEAL) :]:
+        raise ValueError("it is damaged, its checksum does not match its content")
+    return result
+
+
+def _require_modest(content: bytes) -> None:
+    """Refuse a netCDF file that unpacks to more than it holds: what is compressed, or was never written."""
+    with h5netcdf.File(io.BytesIO(content), "r") as file:
+        sizes = [math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in file.variables.values()]
+    if sum(sizes) > len(content):
+        raise ValueError("it unpacks to more than it holds")
 
 
 def current_result(path: Path, source: dict[str, Any]) -> xr.Dataset | None:

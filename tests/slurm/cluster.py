@@ -58,7 +58,8 @@ KillWait=10
 OverTimeLimit=0
 JobRequeue=1
 MaxArraySize=1001
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000 State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000 Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=30
 PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=2
 PreemptType=preempt/partition_prio
@@ -105,6 +106,7 @@ class Cluster:
         host = socket.gethostname().partition(".")[0]
         controller, node = _free_port(), _free_port()
         self.conf.write_text(CONF.format(folder=self.folder, host=host, controller=controller, node=node, cpus=N_CPUS))
+        (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
         munge = self.folder / "munge"
         # fmt: off
         self._run("munged", "--force", "--key-file", str(key), "--socket", str(munge / "socket"),

@@ -21,6 +21,8 @@ from tauscope.working import Progress, go_on
 pytestmark = pytest.mark.slurm
 
 NAME = "cumulative_parity_size_6_network_1"
+# Ends by its epochs, however well it learns.
+ENDLESS = SMALL | {"max_N": 101, "seed": 0}
 # Seconds; jobs take several to import torch, minutes on a busy machine.
 PATIENCE = 600.0
 
@@ -62,14 +64,14 @@ def finish(cluster: Cluster, base: Path, *, hurry: bool = True) -> None:
 def pace(tmp_path_factory: pytest.TempPathFactory) -> float:
     """Optimiser steps a second on this machine now."""
     folder = tmp_path_factory.mktemp("pace") / "run"
-    alone(folder, SMALL | {"seed": 0, "epochs": 3, "steps_per_epoch": 500})
+    alone(folder, ENDLESS | {"epochs": 3, "steps_per_epoch": 500})
     return float(read_metrics(folder)[-1]["steps_per_second"])
 
 
 @pytest.fixture(scope="module")
 def long(pace: float) -> dict[str, Any]:
     """The options of a run of about 25 seconds."""
-    return SMALL | {"seed": 0, "epochs": 25, "steps_per_epoch": round(pace)}
+    return ENDLESS | {"epochs": 25, "steps_per_epoch": round(pace)}
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,7 @@ def test_a_job_cut_by_its_time_limit_twice_ends_as_one_that_was_not(
     # SLURM's shortest limit is a minute, and every 30 s it looks which jobs are near theirs: a warning 60 s before comes
     # in the first 30 s, and a run of 75 s is cut twice. A busy machine spends them importing torch, so that it would be
     # cut many times more: then it is given time.
-    options = SMALL | {"seed": 0, "epochs": 25, "steps_per_epoch": round(3 * pace)}
+    options = ENDLESS | {"epochs": 25, "steps_per_epoch": round(3 * pace)}
     base = tmp_path / "runs"
     file = write(tmp_path / "sweep.toml", base_path=str(base), options=options)
     assert main(["sweep", str(file), "--slurm", "--time", "1m", "--sbatch", "signal=USR2@60"]) == 0
@@ -205,7 +207,8 @@ def test_a_cancelled_sweep_is_left_to_be_gone_on_with(
     assert not is_locked(base / NAME)
     assert sights(base)[NAME].state == "stopped"
     assert f"job {job} is not in the queue any more" in sights(base)[NAME].problem
-    assert main(["sweep", str(file), "--jobs", "1"]) == 0
+    # Two at a time, so that each has one thread, as the job had.
+    assert main(["sweep", str(file), "--jobs", "2"]) == 0
     assert result(base / NAME) == uninterrupted
 
 
@@ -241,6 +244,16 @@ def test_a_run_that_fails_is_told_and_can_be_tried_again(cluster: Cluster, tmp_p
         "cumulative_dms_size_6_network_1": "finished", NAME: "failed",
     }  # fmt: skip
     assert found[NAME].problem.startswith("training diverged at epoch 1, step")
+
+
+def test_a_gpu_is_asked_for(cluster: Cluster, tmp_path: Path) -> None:
+    base = tmp_path / "runs"
+    file = write(tmp_path / "sweep.toml", base_path=str(base))
+    # The cluster has one in its books alone.
+    assert main(["sweep", str(file), "--slurm", "--gpus", "1", "--device", "cpu"]) == 0
+    (job,) = cluster.queue()
+    assert "TresPerNode=gres:gpu:1" in cluster.call("scontrol", "show", "job", job)
+    finish(cluster, base)
 
 
 def test_what_slurm_refuses_is_told_in_a_line_and_leaves_nothing(
