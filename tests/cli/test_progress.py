@@ -17,7 +17,7 @@ import tauscope as ts
 from tauscope.cli.progress import Display, NetworksDisplay, clock, epoch_line, ranges
 from tauscope.jobs import Outcome
 from tauscope.papers.planning import make_plan
-from tauscope.papers.running import Progress
+from tauscope.working import Progress
 
 PART = re.compile(r"(\d+)(?:-(\d+))?: (\d+\.\d)")
 

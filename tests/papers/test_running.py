@@ -15,10 +15,11 @@ from tauscope.analysis.connectivity import connectivity
 from tauscope.jobs import Outcome
 from tauscope.loading import load
 from tauscope.papers.planning import Choice, Network, Plan, make_plan
-from tauscope.papers.running import Progress, look, run_plan, work
+from tauscope.papers.running import look, run_plan, work
 from tauscope.papers.vocabulary import Results
 from tauscope.results import load_result
 from tauscope.runs import environment, read_metrics
+from tauscope.working import Progress
 
 TINY, MULTI = "tiny_paper:PAPER", "cumulative_parity_size_8_network_1"
 HERE = environment("cpu")

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from tauscope import working
 from tauscope.jobs import Outcome
-from tauscope.papers import running
 from tauscope.papers.planning import Network
 from tauscope.plotting.style import count
 from tauscope.tasks import METRICS
@@ -162,7 +162,7 @@ class NetworksDisplay:
         """Show a network that begins."""
         self._tasks[network.name] = self._bar.add_task(network.name, total=1, doing="starting")
 
-    def on_progress(self, network: Network, progress: running.Progress) -> None:
+    def on_progress(self, network: Network, progress: working.Progress) -> None:
         """Show how far a network is."""
         self._bar.update(
             self._tasks[network.name],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,33 +10,13 @@ from typing import Any
 import xarray as xr
 
 from tauscope.errors import DamagedFileError, InputError
-from tauscope.jobs import PATIENCE, Job, Outcome, reason, run_jobs
+from tauscope.jobs import Job, Outcome, reason, run_jobs
 from tauscope.measuring import Asked, measure
 from tauscope.papers.planning import Network, Plan
 from tauscope.papers.vocabulary import Results, Trained
-from tauscope.runs import Run, environment, is_locked
+from tauscope.runs import environment
 from tauscope.signals import collect_signals
-from tauscope.training import Training, train
-
-# Seconds.
-_POLL, _TELL_EVERY = 0.2, 5.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a network is.
-
-    Attributes
-    ----------
-    epoch, epochs : int
-        Finished epochs, of how many at most.
-    doing : str
-        What is done now, in words.
-    """
-
-    epoch: int
-    epochs: int
-    doing: str
+from tauscope.working import Progress, go_on
 
 
 @dataclass(frozen=True)
@@ -124,42 +102,16 @@ def work(send: Callable[[Progress], None], network: Network, device: str) -> lis
 
 
 def _train(send: Callable[[Progress], None], network: Network, device: str) -> None:
-    _wait_for(network)
-    told = -math.inf
+    def tell(said: Progress | str) -> None:
+        if isinstance(said, Progress):
+            send(said)
 
-    def tell(training: Training, _: object) -> None:
-        nonlocal told
-        told, Ns = time.monotonic(), training.curriculum.Ns
-        asked = f"N = {Ns[0]}" if len(Ns) == 1 else f"N = {Ns[0]} … {Ns[-1]}"
-        send(Progress(training.epoch, training.recipe.epochs, f"learning {asked}"))
-
-    def tell_sometimes(training: Training, loss: float) -> None:
-        if time.monotonic() - told > _TELL_EVERY:
-            tell(training, loss)
-
-    with Run(network.folder, network.config, device) as opened, collect_signals(patient=True) as caught:
-        model, state, _ = opened.begin()
-        config = opened.config
-        training = train(
-            model,
-            config.template(),
-            config.curriculum(),
-            config.recipe(),
-            state=state,
-            store=opened,
-            on_step=tell_sometimes,
-            on_epoch=tell,
-            stop=lambda: bool(caught),
-        )
+    with collect_signals(patient=True) as caught:
+        training = go_on(network.folder, network.config, device, tell, lambda: bool(caught))
+    if training is None:
+        raise InputError(f"{network.folder} is being written by another process: expected a run of one's own")
     if not training.finished:
         raise InputError(f"stopped by a signal in epoch {training.epoch + 1}, all saved: expected to be left alone")
-
-
-def _wait_for(network: Network) -> None:
-    """Wait while another process writes to the folder: one whose command was killed is saving its state there."""
-    deadline = time.monotonic() + PATIENCE
-    while is_locked(network.folder) and time.monotonic() < deadline:
-        time.sleep(_POLL)
 
 
 def run_plan(
