@@ -277,6 +277,21 @@ def test_weights_in_the_form_of_older_torch_versions_are_read(tmp_path: Path) ->
     assert same(load_weights(tmp_path / "old"), small_weights())
 
 
+def test_weights_that_share_their_numbers_are_read(tmp_path: Path) -> None:
+    tied = torch.arange(600.0).reshape(20, 30)
+    weights = {f"layer.{i}": tied for i in range(4)} | {"half": tied[:, ::2]}
+    torch.save({"state_dict": weights}, tmp_path / "tied")
+    assert same(load_weights(tmp_path / "tied"), weights)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_one_number_for_many_is_refused(legacy: bool, tmp_path: Path) -> None:
+    repeated = torch.ones(1).expand(10**9)
+    torch.save({"state_dict": {"w": repeated}}, tmp_path / "few bytes", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ts.DamagedFileError, match="unpacks to more than it holds"):
+        load_weights(tmp_path / "few bytes")
+
+
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "rnn_N2_N2", tmp_path):
         with pytest.raises(ts.InputError, match=f"no checkpoint at {path}: expected a file"):

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tauscope as ts
+from tauscope import results
 from tauscope.results import current_result, load_result, provenance, save_result
 
 HERE = {"tauscope": ts.__version__, "threads": 1}
@@ -40,6 +42,38 @@ def test_what_was_saved_is_loaded_with_its_provenance(checkpoint: Path, tmp_path
     assert (
         told["sha256"] == "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
     )  # printf weights | sha256sum
+
+
+def test_other_readers_of_netcdf_read_a_result_too(checkpoint: Path, tmp_path: Path) -> None:
+    save_result(tmp_path / "a.nc", result(), source(checkpoint))
+    with xr.open_dataset(tmp_path / "a.nc") as opened:
+        xr.testing.assert_equal(opened, result())
+
+
+def test_any_changed_byte_of_a_result_is_noticed_or_changes_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.nc"
+    save_result(path, result(), source(checkpoint))
+    content = path.read_bytes()
+    refused = 0
+    for position in range(0, len(content), 7):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 1 << position % 8]) + content[position + 1 :])
+        try:
+            loaded, told = load_result(path)
+        except ts.DamagedFileError:
+            refused += 1
+        else:
+            xr.testing.assert_identical(loaded, result())
+            assert told == source(checkpoint)
+    assert refused > 0.9 * len(content) / 7
+
+
+def test_a_result_of_an_early_version_has_no_checksum_and_is_read(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.nc"
+    save_result(path, result(), source(checkpoint))
+    result().assign_attrs({results._PROVENANCE: json.dumps(source(checkpoint))}).to_netcdf(path, engine="h5netcdf")
+    loaded, told = load_result(path)
+    xr.testing.assert_identical(loaded, result())
+    assert told == source(checkpoint)
 
 
 def test_a_result_is_current_for_the_same_network_options_and_version_alone(checkpoint: Path, tmp_path: Path) -> None:
