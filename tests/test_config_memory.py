@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tauscope as ts
-from tauscope.config import CONFIGS, MemoryConfig, TrainConfig, config_of
+from tauscope.config import CONFIGS, MemoryConfig, TrackingConfig, TrainConfig, config_of
 from tauscope.models import HebbianCell, LeakyCell, LSTMCell, ReluCell, ReluGRUCell
 from tauscope.tasks import POPULATION_TASKS, DelayedResponseTask, Succession
 
@@ -140,8 +140,8 @@ def test_how_far_a_run_goes_may_change_but_not_when_its_second_task_begins() -> 
 
 
 def test_every_kind_of_run_has_its_own_tasks() -> None:
-    kinds = {type(config_of({"task": task})) for task in ("parity", "de1")}
-    assert kinds == {TrainConfig, MemoryConfig} == set(CONFIGS)
+    kinds = {type(config_of({"task": task})) for task in ("parity", "de1", "tracking")}
+    assert kinds == {TrainConfig, MemoryConfig, TrackingConfig} == set(CONFIGS)
 
 
 def test_facts_say_what_the_run_is() -> None:
