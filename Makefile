@@ -37,6 +37,10 @@ test: install
 test-slow: install
 	$(BIN)/pytest -m slow
 
+# Writes docs/reliability.rst if it gets to its end.
+test-faults: install
+	PYTHONPATH=tests $(BIN)/python -m faults
+
 test-slurm: install
 	$(BIN)/pytest -m slurm -rs
 

@@ -51,7 +51,7 @@ def test_the_defaults_are_those_of_the_published_scripts() -> None:
     ("options", "message"),
     [
         ({"signals": "four"}, "expected one of runOneStimulus, runTwoStimuli, runThreeStimuli, or a number"),
-        ({"signals": "0"}, "number of signals is 0"),
+        ({"signals": "0"}, "or a number"),
         ({"signals": "runTwoStimulus"}, "did you mean 'runTwoStimuli'"),
         ({"start": "balance"}, "did you mean 'balanced'"),
         ({"dt": 0.0}, "dt"),

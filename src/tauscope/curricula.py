@@ -137,7 +137,7 @@ class Cumulative(Curriculum):
         self.add_heads = add_heads
 
     def _next(self) -> tuple[int, ...]:
-        return self.Ns + tuple(self.Ns[-1] + 1 + i for i in range(self.add_heads))
+        return self.Ns + tuple(range(self.Ns[-1] + 1, min(self.Ns[-1] + self.add_heads, self.max_N) + 1))
 
 
 class Sliding(Curriculum):

@@ -14,7 +14,7 @@ from tauscope.checkpoints import load_weights
 from tauscope.errors import InputError, nearest
 from tauscope.models import Model, build_model
 from tauscope.models.activations import ACTIVATIONS
-from tauscope.runs import CONFIG, EPOCH, INITIAL, checkpoint_name, read_config
+from tauscope.runs import CONFIG, EPOCH, INITIAL, checkpoint_name, read_config, require_plausible
 from tauscope.tasks import TASKS, BinaryMemoryTask, Task
 
 _CHECKPOINT = re.compile(r"rnn_N(\d+)_N(\d+)")
@@ -105,7 +105,7 @@ def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Mode
     """
     path = find_checkpoint(Path(path))
     weights = load_weights(path)
-    model = _from_config(path.parent, cell)
+    model = _from_config(path, cell)
     if model is None:
         model = build_model(**_from_weights(weights, path), generator=torch.Generator().manual_seed(0))
     published.load_published(model, weights, path)
@@ -230,8 +230,9 @@ def _find_run(base: Path, parts: list[str], number: int) -> Path:
     raise InputError(f"no run {exact.name} in {base}: {nearest(exact.name, runs)}")
 
 
-def _from_config(folder: Path, cell: str | None) -> Model | None:
-    """Return a network of the kind that the run's own configuration tells of, where it has one."""
+def _from_config(path: Path, cell: str | None) -> Model | None:
+    """Return a network of the kind that the configuration of a checkpoint's run tells of, where it has one."""
+    folder = path.parent
     if not (folder / CONFIG).exists():
         return None
     config = read_config(folder)
@@ -239,6 +240,7 @@ def _from_config(folder: Path, cell: str | None) -> Model | None:
         raise InputError(
             f"{folder} is of the cell {config.cell!r}: expected cell={config.cell!r} to allow importing it"
         )
+    require_plausible(config, path)
     return config.measured_model()
 
 

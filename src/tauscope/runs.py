@@ -21,6 +21,7 @@ from tauscope.config import Config, config_of
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.models import Model
 from tauscope.training import Training
+from tauscope.watching import CHECKSUM, checksum_of, read_options
 
 CONFIG, ENVIRONMENT, METRICS, LOCK = "config.json", "environment.json", "metrics.jsonl", "run.lock"
 STATS, INITIAL, EPOCH = "stats.npy", "rnn_init", "rnn_epoch_"
@@ -84,7 +85,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} cannot be read: {error}; expected a JSON file") from error
 
 
@@ -96,13 +97,30 @@ def read_config(folder: Path) -> Config:
     DamagedFileError
         If there is none or it is not one.
     """
-    options = read_json(folder / CONFIG)
-    if not isinstance(options, dict):
-        raise DamagedFileError(f"{folder / CONFIG} is not a configuration: expected options by name")
     try:
-        return config_of(options)
-    except (InputError, TypeError) as error:
+        return config_of(read_options(folder))
+    except DamagedFileError:
+        raise
+    except InputError as error:
         raise DamagedFileError(f"{folder / CONFIG}: {error}") from error
+
+
+_LITTLE = 1 << 28  # bytes
+
+
+def require_plausible(config: Config, file: Path) -> None:
+    """Refuse a configuration of a large network that the file cannot hold, before memory is taken for it.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file has no room for the recurrent weights of one layer.
+    """
+    if ":" not in config.cell and 4 * config.num_neurons**2 > max(file.stat().st_size, _LITTLE):
+        raise DamagedFileError(
+            f"{file.parent / CONFIG} is of another network: its num_neurons is {config.num_neurons}, for which {file.name} "
+            "has no room"
+        )
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -112,7 +130,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             records.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             break
     return records
 
@@ -223,17 +241,17 @@ class Run:
         state, notices = checkpoints.load_state(self.folder)
         if state is not None:
             self._require_fit(state)
+        here, sessions = environment(self.device), self._sessions()
         checkpoints.remove_unfinished(self.folder, OWN_FILES)
         checkpoints.turn_states(self.folder)
-        here = environment(self.device)
-        sessions = read_json(self.folder / ENVIRONMENT) if (self.folder / ENVIRONMENT).exists() else []
         if state is not None and sessions:
             notices += [
                 f"{name} was {sessions[-1].get(name)} and is {here[name]}: the result will not be bitwise the same"
                 for name in ("torch", "threads", "device", "capability")
                 if sessions[-1].get(name) != here[name]
             ]
-        self._write_json(CONFIG, self.config.to_dict())
+        options = self.config.to_dict()
+        self._write_json(CONFIG, options | {CHECKSUM: checksum_of(options)})
         self._write_json(ENVIRONMENT, [*sessions, here])
         if state is None:
             checkpoints.save_weights(self.folder / INITIAL, published.to_published(self._model))
@@ -275,6 +293,10 @@ class Run:
                 f"{self.folder} is being written by process {holder}: expected a run of one's own; "
                 "choose another network number"
             ) from error
+        if not _is_at(lock, self.folder / LOCK):
+            # Who held it has taken it away in the meantime, and a third one may hold a new one.
+            lock.close()
+            return self._claim()
         return lock
 
     def _sign(self) -> None:
@@ -303,6 +325,27 @@ class Run:
                 f"{self.folder / checkpoints.STATE} is the state of a different network: expected that of the run in "
                 f"{self.folder}"
             ) from error
+        config = self.config
+        try:
+            trial = Training(self._model, config.template(), config.curriculum(), config.recipe())
+            trial.load_state_dict(state)
+            asked_for(config, trial.history)
+        except Exception as error:  # whatever a state lacks
+            raise DamagedFileError(
+                f"{self.folder / checkpoints.STATE} is not a state of the run in {self.folder}: {error!r}"
+            ) from error
+        if not all(bool(torch.isfinite(one).all()) for one in self._model.state_dict().values()):
+            raise DamagedFileError(
+                f"{self.folder / checkpoints.STATE} holds non-finite numbers: expected finite weights"
+            )
+
+    def _sessions(self) -> list[dict[str, Any]]:
+        """Return in what the earlier sessions of the run computed."""
+        path = self.folder / ENVIRONMENT
+        sessions = read_json(path) if path.exists() else []
+        if not isinstance(sessions, list) or not all(isinstance(one, dict) for one in sessions):
+            raise DamagedFileError(f"{path} is not a list of sessions: expected one as tauscope wrote it")
+        return sessions
 
     def _settle(self, config: Config) -> Config:
         """Return the configuration with a seed, refusing a folder that holds something else."""
@@ -315,6 +358,9 @@ class Run:
                 )
             return config if config.seed is not None else replace(config, seed=_random_seed())
         there = read_config(self.folder)
+        kept = [self.folder / name for name in checkpoints.STATES if (self.folder / name).exists()]
+        if kept:
+            require_plausible(there, max(kept, key=lambda path: path.stat().st_size))
         if config.seed is None:
             config = replace(config, seed=there.seed)
         if type(config) is not type(there):
@@ -362,6 +408,14 @@ def free_number(base: Path, config: Config) -> int:
     while (base / replace(config, network_number=number).name).exists():
         number += 1
     return number
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Return whether an open file is the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_locked(folder: Path) -> bool:

@@ -183,8 +183,8 @@ class Training:
         for name, one in self.generators.items():
             one.set_state(state["generators"][name].cpu())
         self.curriculum.load_state_dict(state["curriculum"])
-        self.epoch, self.step, self.loss_sum = state["epoch"], state["step"], state["loss_sum"]
-        self.history, self.best = list(state["history"]), dict(state["best"])
+        self.epoch, self.step, self.loss_sum = int(state["epoch"]), int(state["step"]), float(state["loss_sum"])
+        self.history, self.best = [dict(record) for record in state["history"]], dict(state["best"])
         self.task = replace(self.task, Ns=self.curriculum.Ns)
 
     def resolutions(self) -> list[tuple[Model, Task]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -17,6 +18,9 @@ from typing import Any
 from tauscope.errors import DamagedFileError, InputError
 
 CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", "run.lock"
+CHECKSUM = "checksum"
+"""Key of a run's configuration that is no option: it tells whether the options are as they were written."""
+
 PLAN, OWN = "sweep.json", ".sweep"
 FAILED, SLURM = f"{OWN}/failed", f"{OWN}/slurm"
 """Where a sweep keeps what belongs to none of its run folders, under the folder that holds them all."""
@@ -108,6 +112,29 @@ def read_json(path: Path) -> Any:
         raise DamagedFileError(f"{path} cannot be read: {error}; expected a JSON file") from error
 
 
+def read_options(folder: Path) -> dict[str, Any]:
+    """Read the options of a run.
+
+    Raises
+    ------
+    DamagedFileError
+        If they cannot be read, are none, or are not as they were written.
+    """
+    options = read_json(folder / CONFIG)
+    if not isinstance(options, dict):
+        raise DamagedFileError(f"{folder / CONFIG} is not a configuration: expected options by name")
+    # Those of early versions have none.
+    if options.pop(CHECKSUM, checksum := checksum_of(options)) != checksum:
+        raise DamagedFileError(f"{folder / CONFIG} is damaged: its checksum does not match its content")
+    return options
+
+
+def checksum_of(options: Mapping[str, Any]) -> str:
+    """Return what changes with any option; a checksum among them does not count."""
+    counted = {name: value for name, value in options.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+
+
 def is_locked(folder: Path) -> bool:
     """Return whether a process is writing to a run folder now."""
     try:
@@ -143,13 +170,21 @@ def last_records(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | 
         if last is not None and b'"solved": true' not in line:
             continue
         try:
-            record = json.loads(line)
-        except ValueError:
+            record = json.loads(line, parse_int=_whole)
+        except (ArithmeticError, ValueError, RecursionError):
             continue
+        if not all(isinstance(record[name], int | float) for name in ("epoch", "seconds", "steps_per_second")):
+            raise TypeError(f"{record}")
         last = record if last is None else last
         if record["solved"]:
             return last, record
     return last, None
+
+
+def _whole(text: str) -> int:
+    """Return a whole number, refusing one that no float can stand for."""
+    float(number := int(text))
+    return number
 
 
 def _lines_backwards(path: Path) -> Iterator[bytes]:
@@ -183,10 +218,10 @@ def read_plan(base: Path) -> dict[str, Planned]:
     try:
         jobs = content["jobs"]
         runs = {
-            name: Planned(str(name), dict(one["options"]), int(one["epochs"]), str(jobs.get(name, "")))
+            name: Planned(str(name), dict(one["options"]), int(float(one["epochs"])), str(jobs.get(name, "")))
             for name, one in content["runs"].items()
         }
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise DamagedFileError(f"{path} is not the plan of a sweep: expected what tauscope sweep writes") from error
     for name in runs:
         # Nothing outside the folder is looked at because a file says so.
@@ -295,7 +330,7 @@ def look(folder: Path, name: str, planned: Planned | None = None, failure: str =
         return replace(about, state="damaged", problem=str(error))
     except InputError as error:
         return replace(about, state="damaged", problem=f"{folder / CONFIG}: {error}")
-    except (OSError, LookupError, TypeError, ValueError) as error:
+    except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it does not hold the records of epochs"
         problem = f"{folder / METRICS} cannot be read: {why}"
         return replace(about, state="damaged", problem=problem)
@@ -304,9 +339,7 @@ def look(folder: Path, name: str, planned: Planned | None = None, failure: str =
 def _look(folder: Path, about: Sight, planned: Planned | None, failure: str) -> Sight:
     begun = (folder / CONFIG).exists()
     if begun:
-        options = read_json(folder / CONFIG)
-        if not isinstance(options, dict):
-            raise DamagedFileError(f"{folder / CONFIG} is not a configuration: expected options by name")
+        options = read_options(folder)
         last, solved = last_records(folder)
         finished, epochs = _progress(options if planned is None else planned.options, about.epochs, last, solved)
         about = replace(about, epochs=epochs)

@@ -23,7 +23,7 @@ from tauscope import curricula
 from tauscope.checkpoints import load_state
 from tauscope.cli import main
 from tauscope.config import TrainConfig
-from tauscope.runs import Run, read_metrics
+from tauscope.runs import Run, read_config, read_metrics
 
 SMALL = shlex.split("-nn 6 -s 0 --max-N 4 --epochs 3 --steps-per-epoch 3 --batch-size 4 --test-steps 1")
 NAME = "cumulative_parity_size_6_network_1"
@@ -538,7 +538,7 @@ def test_a_folder_that_cannot_be_gone_on_with_is_left_as_it_is(
             for path in folder.glob("state*.pt"):
                 path.write_bytes((tmp_path / "cumulative_parity_size_5_network_1" / path.name).read_bytes())
     capsys.readouterr()
-    holder = Run(folder, TrainConfig(**json.loads((folder / "config.json").read_text()))) if "process" in harm else None
+    holder = Run(folder, read_config(folder)) if "process" in harm else None
     before = {name: one for name, one in tree(tmp_path).items() if not name.endswith("run.lock")}
     assert train(tmp_path, *flags) == 2
     captured = capsys.readouterr()

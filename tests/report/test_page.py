@@ -223,6 +223,7 @@ def test_results_measured_into_another_folder(run, tmp_path, read):
 def test_nothing_of_a_name_or_an_option_is_taken_for_markup(run, read):
     hostile = run.rename(run.with_name(f"cumulative_parity_{HOSTILE.replace('/', '')}_network_1"))
     options = json.loads((hostile / "config.json").read_text())
+    del options["checksum"]
     (hostile / "config.json").write_text(json.dumps(options | {"cell": f"module:{HOSTILE}"}))
     (hostile / "environment.json").write_text(json.dumps([{HOSTILE: HOSTILE}]))
     (hostile / f"evaluation_{HOSTILE.replace('/', '')}.csv").write_text("N,low\n")

@@ -37,6 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (InputError, DivergedError) as error:
         print_error(error)
         return 3 if isinstance(error, DivergedError) else 2
+    except OSError as error:  # what the system refuses: a name that is too long, a folder that may not be read
+        print_error(
+            f"{error.filename or 'the system'}: {error.strerror or error}; expected what can be read and written"
+        )
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        print_error(f"not enough memory: {error or 'for what is asked'}; expected a smaller network or batch")
+        return 2
 
 
 def _parser(arguments: list[str]) -> Parser:

@@ -64,6 +64,10 @@ def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
         there = [str(path.parent) for path in folder.parent.glob(f"*/{CONFIG}")] if folder.parent.is_dir() else []
         raise InputError(f"no run in {folder} to resume: {nearest(folder, there)}")
     config = read_config(folder)
+    if ":" in config.cell and given.pop("cell", None) != config.cell:
+        raise InputError(
+            f"the run in {folder} is of the cell {config.cell!r}: expected --cell {config.cell} too, to allow importing it"
+        )
     fixed = sorted(set(given) - {"epochs", "max_N"})
     if fixed:
         raise InputError(
@@ -107,10 +111,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 on_epoch=on_epoch,
                 stop=lambda: bool(caught) or (deadline is not None and time.monotonic() >= deadline),
             )
-    return _report(training, folder, caught, console)
+    return _report(training, config, folder, caught, console)
 
 
-def _report(training: Training, folder: Path, caught: list[int], console: Console) -> int:
+def _report(training: Training, config: Config, folder: Path, caught: list[int], console: Console) -> int:
     """Say how the call ended, and return its exit code."""
     if training.finished:
         solved = [record["Ns"][-1] for record in training.history if record["solved"]]
@@ -120,7 +124,8 @@ def _report(training: Training, folder: Path, caught: list[int], console: Consol
         more = "" if training.curriculum.finished else "; raise --epochs to go on"
         message, code = f"finished after {training.epoch} epochs: {reached}{more}", 0
     else:
-        again = f"tauscope train --resume {shlex.quote(str(folder))}"
+        own = ["--cell", config.cell] if ":" in config.cell else []
+        again = shlex.join(["tauscope", "train", "--resume", str(folder), *own])
         why = signal.Signals(caught[0]).name if caught else "time limit"
         message = (
             f"stopped by {why} in epoch {training.epoch + 1} after step {training.step}, all saved; go on: {again}"

@@ -66,8 +66,7 @@ def kind_of(task: object) -> type[Config]:
     'MemoryConfig'
     """
     name = str(task).strip().lower().replace("-", "")
-    if name.isdecimal():
-        name = PUBLISHED_CODES.get(int(name), name)
+    name = {str(code): known for code, known in PUBLISHED_CODES.items()}.get(name, name)
     if name not in _KINDS:
         codes = ", ".join(f"{code} ({known})" for code, known in PUBLISHED_CODES.items())
         raise InputError(

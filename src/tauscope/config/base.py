@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import abc
 import math
+import numbers
+import sys
+import types
+import typing
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -48,11 +53,15 @@ class Config(abc.ABC):
     network_number: int
     seed: int | None
     cell: str
+    num_neurons: int
 
     def _check_options(self) -> None:
-        """Refuse a value that is not one of its choices, or no finite number."""
+        """Refuse a value that is not of its type, not one of its choices, or no finite number."""
+        hints = _hints(type(self))
         for one in fields(self):
             value, choices = getattr(self, one.name), one.metadata["choices"]
+            if not _fits(value, hints[one.name]):
+                raise InputError(f"{one.name} is {_short(value)}: expected {_words(hints[one.name])}")
             if choices is not None and value is not None:
                 require_choice(one.name, value, choices)
             if isinstance(value, float) and not math.isfinite(value):
@@ -131,3 +140,35 @@ class Config(abc.ABC):
                 raise InputError(f"option {name!r} is unknown: {nearest(name, known)}")
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
         return cls(**values)  # type: ignore[arg-type]
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Return whether a value that may come from a file is of the type that a field has."""
+    if isinstance(hint, types.UnionType):
+        return any(_fits(value, one) for one in typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(one, int) for one in value)
+    if isinstance(value, bool):
+        return hint is bool
+    if hint is float:
+        # A whole number can be too large for a float.
+        whole = int(value) if isinstance(value, numbers.Integral) else 0
+        return isinstance(value, numbers.Real) and abs(whole) <= sys.float_info.max
+    return isinstance(value, numbers.Integral if hint is int else hint)
+
+
+def _words(hint: Any) -> str:
+    """Return what a field takes, in words."""
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "nothing"}
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return " or ".join(names.get(one, "a list of whole numbers") for one in options)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

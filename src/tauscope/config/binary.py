@@ -19,6 +19,9 @@ from tauscope.training import OPTIMIZERS, Recipe, generators
 N_HEADS = 100
 """Heads of a network unless more are asked for, as published: N = 2 … 101."""
 
+LARGEST_N, MOST_LAYERS = 10_000, 1000
+"""Largest N of a curriculum, of which each has a head, and number of layers: what is larger is no network but a slip."""
+
 LEAKY_OPTIONS = ("model_type", "afunc", "tau", "precision")
 """Options that no other cell has."""
 
@@ -74,6 +77,11 @@ class TrainConfig(Config):
         self._check_options()
         for name, minimum in (("network_number", 0), ("num_neurons", 1), ("num_layers", 1)):
             require_at_least(name, getattr(self, name), minimum)
+        for name, most in (("max_N", LARGEST_N), ("num_layers", MOST_LAYERS)):
+            if getattr(self, name) > most:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}: expected at most {most} (nearest valid value: {most})"
+                )
         if self.tau is not None:
             require_at_least("tau", self.tau, 1.0)
         if self.cell not in CELLS and ":" not in self.cell:

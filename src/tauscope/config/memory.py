@@ -103,11 +103,11 @@ class MemoryConfig(Config):
                 raise InputError(f"cell is {self.cell} in condition hebbian: expected 'hebbian', or none")
             return "hebbian"
         if self.cell.isdecimal():
-            codes = dict(enumerate(MODEL_CODES.get(self.condition, MODEL_CODES["basic"])))
-            if int(self.cell) not in codes:
+            codes = {str(i): name for i, name in enumerate(MODEL_CODES.get(self.condition, MODEL_CODES["basic"]))}
+            if self.cell not in codes:
                 known = ", ".join(f"{code} ({name})" for code, name in codes.items())
                 raise InputError(f"cell {self.cell} is no model of condition {self.condition}: expected {known}")
-            return codes[int(self.cell)]
+            return codes[self.cell]
         if self.cell not in (*_START_CELLS, *_OTHER_CELLS) and ":" not in self.cell:
             names = [*_START_CELLS, *_OTHER_CELLS, "module:Class"]
             raise InputError(f"cell {self.cell!r} is unknown: {nearest(self.cell, names)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import torch
@@ -64,7 +65,7 @@ class TrackingConfig(Config):
         self._check_options()
         if self.signals in SCRIPTS:
             object.__setattr__(self, "signals", str(SCRIPTS[self.signals]))
-        if not self.signals.isdecimal():
+        if not re.fullmatch("[1-9][0-9]{0,3}", self.signals):
             raise InputError(
                 f"signals {self.signals!r} is no number and no script: {nearest(self.signals, SCRIPTS)}, or a number"
             )

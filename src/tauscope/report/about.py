@@ -91,7 +91,7 @@ def describe(run: Path, *, with_curves: bool = True) -> About:
         history = [] if published else records
     except DamagedFileError as error:
         problems.append(problem(run / STATS, error))
-    except (OSError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, OSError, LookupError, TypeError, ValueError) as error:
         problems.append(Problem(METRICS, f"does not hold the records of epochs: {error!r}"))
     solved = [("Solved", _solved(run))] if _counts_N(config) else []
     return About(

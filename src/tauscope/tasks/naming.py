@@ -46,7 +46,7 @@ def population_task_name(given: str | int) -> str:
     ('2afc', 'de1', 'comp')
     """
     text = str(given).strip().lower().replace("-", "")
-    name = PUBLISHED_CODES.get(int(text), text) if text.isdecimal() else text
+    name = {str(code): known for code, known in PUBLISHED_CODES.items()}.get(text, text)
     if name not in POPULATION_TASKS:
         codes = ", ".join(f"{code} ({known})" for code, known in PUBLISHED_CODES.items())
         raise InputError(f"task {given!r} is unknown: {nearest(text, POPULATION_TASKS)}, or one of the codes {codes}")
