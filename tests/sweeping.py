@@ -14,8 +14,8 @@ from torch import Tensor
 
 from problems import LinearCell
 from tauscope.checkpoints import load_state
+from tauscope.folders import read_metrics
 from tauscope.models.base import State
-from tauscope.runs import read_metrics
 
 SMALL = {
     "num_neurons": 6, "max_N": 4, "epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "test_steps": 1
@@ -63,3 +63,19 @@ class Dying(LinearCell):
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         os.kill(os.getpid(), signal.SIGKILL)
         return super().step(x, state, noise)
+
+
+def record(epoch: int, N: int, solved: bool, **more: Any) -> dict[str, Any]:
+    """Return the record of an epoch."""
+    times = {"seconds": 2.0, "steps_per_second": 5.0}
+    return (
+        {"epoch": epoch, "Ns": [N], "loss": 0.7, "accuracy": [0.5], "solved": solved, "finished": False} | times | more
+    )
+
+
+def keep(folder: Path, options: dict[str, Any], records: list[dict[str, Any]]) -> Path:
+    """Write what a run leaves."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(options))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
+    return folder

@@ -16,8 +16,9 @@ import torch
 import tauscope as ts
 from tauscope import checkpoints, curricula
 from tauscope.config import TrainConfig
+from tauscope.folders import is_locked, read_metrics
 from tauscope.published import read_stats, to_published
-from tauscope.runs import Run, asked_for, environment, free_number, is_locked, read_config, read_metrics
+from tauscope.runs import Run, asked_for, environment, free_number, read_config
 from tauscope.training import Training
 
 CONFIG = TrainConfig(

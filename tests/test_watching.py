@@ -12,28 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeping import SMALL
-from tauscope import runs, watching
+from sweeping import SMALL, keep, record
+from tauscope import watching
 from tauscope.config import Config, config_of
 from tauscope.errors import DamagedFileError
 from tauscope.runs import Run, asked_for
 from tauscope.watching import Planned, Sight, look, read_plan, survey, time_left
 from tauscope.working import note_failure
-
-
-def record(epoch: int, N: int, solved: bool, **more: Any) -> dict[str, Any]:
-    times = {"seconds": 2.0, "steps_per_second": 5.0}
-    return (
-        {"epoch": epoch, "Ns": [N], "loss": 0.7, "accuracy": [0.5], "solved": solved, "finished": False} | times | more
-    )
-
-
-def keep(folder: Path, options: dict[str, Any], records: list[dict[str, Any]]) -> Path:
-    """Write what a run leaves."""
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(options))
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
-    return folder
 
 
 def plan(base: Path, *names: str, epochs: int = 9, **jobs: str) -> None:
@@ -45,42 +30,6 @@ def by_name(base: Path) -> dict[str, Sight]:
     sights, notices = survey(base)
     assert notices == []
     return {one.name: one for one in sights}
-
-
-def test_what_runs_names_is_what_is_looked_for() -> None:
-    names = ("CONFIG", "METRICS", "LOCK")
-    assert [getattr(watching, name) for name in names] == [getattr(runs, name) for name in names]
-
-
-# --- the last lines ---------------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.booleans(), max_size=30), st.integers(1, 300), st.booleans())
-def test_the_last_records_are_those_that_reading_all_gives(
-    tmp_path_factory: pytest.TempPathFactory, solved: list[bool], block: int, cut: bool
-) -> None:
-    records = [record(i + 1, i + 2, one) for i, one in enumerate(solved)]
-    folder = keep(tmp_path_factory.mktemp("runs") / "run", {}, records)
-    if cut:
-        with (folder / "metrics.jsonl").open("a") as file:
-            file.write('{"epoch": 99, "solved": true')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watching, "_BLOCK", block)
-        last, newest = watching.last_records(folder)
-    assert last == (records[-1] if records else None)
-    assert newest == next((one for one in reversed(records) if one["solved"]), None)
-
-
-def test_no_more_is_read_than_is_needed(tmp_path: Path) -> None:
-    newest = record(2001, 2, True)
-    folder = keep(tmp_path / "run", {}, [])
-    with (folder / "metrics.jsonl").open("wb") as file:
-        # A hole, which takes no room on the disk and would take this much memory.
-        file.truncate(1 << 40)
-        file.seek(0, 2)
-        file.write(b"\n" + json.dumps(newest).encode() + b"\n")
-    assert watching.last_records(folder) == (newest, newest)
 
 
 CURRICULA = st.sampled_from(

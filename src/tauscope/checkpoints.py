@@ -33,6 +33,17 @@ _ARCHIVE = b"PK\x03\x04"
 _LEGACY_PICKLES = 5
 
 
+def checkpoint_name(Ns: tuple[int, ...]) -> str:
+    """Return the published name of the file that keeps a network which solved these Ns.
+
+    Examples
+    --------
+    >>> checkpoint_name((2, 3, 4))
+    'rnn_N2_N4'
+    """
+    return f"rnn_N{Ns[0]}_N{Ns[-1]}"
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that, whatever happens, either the old content or the new is there.
 

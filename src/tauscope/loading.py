@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from tauscope import published
-from tauscope.checkpoints import load_weights
+from tauscope.checkpoints import checkpoint_name, load_weights
 from tauscope.errors import InputError, nearest
+from tauscope.folders import CONFIG
 from tauscope.models import Model, build_model
 from tauscope.models.activations import ACTIVATIONS
-from tauscope.runs import CONFIG, EPOCH, INITIAL, checkpoint_name, read_config, require_plausible
+from tauscope.runs import EPOCH, INITIAL, read_config, require_plausible
 from tauscope.tasks import TASKS, BinaryMemoryTask, Task
 
 _CHECKPOINT = re.compile(r"rnn_N(\d+)_N(\d+)")

@@ -11,6 +11,17 @@ LAST_STEPS = 5
 """Steps at the end of a trial whose activity is penalised, as published."""
 
 
+def ending(states: Tensor, n_steps: int) -> Tensor:
+    """Return the last steps of a sequence; of one that is no longer, itself, which spares its gradient a copy.
+
+    Examples
+    --------
+    >>> ending(torch.arange(4), 3)
+    tensor([1, 2, 3])
+    """
+    return states if len(states) <= n_steps else states[-n_steps:]
+
+
 def activity_penalty(states: Tensor) -> Tensor:
     """Return the mean squared activity of the last five steps.
 
@@ -32,7 +43,7 @@ def activity_penalty(states: Tensor) -> Tensor:
     >>> activity_penalty(torch.cat([torch.full((3, 2, 4), 9.0), torch.full((5, 2, 4), 2.0)]))
     tensor(4.)
     """
-    return states[-LAST_STEPS:].square().mean()
+    return ending(states, LAST_STEPS).square().mean()
 
 
 def weight_penalty(parameters: Iterable[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""A run folder: configuration, environment, metrics, checkpoints, and who is writing to it."""
+"""A run folder, written: configuration, environment, metrics, checkpoints, by one process at a time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,22 @@ import torch
 from tauscope import checkpoints, published
 from tauscope.config import Config, config_of
 from tauscope.errors import DamagedFileError, InputError
+from tauscope.folders import (
+    CHECKSUM,
+    CONFIG,
+    ENVIRONMENT,
+    LOCK,
+    METRICS,
+    STATS,
+    checksum_of,
+    read_json,
+    read_metrics,
+    read_options,
+)
 from tauscope.models import Model
 from tauscope.training import Training
-from tauscope.watching import CHECKSUM, checksum_of, read_options
 
-CONFIG, ENVIRONMENT, METRICS, LOCK = "config.json", "environment.json", "metrics.jsonl", "run.lock"
-STATS, INITIAL, EPOCH = "stats.npy", "rnn_init", "rnn_epoch_"
+INITIAL, EPOCH = "rnn_init", "rnn_epoch_"
 OWN_FILES = (CONFIG, ENVIRONMENT, METRICS, STATS, checkpoints.STATE, "rnn_")
 """How the names of all files begin that only the process which holds the lock may write."""
 
@@ -75,20 +85,6 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    DamagedFileError
-        If it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedFileError(f"{path} cannot be read: {error}; expected a JSON file") from error
-
-
 def read_config(folder: Path) -> Config:
     """Return the configuration of a run folder.
 
@@ -123,18 +119,6 @@ def require_plausible(config: Config, file: Path) -> None:
         )
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the records of all finished epochs; a last line cut off by a crash is passed over."""
-    path = folder / METRICS
-    records = []
-    for line in path.read_bytes().splitlines() if path.exists() else []:
-        try:
-            records.append(json.loads(line))
-        except (ValueError, RecursionError):
-            break
-    return records
-
-
 def asked_for(config: Config, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
     """Return the records of the epochs that a configuration asks for, and whether they are all there.
 
@@ -160,17 +144,6 @@ def asked_for(config: Config, records: list[dict[str, Any]]) -> tuple[list[dict[
         if record["epoch"] >= epochs or curriculum.finished:
             return records[:i], True
     return records, False
-
-
-def checkpoint_name(Ns: tuple[int, ...]) -> str:
-    """Return the published name of the file that keeps a network which solved these Ns.
-
-    Examples
-    --------
-    >>> checkpoint_name((2, 3, 4))
-    'rnn_N2_N4'
-    """
-    return f"rnn_N{Ns[0]}_N{Ns[-1]}"
 
 
 class Run:
@@ -269,7 +242,7 @@ class Run:
         """
         if kept is not None:
             weights = published.to_published(training.model)
-            checkpoints.save_weights(self.folder / checkpoint_name(kept), weights)
+            checkpoints.save_weights(self.folder / checkpoints.checkpoint_name(kept), weights)
         if self.config.keep_every is not None and training.epoch % self.config.keep_every == 0:
             weights = published.to_published(training.model)
             checkpoints.save_weights(self.folder / f"{EPOCH}{training.epoch}", weights)
@@ -416,18 +389,6 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
-
-
-def is_locked(folder: Path) -> bool:
-    """Return whether a process is writing to a run folder now."""
-    try:
-        with (folder / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _random_seed() -> int:

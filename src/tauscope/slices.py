@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tauscope.models.base import Model, State
-from tauscope.penalties import LAST_STEPS
+from tauscope.penalties import LAST_STEPS, ending
 from tauscope.tasks.base import Batch
 
 T = TypeVar("T")
@@ -264,5 +264,6 @@ def answer(
         _, initial = model(begun.inputs, initial, begun.hold, begun.noise)
         shown = shown.part(slice(first, None))
     states, last = model(shown.inputs, initial, shown.hold, shown.noise)
-    seen = model.hidden(last).unsqueeze(0) if n_answers == 1 else states[-n_answers:]
+    states = ending(states, max(n_answers, LAST_STEPS))
+    seen = model.hidden(last).unsqueeze(0) if n_answers == 1 else ending(states, n_answers)
     return model.readout(seen, Ns), states

@@ -15,9 +15,10 @@ from typing import Any
 from tauscope.checkpoints import write_atomically
 from tauscope.config import Config, config_of
 from tauscope.errors import InputError, nearest
+from tauscope.folders import CONFIG, is_locked, last_records
 from tauscope.models.build import user_cell
 from tauscope.runs import asked_for, read_config
-from tauscope.watching import CONFIG, LONGEST_NAME, PLAN, is_locked, last_records
+from tauscope.watching import LONGEST_NAME, PLAN
 
 LARGEST_FILE, MOST_RUNS = 1 << 20, 10_000
 """Bytes of a sweep file and runs of a sweep, at most."""

@@ -313,7 +313,7 @@ def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Op
     # The gradient of ρ Σ w² is 2 ρ w.
     decay = 2 * recipe.weight_cost
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=decay)
+        return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=decay, fused=True)
     return torch.optim.SGD(
         parameters,
         lr=recipe.lr,

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
-import json
 import math
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tauscope.errors import DamagedFileError, InputError
-
-CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", "run.lock"
-CHECKSUM = "checksum"
-"""Key of a run's configuration that is no option: it tells whether the options are as they were written."""
+from tauscope.folders import CONFIG, METRICS, is_locked, last_records, read_json, read_options
 
 PLAN, OWN = "sweep.json", ".sweep"
 FAILED, SLURM = f"{OWN}/failed", f"{OWN}/slurm"
@@ -30,8 +24,6 @@ LONGEST_NAME = 255
 
 STATES = ("running", "failed", "damaged", "stopped", "pending", "finished")
 """What a run can be, in the order in which one wants to see them."""
-
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -96,111 +88,6 @@ class Sight:
     def is_to_come(self) -> bool:
         """Whether a sweep asks for more of it than there is, and nothing speaks against it."""
         return self.planned and self.state in ("pending", "stopped") and not self.problem
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    DamagedFileError
-        If it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedFileError(f"{path} cannot be read: {error}; expected a JSON file") from error
-
-
-def read_options(folder: Path) -> dict[str, Any]:
-    """Read the options of a run.
-
-    Raises
-    ------
-    DamagedFileError
-        If they cannot be read, are none, or are not as they were written.
-    """
-    options = read_json(folder / CONFIG)
-    if not isinstance(options, dict):
-        raise DamagedFileError(f"{folder / CONFIG} is not a configuration: expected options by name")
-    # Those of early versions have none.
-    if options.pop(CHECKSUM, checksum := checksum_of(options)) != checksum:
-        raise DamagedFileError(f"{folder / CONFIG} is damaged: its checksum does not match its content")
-    return options
-
-
-def checksum_of(options: Mapping[str, Any]) -> str:
-    """Return what changes with any option; a checksum among them does not count."""
-    counted = {name: value for name, value in options.items() if name != CHECKSUM}
-    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
-
-
-def is_locked(folder: Path) -> bool:
-    """Return whether a process is writing to a run folder now."""
-    try:
-        with (folder / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def last_records(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Return the record of a run's last epoch and that of the last one that solved its stage.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run; its records are read from the end, no further than is needed.
-
-    Returns
-    -------
-    last, solved : dict or None
-        ``None`` where there is none. A last line cut off by a crash is passed over.
-
-    Raises
-    ------
-    TypeError, LookupError
-        If what is there are not records of epochs.
-    """
-    last = None
-    for line in _lines_backwards(folder / METRICS):
-        if last is not None and b'"solved": true' not in line:
-            continue
-        try:
-            record = json.loads(line, parse_int=_whole)
-        except (ArithmeticError, ValueError, RecursionError):
-            continue
-        if not all(isinstance(record[name], int | float) for name in ("epoch", "seconds", "steps_per_second")):
-            raise TypeError(f"{record}")
-        last = record if last is None else last
-        if record["solved"]:
-            return last, record
-    return last, None
-
-
-def _whole(text: str) -> int:
-    """Return a whole number, refusing one that no float can stand for."""
-    float(number := int(text))
-    return number
-
-
-def _lines_backwards(path: Path) -> Iterator[bytes]:
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        position, rest = file.seek(0, os.SEEK_END), b""
-        while position:
-            size = min(_BLOCK, position)
-            position -= size
-            file.seek(position)
-            rest, *lines = (file.read(size) + rest).split(b"\n")
-            yield from reversed(lines)
-        yield rest
 
 
 def read_plan(base: Path) -> dict[str, Planned]:

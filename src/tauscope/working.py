@@ -12,12 +12,13 @@ from pathlib import Path
 from tauscope.checkpoints import write_atomically
 from tauscope.config import Config
 from tauscope.errors import InputError
+from tauscope.folders import is_locked
 from tauscope.jobs import PATIENCE, Job, Outcome, run_jobs
 from tauscope.runs import Run
 from tauscope.signals import collect_signals
 from tauscope.sweep import Sweep
 from tauscope.training import Training, train
-from tauscope.watching import FAILED, is_locked
+from tauscope.watching import FAILED
 
 LEFT_ALONE = "left to the process that is training it"
 

@@ -18,7 +18,7 @@ import tiny_paper
 from tauscope import papers
 from tauscope.checkpoints import load_state
 from tauscope.cli import main
-from tauscope.runs import is_locked
+from tauscope.folders import is_locked
 
 TINY = "tiny_paper:PAPER"
 TESTS = Path(tiny_paper.__file__).parent

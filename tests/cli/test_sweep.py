@@ -23,8 +23,9 @@ from sweeping import SMALL, result, write
 from tauscope.cli import main
 from tauscope.cli import status as status_command
 from tauscope.config import config_of
-from tauscope.runs import Run, read_metrics
-from tauscope.watching import METRICS, Sight, is_locked, read_plan
+from tauscope.folders import METRICS, is_locked, read_metrics
+from tauscope.runs import Run
+from tauscope.watching import Sight, read_plan
 from tauscope.working import go_on
 
 NAMES = [f"cumulative_parity_size_6_network_{i}" for i in (1, 2, 3, 4)]

@@ -23,7 +23,8 @@ from tauscope import curricula
 from tauscope.checkpoints import load_state
 from tauscope.cli import main
 from tauscope.config import TrainConfig
-from tauscope.runs import Run, read_config, read_metrics
+from tauscope.folders import read_metrics
+from tauscope.runs import Run, read_config
 
 SMALL = shlex.split("-nn 6 -s 0 --max-N 4 --epochs 3 --steps-per-epoch 3 --batch-size 4 --test-steps 1")
 NAME = "cumulative_parity_size_6_network_1"

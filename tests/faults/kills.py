@@ -20,7 +20,7 @@ from torch import Tensor
 from faults.server import Command, Ended, Server
 from faults.tally import Tally
 from tauscope.checkpoints import load_state
-from tauscope.runs import read_metrics
+from tauscope.folders import read_metrics
 
 MOST_KILLS = 3
 """Kills of one run, at most."""

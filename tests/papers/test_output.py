@@ -13,11 +13,11 @@ from matplotlib.image import imread
 
 import tiny_paper
 from tauscope.errors import InputError
+from tauscope.folders import read_metrics
 from tauscope.measurements import MEASUREMENTS
 from tauscope.papers.output import markdown, require_own
 from tauscope.papers.planning import Choice, make_plan
 from tauscope.results import load_result
-from tauscope.runs import read_metrics
 
 TINY, MULTI = "tiny_paper:PAPER", "cumulative_parity_size_8_network_1"
 

@@ -12,13 +12,14 @@ import pytest
 import xarray as xr
 
 from tauscope.analysis.connectivity import connectivity
+from tauscope.folders import read_metrics
 from tauscope.jobs import Outcome
 from tauscope.loading import load
 from tauscope.papers.planning import Choice, Network, Plan, make_plan
 from tauscope.papers.running import look, run_plan, work
 from tauscope.papers.vocabulary import Results
 from tauscope.results import load_result
-from tauscope.runs import environment, read_metrics
+from tauscope.runs import environment
 from tauscope.working import Progress
 
 TINY, MULTI = "tiny_paper:PAPER", "cumulative_parity_size_8_network_1"

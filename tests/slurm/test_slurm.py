@@ -14,8 +14,8 @@ from slurm.cluster import Cluster, wait_for
 from sweeping import SMALL, result, write
 from tauscope.cli import main
 from tauscope.config import config_of
-from tauscope.runs import read_metrics
-from tauscope.watching import METRICS, Sight, is_locked, survey
+from tauscope.folders import METRICS, is_locked, read_metrics
+from tauscope.watching import Sight, survey
 from tauscope.working import Progress, go_on
 
 pytestmark = pytest.mark.slurm

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from tauscope.checkpoints import write_atomically
 from tauscope.errors import InputError
+from tauscope.folders import CONFIG
 from tauscope.loading import checkpoints_of
 from tauscope.results import ANALYSIS
-from tauscope.runs import CONFIG
 
 
 def run_folder(path: Path) -> Path:

@@ -14,6 +14,7 @@ from rich.text import Text
 from tauscope.cli import flags
 from tauscope.cli.progress import NetworksDisplay
 from tauscope.errors import require_at_least
+from tauscope.folders import read_metrics
 from tauscope.jobs import processors, share
 from tauscope.papers import PAPERS, paper
 from tauscope.papers.judging import HEADING, Judged, claim_rows
@@ -22,7 +23,7 @@ from tauscope.papers.planning import Choice, Plan, make_plan
 from tauscope.papers.running import run_plan
 from tauscope.plotting.style import count
 from tauscope.report.claims_page import claims_page
-from tauscope.runs import environment, read_metrics
+from tauscope.runs import environment
 from tauscope.signals import collect_signals
 
 FAILED = 3

@@ -19,12 +19,13 @@ from tauscope import working
 from tauscope.cli import flags
 from tauscope.cli.progress import clock
 from tauscope.errors import InputError, require_at_least
+from tauscope.folders import is_locked
 from tauscope.jobs import Outcome, processors
 from tauscope.plotting.style import count
 from tauscope.signals import collect_signals
 from tauscope.slurm import Request, script, submit
 from tauscope.sweep import Sweep, read_sweep, write_plan
-from tauscope.watching import SLURM, is_locked, queued_jobs, read_plan, survey
+from tauscope.watching import SLURM, queued_jobs, read_plan, survey
 from tauscope.working import run_sweep
 
 FAILED = 3

@@ -19,7 +19,8 @@ from tauscope.cli import flags
 from tauscope.cli.progress import Display, scores
 from tauscope.config import CONFIGS, Config, config_of
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.runs import CONFIG, Run, read_config
+from tauscope.folders import CONFIG
+from tauscope.runs import Run, read_config
 from tauscope.signals import collect_signals
 from tauscope.training import Training, train
 

@@ -40,7 +40,8 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
     "relu": Activation(
         torch.relu,
-        lambda z, out: _aten.relu.out(z, out=out),
+        # Unlike relu.out, which makes a tensor of its own and copies it, this writes where it is told to.
+        lambda z, out: torch.clamp_min(z, 0, out=out),
         lambda g, value, out: _aten.threshold_backward.grad_input(g, value, 0.0, grad_input=out),
     ),
     "tanh": Activation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,15 +10,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tauscope.models.activations import ACTIVATIONS
-from tauscope.models.gemm import matmul_nt
-from tauscope.models.recurrence import _held, _limit, _Recurrence, _stacked
+from tauscope.models.recurrence import _held, _limit, _prepared, _Recurrence, _room, _stacked, _times, _WeightGradient
 
 
 class _Hebbian(_Recurrence):
     """h_t = max(0, M [h_{t-1}; x_t; 1] + γ c_t p_{t-1}), with p_t = h_{t-1} and c_t = clip(p_{t-1} · h_{t-1}, 0, C).
 
-    The saved products are few: the states, their predecessors (which differ from the states before where a state was
-    held), and M.
+    The predecessors p differ from the states one step before only where a state was held, and are kept only then.
     """
 
     @staticmethod
@@ -33,52 +32,70 @@ class _Hebbian(_Recurrence):
         hold: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         n_units, phi = len(M), ACTIVATIONS["relu"]
-        buffer = _stacked(initial, inputs, M.dtype)
-        slots = buffer.unbind(0)
-        past = torch.empty_like(buffer[:, :n_units])
-        past[0] = before.t()
+        buffer, weights = _stacked(initial, inputs, M), _prepared(M, len(initial))
+        states, stacked = buffer[:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
+        own = None if hold is None else _room(len(buffer), n_units, len(initial), M)
+        first = before.t()
+        if own is not None:
+            own[0] = first
+        pasts = _predecessors(first, states, own)
+        overlaps = M.new_empty(len(inputs), len(initial))
         for t, held in enumerate(_held(hold, len(inputs))):
-            h, p, following = slots[t][:n_units], past[t], slots[t + 1][:n_units]
-            overlap = (p * h).sum(dim=0).clamp_(0.0, strongest)
-            phi.into(torch.addcmul(matmul_nt(M, slots[t].t()), p, overlap, value=gamma), following)
-            past[t + 1] = h if held is None else torch.where(held, p, h)
+            h, p, following, overlap = states[t], pasts[t], states[t + 1], overlaps[t]
+            torch.sum(p * h, dim=0, out=overlap)
+            strength = overlap.clamp(0.0, strongest)
+            phi.into(_times(weights, stacked[t]).addcmul_(p, strength, value=gamma), following)
             if held is not None:
-                following.copy_(torch.where(held, h, following))
-        ctx.save_for_backward(M, buffer, past, hold)
+                torch.where(held, h, following, out=following)
+            if own is not None:
+                own[t + 1] = h if held is None else torch.where(held, p, h)
+        ctx.save_for_backward(M, buffer, first, own, overlaps, hold)
         ctx.options = gamma, strongest, clip
-        return *_Recurrence._outputs(ctx, buffer, n_units, M.dtype), past[-1].t().clone()
+        return *_Recurrence._outputs(ctx, buffer, n_units, M.dtype), pasts[len(inputs)].t().clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        M, buffer, past, hold = ctx.saved_tensors
+        M, buffer, first, own, overlaps, hold = ctx.saved_tensors
         gamma, strongest, clip = ctx.options
         g_states, g_last, g_before = gradients
-        n_units, backward = len(M), ACTIVATIONS["relu"].backward
-        slots = buffer.unbind(0)
-        g = _Recurrence._initial_gradient(g_last, past[0], M.dtype)
-        g_p = _Recurrence._initial_gradient(g_before, past[0], M.dtype)
-        M_t, g_M, exact = M.t().contiguous(), torch.zeros_like(M), torch.empty_like(g)
-        g_inputs = M.new_empty(len(slots) - 1, buffer.shape[1] - n_units - 1, g.shape[1])
-        holds = _held(hold, len(slots) - 1)
-        for t in range(len(slots) - 2, -1, -1):
+        n_units, n_steps, backward = len(M), len(buffer) - 1, ACTIVATIONS["relu"].backward
+        states = buffer[:, :n_units].unbind(0)
+        pasts = _predecessors(first, states, own)
+        strengths = (gamma * overlaps.clamp(0.0, strongest)).unbind(0)
+        slopes = (gamma * ((overlaps >= 0) & (overlaps <= strongest)).to(M.dtype)).unbind(0)
+        g = _Recurrence._initial_gradient(g_last, first, M.dtype)
+        g_p = _Recurrence._initial_gradient(g_before, first, M.dtype)
+        product, exact = _WeightGradient(M, buffer), torch.empty_like(g)
+        wants_inputs = ctx.needs_input_grad[3]
+        M_t = _prepared((M if wants_inputs else M[:, :n_units]).t(), g.shape[1])
+        g_inputs = _room(n_steps, buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
+        holds = _held(hold, n_steps)
+        for t in range(n_steps - 1, -1, -1):
             if g_states is not None:
                 g = g + g_states[t].t()
-            h, p, held = slots[t][:n_units], past[t], holds[t]
-            backward(g, slots[t + 1][:n_units], exact)
+            h, p, held = states[t], pasts[t], holds[t]
+            backward(g, states[t + 1], exact)
             _limit(exact, None, held)
-            overlap = (p * h).sum(dim=0)
-            through = gamma * (exact * p).sum(dim=0) * ((overlap >= 0) & (overlap <= strongest))
-            strength = gamma * overlap.clamp_(0.0, strongest)
-            delta = exact if clip is None else exact.clamp(-clip, clip)
-            g_M += matmul_nt(delta, slots[t])
-            back = matmul_nt(M_t, delta.t())
-            g_inputs[t] = back[n_units:-1]
-            to_h, to_p = back[:n_units].addcmul(p, through).add_(g_p), (exact * strength).addcmul_(h, through)
+            through = (exact * p).sum(dim=0).mul_(slopes[t])
+            delta, transposed = product.slot(t)
+            torch.clamp(exact, -clip, clip, out=delta) if clip is not None else delta.copy_(exact)
+            product.add(t)
+            back = _times(M_t, transposed)
+            if g_inputs is not None:
+                g_inputs[t] = back[n_units:-1]
+            to_h = back[:n_units].addcmul_(p, through).add_(g_p)
+            to_p = (exact * strengths[t]).addcmul_(h, through)
             if held is not None:
                 to_h, to_p = torch.where(held, g, to_h), torch.where(held, g_p, to_p)
             g, g_p = to_h, to_p
-        return g_M, g.t(), g_p.t(), g_inputs.transpose(1, 2), None, None, None, None
+        g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2)
+        return product.total, g.t(), g_p.t(), g_inputs, None, None, None, None
+
+
+def _predecessors(first: Tensor, states: Sequence[Tensor], own: Tensor | None) -> Sequence[Tensor]:
+    """Return h_{t-2} as every step t finds it, ``[unit, batch]`` each: the state before last, where none was held."""
+    return [first, *states] if own is None else own.unbind(0)
 
 
 def hebbian(

@@ -69,15 +69,15 @@ class _RateRecurrence(torch.autograd.Function):
         phi, fused = ACTIVATIONS[ctx.afunc], _is_fused(A, buffer.shape[1])
         rates = phi.function(buffer[:-1])
         deltas = torch.empty_like(buffer)
-        deltas[0], deltas[1:] = 0, gradients[0]
-        slots = deltas.unbind(0)
+        deltas[0], deltas[-1] = 0, gradients[0][-1]
+        slots, own = deltas.unbind(0), (torch.zeros_like(deltas[0]), *gradients[0].unbind(0))
         if fused:
             phi.backward(torch.ones_like(rates), rates, slopes := torch.empty_like(rates))
         else:
             slopes, A_t = rates, A.t().contiguous()
-        trios = list(zip(slots, slots[1:], slopes.unbind(0), strict=False))
-        for now, following, slope in reversed(trios if wants_initial else trios[1:]):
-            now.add_(following, alpha=ctx.keep)
+        steps = list(zip(slots, slots[1:], own, slopes.unbind(0), strict=False))
+        for now, following, direct, slope in reversed(steps if wants_initial else steps[1:]):
+            torch.add(direct, following, alpha=ctx.keep, out=now)
             if fused:
                 now.addcmul_(torch.mm(following, A), slope)
             else:
@@ -86,9 +86,11 @@ class _RateRecurrence(torch.autograd.Function):
                 phi.backward(back, slope, back)
                 now.add_(back)
         after = deltas[1:]
-        delta = after.flatten(0, 1)
+        delta, rates = after.flatten(0, 1), rates.flatten(0, 1)
+        # Operands as small as these cost more to bring into the order of the fastest product than it saves.
+        g_A = (delta.t() @ rates if fused else matmul_nt(delta.t(), rates.t())) if wants_A else None
         return (
-            matmul_nt(delta.t(), rates.flatten(0, 1).t()) if wants_A else None,
+            g_A,
             delta.t() @ inputs.flatten(0, 1) if wants_W else None,
             delta.sum(dim=0) if wants_bias else None,
             deltas[0] if wants_initial else None,

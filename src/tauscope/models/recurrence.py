@@ -1,7 +1,7 @@
 """The fast recurrence: a whole sequence of a leaky network in one autograd function.
 
-The state is kept with units first, ``[time, unit + channel + 1, batch]``, with the input and a row of ones stacked
-below the units. All that is linear in a step is then one product with ``M = [recurrent | input | bias]``, its
+The state is kept as ``[time, unit + channel + 1, batch]``, with the input and a row of ones stacked below the units, and
+stored with the batch innermost where its size suits the product, otherwise with the rows innermost. All that is linear in a step is then one product with ``M = [recurrent | input | bias]``, its
 gradient is one product with the saved buffer, and one elementwise pass is left in each direction: three products a
 step, the least that exact backpropagation through time can do. Gradients of the weights and of τ inside M follow from
 ordinary autograd on the small matrix.
@@ -18,14 +18,33 @@ from torch.autograd.function import once_differentiable
 from tauscope.models.activations import ACTIVATIONS
 from tauscope.models.gemm import matmul_nt
 
+_LANES = 16
+"""Sequences of which a batch has a multiple where products are fastest with the batch innermost."""
 _SMALL_BATCH, _COLUMNS = 64, 400
 """Sequences below which the steps of so many sequences together are taken into one product."""
 
 
-def _stacked(initial: Tensor, inputs: Tensor, dtype: torch.dtype) -> Tensor:
+def _room(n_steps: int, n_rows: int, n_batch: int, like: Tensor) -> Tensor:
+    """Return room for ``[step, row, batch]``, in the order of storage in which `_times` is fastest."""
+    if n_batch % _LANES:
+        return like.new_empty(n_steps, n_batch, n_rows).transpose(1, 2)
+    return like.new_empty(n_steps, n_rows, n_batch)
+
+
+def _prepared(A: Tensor, n_batch: int) -> Tensor:
+    """Return a matrix in the order of storage in which `_times` is fastest."""
+    return A.t().contiguous().t() if n_batch % _LANES else A.contiguous()
+
+
+def _times(A: Tensor, columns: Tensor) -> Tensor:
+    """Return ``A @ x``, ``[row, batch]``, for ``columns`` xᵀ ``[batch, k]``, in the order of storage of x."""
+    return matmul_nt(columns, A).t() if len(columns) % _LANES else matmul_nt(A, columns)
+
+
+def _stacked(initial: Tensor, inputs: Tensor, like: Tensor) -> Tensor:
     """Return the buffer ``[time + 1, unit + channel + 1, batch]`` with the initial state, inputs and ones in place."""
     (n_steps, n_batch, n_channels), n_units = inputs.shape, initial.shape[1]
-    buffer = torch.empty(n_steps + 1, n_units + n_channels + 1, n_batch, dtype=dtype, device=inputs.device)
+    buffer = _room(n_steps + 1, n_units + n_channels + 1, n_batch, like)
     buffer[0, :n_units] = initial.t()
     buffer[:-1, n_units:-1] = inputs.transpose(1, 2)
     buffer[:, -1] = 1
@@ -42,8 +61,34 @@ def _steps_a_product(dtype: torch.dtype, n_batch: int) -> int:
     return 4 if dtype == torch.bfloat16 else 1
 
 
+class _WeightGradient:
+    """The gradient of M, summed over the steps of the backward pass: Σ_t δ_t [h_{t-1}; x_t; 1]ᵀ.
+
+    Steps are visited from the last to the first; those of one product lie side by side.
+    """
+
+    def __init__(self, M: Tensor, buffer: Tensor, dtype: torch.dtype | None = None) -> None:
+        self._buffer, self._n_steps = buffer, len(buffer) - 1
+        self._together = min(_steps_a_product(M.dtype, buffer.shape[2]), self._n_steps)
+        self._deltas = _room(self._together, len(M), buffer.shape[2], M)
+        self._slots = list(zip(self._deltas.unbind(0), self._deltas.transpose(1, 2).unbind(0), strict=True))
+        self.total = torch.zeros(M.shape, dtype=dtype or M.dtype, device=M.device)
+
+    def slot(self, t: int) -> tuple[Tensor, Tensor]:
+        """Return where δ of a step has to be written, ``[unit, batch]``, and its transposed view."""
+        return self._slots[t % self._together]
+
+    def add(self, t: int) -> None:
+        """Note that δ of a step is written."""
+        if t % self._together == 0:
+            end = min(t + self._together, self._n_steps)
+            self.total += matmul_nt(_side_by_side(self._deltas[: end - t]), _side_by_side(self._buffer[t:end]))
+
+
 def _side_by_side(steps: Tensor) -> Tensor:
     """Return ``[step, row, batch]`` as one matrix ``[row, step * batch]``."""
+    if steps.shape[2] % _LANES:
+        return steps.transpose(1, 2).flatten(0, 1).t()
     return steps[0] if len(steps) == 1 else steps.transpose(0, 1).flatten(1)
 
 
@@ -74,9 +119,8 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def _initial_gradient(last: Tensor | None, like: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the gradient that enters at the last state, ``[unit, batch]``."""
-        if last is None:
-            return torch.zeros(like.shape, dtype=dtype, device=like.device)
-        return last.t().contiguous()
+        g = _room(1, like.shape[0], like.shape[1], like).to(dtype)[0]
+        return g.zero_() if last is None else g.copy_(last.t())
 
 
 class _Inside(_Recurrence):
@@ -99,16 +143,16 @@ class _Inside(_Recurrence):
     ) -> tuple[Tensor, Tensor]:
         n_units = len(M)
         phi = ACTIVATIONS[afunc]
-        buffer = _stacked(initial, inputs, M.dtype)
+        buffer, weights = _stacked(initial, inputs, M), _prepared(M, len(initial))
         # Views cost as much as a small product where they are made one by one.
         states, stacked = buffer[:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
         h = initial.t()
         for t, held in enumerate(_held(hold, len(inputs))):
-            z, following = matmul_nt(M, stacked[t]), states[t + 1]
+            z, following = _times(weights, stacked[t]), states[t + 1]
             if leak is None:
                 phi.into(z, following)
                 if held is not None:
-                    following.copy_(torch.where(held, states[t], following))
+                    torch.where(held, states[t], following, out=following)
             else:
                 before, h = h, z.to(h.dtype, copy=True).addcmul_(leak[:, None], h)
                 phi.into(h, h)
@@ -130,28 +174,23 @@ class _Inside(_Recurrence):
         dtype = M.dtype if leak is None else leak.dtype
         states, n_steps = buffer[:, :n_units].unbind(0), len(buffer) - 1
         g = _Recurrence._initial_gradient(g_last, states[0], dtype)
-        together = min(_steps_a_product(M.dtype, g.shape[1]), n_steps)
-        deltas = M.new_empty(together, n_units, g.shape[1])
-        each, transposed = deltas.unbind(0), deltas.transpose(1, 2).unbind(0)
-        M_t = (M if wants_inputs else M[:, :n_units]).t().contiguous()
-        g_M = torch.zeros(M.shape, dtype=dtype, device=M.device)
-        g_inputs = M.new_empty(n_steps, buffer.shape[1] - n_units - 1, g.shape[1]) if wants_inputs else None
+        product = _WeightGradient(M, buffer, dtype)
+        M_t = _prepared((M if wants_inputs else M[:, :n_units]).t(), g.shape[1])
+        g_inputs = _room(n_steps, buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
         holds = _held(hold, n_steps)
         for t in range(n_steps - 1, -1, -1):
             if g_states is not None:
                 g = g + g_states[t].t()
-            delta, held = each[t % together], holds[t]
+            (delta, transposed), held = product.slot(t), holds[t]
             exact = delta if M.dtype == dtype else torch.empty_like(g)
             backward(g, states[t + 1].to(dtype), exact)
             _limit(exact, ctx.clip, held)
             if exact is not delta:
                 delta.copy_(exact)
-            if t % together == 0:
-                end = min(t + together, n_steps)
-                g_M += matmul_nt(_side_by_side(deltas[: end - t]), _side_by_side(buffer[t:end]))
+            product.add(t)
             if t == 0 and not (wants_initial or wants_inputs):
                 break
-            back = matmul_nt(M_t, transposed[t % together])
+            back = _times(M_t, transposed)
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
             kept, g = g, back[:n_units]
@@ -160,9 +199,9 @@ class _Inside(_Recurrence):
             if held is not None:
                 g = torch.where(held, kept, g)
         # h_{t-1} enters through the leak as it does through the diagonal of M.
-        g_leak = None if leak is None else g_M[:, :n_units].diagonal()
+        g_leak = None if leak is None else product.total[:, :n_units].diagonal()
         g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2).to(dtype)
-        return g_M.to(M.dtype), g_leak, g.t() if wants_initial else None, g_inputs, None, None, None
+        return product.total.to(M.dtype), g_leak, g.t() if wants_initial else None, g_inputs, None, None, None
 
 
 class _Outside(_Recurrence):
@@ -172,14 +211,14 @@ class _Outside(_Recurrence):
     def forward(ctx: Any, M: Tensor, a: Tensor, initial: Tensor, inputs: Tensor, afunc: str) -> tuple[Tensor, Tensor]:
         n_units = len(M)
         phi = ACTIVATIONS[afunc]
-        buffer = _stacked(initial, inputs, M.dtype)
-        slots = buffer.unbind(0)
-        rates = torch.empty(len(inputs), n_units, len(initial), dtype=M.dtype, device=M.device)
+        buffer, weights = _stacked(initial, inputs, M), _prepared(M, len(initial))
+        slots, stacked = buffer[1:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
+        rates = _room(len(inputs), n_units, len(initial), M)
         h = initial.t()
-        for now, following, rate in zip(slots, slots[1:], rates.unbind(0), strict=False):
-            phi.into(matmul_nt(M, now.t()), rate)
+        for columns, rate, following in zip(stacked, rates.unbind(0), slots, strict=False):
+            phi.into(_times(weights, columns), rate)
             h = torch.lerp(h, rate.to(h.dtype), a[:, None])
-            following[:n_units] = h
+            following.copy_(h)
         ctx.save_for_backward(M, a, buffer, rates)
         ctx.afunc = afunc
         states, _ = _Recurrence._outputs(ctx, buffer, n_units, initial.dtype)
@@ -192,30 +231,32 @@ class _Outside(_Recurrence):
         g_states, g_last = gradients
         n_units, backward = len(M), ACTIVATIONS[ctx.afunc].backward
         wants_initial, wants_inputs = ctx.needs_input_grad[2:4]
-        slots, rates = buffer.unbind(0), rates.unbind(0)
-        g = _Recurrence._initial_gradient(g_last, slots[0][:n_units], a.dtype)
-        delta = torch.empty_like(g)
-        M_t = (M if wants_inputs else M[:, :n_units]).t().contiguous()
-        g_M = torch.zeros(M.shape, dtype=a.dtype, device=M.device)
+        states, rates = buffer[:, :n_units].unbind(0), rates.unbind(0)
+        g = _Recurrence._initial_gradient(g_last, states[0], a.dtype)
+        product = _WeightGradient(M, buffer, a.dtype)
+        M_t = _prepared((M if wants_inputs else M[:, :n_units]).t(), g.shape[1])
         g_a = torch.zeros_like(a)
-        g_inputs = M.new_empty(len(rates), buffer.shape[1] - n_units - 1, g.shape[1]) if wants_inputs else None
+        g_inputs = _room(len(rates), buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
         keep, share = (1 - a)[:, None], a[:, None]
         for t in range(len(rates) - 1, -1, -1):
             if g_states is not None:
                 g = g + g_states[t].t()
             rate = rates[t].to(a.dtype)
-            g_a += (g * (rate - slots[t][:n_units])).sum(dim=1)
-            backward(g * share, rate, delta)
-            low = delta.to(M.dtype)
-            g_M += matmul_nt(low, slots[t])
+            g_a += (g * (rate - states[t])).sum(dim=1)
+            delta, transposed = product.slot(t)
+            exact = delta if M.dtype == a.dtype else torch.empty_like(g)
+            backward(g * share, rate, exact)
+            if exact is not delta:
+                delta.copy_(exact)
+            product.add(t)
             if t == 0 and not (wants_initial or wants_inputs):
                 break
-            back = matmul_nt(M_t, low.t())
+            back = _times(M_t, transposed)
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
             g = torch.addcmul(back[:n_units].to(a.dtype), g, keep)
         g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2).to(a.dtype)
-        return g_M.to(M.dtype), g_a, g.t() if wants_initial else None, g_inputs, None
+        return product.total.to(M.dtype), g_a, g.t() if wants_initial else None, g_inputs, None
 
 
 def leaky_inside(

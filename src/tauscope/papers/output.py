@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 
 from tauscope.checkpoints import write_atomically
 from tauscope.errors import DamagedFileError, InputError
+from tauscope.folders import read_json
 from tauscope.jobs import reason
 from tauscope.measurements import MEASUREMENTS
 from tauscope.papers.judging import HEADING, Judged, claim_rows, judge
 from tauscope.papers.planning import Plan, require_writable
 from tauscope.papers.vocabulary import PaperFigure, Results, Trained
-from tauscope.runs import read_json
 
 CLAIMS, PAGE, MARKDOWN = "claims.json", "index.html", "claims.md"
 TABLES = ("claims.csv", "networks.csv", "measurements.csv", "training.csv")

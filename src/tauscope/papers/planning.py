@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tauscope.checkpoints import checkpoint_name
 from tauscope.config import Config, TrainConfig, config_of, kind_of
 from tauscope.errors import InputError, nearest, require_at_least
+from tauscope.folders import CONFIG, read_metrics
 from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measuring import Asked, target
 from tauscope.models.build import user_cell
 from tauscope.papers import paper
 from tauscope.papers.vocabulary import Condition, Measure, Paper, Scale
-from tauscope.runs import CONFIG, asked_for, checkpoint_name, read_config, read_metrics
+from tauscope.runs import asked_for, read_config
 from tauscope.training import Recipe
 
 

@@ -11,12 +11,13 @@ from typing import Any
 from tauscope.config import Config, TrainConfig
 from tauscope.curricula import CURRICULUM_NAMES, SOLVED
 from tauscope.errors import DamagedFileError, InputError
+from tauscope.folders import CONFIG, ENVIRONMENT, METRICS, STATS, read_json, read_metrics
 from tauscope.loading import checkpoints_of, load, trained_Ns, trained_task
 from tauscope.plotting.style import count
 from tauscope.plotting.training import plot_progress, plot_training, words
 from tauscope.published import read_stats
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
-from tauscope.runs import CONFIG, ENVIRONMENT, METRICS, STATS, read_config, read_json, read_metrics
+from tauscope.runs import read_config
 from tauscope.tasks import POPULATION_TASKS, Task
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 from tauscope.config import Config, TrainConfig
 from tauscope.curricula import CURRICULUM_NAMES
 from tauscope.errors import DamagedFileError
+from tauscope.folders import CONFIG
 from tauscope.loading import checkpoints_of
 from tauscope.measurements import MEASUREMENTS, number_table
 from tauscope.plotting.interventions import plot_perturbation_of_networks
@@ -26,7 +27,7 @@ from tauscope.report.page import not_measured
 from tauscope.report.parts import Picture, Problem, Table, drawn, render
 from tauscope.report.texts import TEXTS
 from tauscope.results import ANALYSIS
-from tauscope.runs import CONFIG, read_config
+from tauscope.runs import read_config
 from tauscope.tasks import METRICS
 
 GENERATOR = "tauscope compare"

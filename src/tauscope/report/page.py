@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tauscope.errors import InputError
+from tauscope.folders import CONFIG, ENVIRONMENT, METRICS, STATS
 from tauscope.loading import checkpoints_of
 from tauscope.measurements import WHAT, askable
 from tauscope.measuring import subject_of
@@ -16,7 +17,6 @@ from tauscope.report.evaluations import read_evaluations
 from tauscope.report.measured import read_results, sections
 from tauscope.report.parts import link, render
 from tauscope.results import ANALYSIS
-from tauscope.runs import CONFIG, ENVIRONMENT, METRICS, STATS
 
 GENERATOR = "tauscope report"
 """What the page says it was made by."""

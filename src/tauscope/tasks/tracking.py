@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
+from tauscope.penalties import ending
 from tauscope.tasks.base import Batch, Task, validate_Ns
 
 
@@ -191,7 +192,7 @@ class Tracking(Task):
 
     def activity(self, states: Tensor) -> Tensor:
         """Return Σ x² / (B T S) over the asked steps, ``[]``, from ``states [time, batch, unit]`` that end a trial."""
-        return self._over_trials(states[-self.n_answers :].square())
+        return self._over_trials(ending(states, self.n_answers).square())
 
     def _over_trials(self, squares: Tensor) -> Tensor:
         return squares.sum() / (squares.shape[1] * self.n_steps * self.n_signals)
