@@ -37,7 +37,7 @@ test: install
 test-slow: install
 	$(BIN)/pytest -m slow
 
-# Writes docs/reliability.rst if it gets to its end.
+# Writes docs/reliability.md if it gets to its end.
 test-faults: install
 	PYTHONPATH=tests $(BIN)/python -m faults
 

@@ -253,7 +253,7 @@ def answer(
     logits : Tensor [answer, batch, head, output]
         What is read out.
     states : Tensor [time, batch, unit]
-        Units at the last steps, at least those that are read and the last five.
+        Units at the last steps: those that are read, at least five.
     """
     # Where several steps are asked, only the end of a trial is run with a gradient for each of its states; to begin anew
     # is worth it if the end is short.

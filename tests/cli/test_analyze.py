@@ -100,6 +100,23 @@ def test_a_damaged_network_does_not_keep_the_others_from_their_results(
     assert [path.name for path in (run / "analysis").glob("*.nc")] == ["rnn_N2_N3_connectivity.nc"]
 
 
+def test_several_at_a_time_give_what_one_after_the_other_gives(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "rnn_N2_N4").write_bytes(b"no network")
+    assert main(["analyze", "dimensionality", str(run), "-o", str(tmp_path / "one")]) == 2
+    alone = capsys.readouterr()
+    assert main(["analyze", "dimensionality", str(run), "-o", str(tmp_path / "two"), "--jobs", "2"]) == 2
+    together = capsys.readouterr()
+    assert together.err == alone.err
+    assert "rnn_N2_N4" in alone.err
+    assert together.out.partition("results (")[0] == alone.out.partition("results (")[0]
+    for last in (2, 3):
+        name = Path(RUN, "analysis", f"rnn_N2_N{last}_dimensionality.nc")
+        ours, theirs = (load_result(tmp_path / folder / name)[0] for folder in ("one", "two"))
+        xr.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
 def test_a_foreign_file_in_the_place_of_a_result_stays(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "analysis").mkdir()
     foreign = run / "analysis" / "rnn_N2_N3_connectivity.nc"
@@ -131,6 +148,8 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(
         (["connectivity", "RUN/../nowhere"], "a run folder"),
         (["connectivity", "RUN/rnn_N2_N9"], "rnn_N2_N3"),
         (["connectivity", "RUN", "--epochs", "0"], "epochs"),
+        (["connectivity", "RUN", "--jobs", "0"], "jobs is 0: expected at least 1"),
+        (["connectivity", "RUN", "--jobs", "2", "--threads", "1"], "expected one of them"),
         (["connectivity", "RUN", "--forc"], "--force"),
         (["connectivity"], "path"),
     ],

@@ -1,4 +1,4 @@
-"""``python -m faults``: the campaign; writes ``docs/reliability.rst``."""
+"""``python -m faults``: the campaign; writes ``docs/reliability.md``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faults.page import page
 from faults.server import Server
 from faults.tally import Tally
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.rst"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 CONTINUED = {
     "`config.json`": "config.json",
     "`environment.json`": "environment.json",

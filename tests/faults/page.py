@@ -12,41 +12,38 @@ from faults.tally import Tally
 from tauscope import __version__
 
 _HEAD = """\
-Reliability
-===========
+# Reliability
 
 What was done to tauscope on purpose, and what came of it. The command that did it and wrote this page,
 
-.. code-block:: bash
+```bash
+{command}
+```
 
-   {command}
-
-takes {minutes:.0f} minutes on one processor; ``make test`` runs a short version of it. Nothing may be lost: a run ends
+takes {minutes:.0f} minutes on one processor; `make test` runs a short version of it. Nothing may be lost: a run ends
 with bitwise the weights of one that nothing happened to, a finished result stays as it is, and what cannot be used is
 refused in one line with exit code 2.
 """
 
 _DAMAGE = """\
-Damaged files
--------------
+## Damaged files
 
 A file of a run had one bit flipped, or its end cut off, at a random place, and was read.
 
 *Refused*: the command says which file is damaged. *Read as it was*: the damage is where nothing is kept, in an archive's
 header for instance. *Not noticed*: another value is read. States, networks, results and configurations have checksums.
-``metrics.jsonl``, ``environment.json`` and ``stats.npy`` have none: a changed digit in them is not noticed, nor a record
-that cannot be read any more, which ends the list. ``tauscope status``, ``report`` and ``reproduce`` take the records for
-what they say; training does not read them. When a run is continued, ``metrics.jsonl`` and ``stats.npy`` are written anew
+`metrics.jsonl`, `environment.json` and `stats.npy` have none: a changed digit in them is not noticed, nor a record
+that cannot be read any more, which ends the list. `tauscope status`, `report` and `reproduce` take the records for
+what they say; training does not read them. When a run is continued, `metrics.jsonl` and `stats.npy` are written anew
 from the state, which has all records too.
 """
 
 _REST = """\
-What is not covered
--------------------
+## What is not covered
 
 * A power cut. Every file is flushed to the disk before it takes the place of the old one, but what a disk then does with
   it was not tried.
-* Disks shared over a network. The lock of a run folder is one of ``flock``, which some of them do not have.
+* Disks shared over a network. The lock of a run folder is one of `flock`, which some of them do not have.
 * Networks that the published code wrote in the form of torch before 1.6 have no checksums; a flipped bit in their
   numbers is not noticed. Those that were published are archives, which have.
 * Two faults at once in one file that make up for each other, and files made to have the right checksum: they are taken
@@ -83,16 +80,15 @@ def page(
             _HEAD.format(command=command, minutes=max(1, seconds / 60)),
             f"**Tried {total}, survived {total - lost}, lost {lost}.** {here}",
             "",
-            *_table(("Fault", "Expected", "Tried", "Survived", "Lost"), (32, 44, 8, 8, 8), faults),
+            *_table(("Fault", "Expected", "Tried", "Survived", "Lost"), faults),
             "Further counts:",
             "",
             *_further(parts),
             _DAMAGE,
-            *_table(("File", "Damage", "Tried", "Refused", "Read as it was", "Not noticed"), (28, 20, 10, 14, 14, 14),
-                    _damage_rows(damaged)),
+            *_table(("File", "Damage", "Tried", "Refused", "Read as it was", "Not noticed"), _damage_rows(damaged)),
             _REST,
         ]
-    )  # fmt: skip
+    )
 
 
 def _further(parts: Sequence[Tally]) -> Iterable[str]:
@@ -111,13 +107,8 @@ def _damage_rows(damaged: Sequence[tuple[Tally, Tally, Tally | None]]) -> Iterab
                 yield (flipped.fault, what, one.tried, *counts)
 
 
-def _table(heading: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[object]]) -> Iterable[str]:
-    """Yield the lines of a table of reStructuredText."""
-    yield ".. list-table::"
-    yield "   :header-rows: 1"
-    yield f"   :widths: {' '.join(map(str, widths))}"
-    yield ""
-    for row in (heading, *rows):
-        for i, cell in enumerate(row):
-            yield f"   {'* -' if i == 0 else '  -'} {cell}"
+def _table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterable[str]:
+    """Yield the lines of a table."""
+    for row in (heading, ["---"] * len(heading), *rows):
+        yield f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in row)} |"
     yield ""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,12 @@ from rich.table import Table
 
 from tauscope.cli import flags
 from tauscope.errors import InputError, NotApplicableError, require_at_least
+from tauscope.jobs import Job, Outcome, reason, run_jobs, share
 from tauscope.loading import checkpoints_of, find_checkpoint
 from tauscope.measurements import WHAT, number_table
 from tauscope.measuring import Asked, measure, target
 from tauscope.runs import environment
+from tauscope.signals import collect_signals
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -31,46 +36,100 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, help="folder for the results; by default each run's own")
     parser.add_argument("--force", action="store_true", help="measure again and overwrite")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
-    parser.add_argument("--threads", type=int, help="processor threads")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="measurements at a time, each with its share of the processors"
+    )
+    parser.add_argument("--threads", type=int, help="processor threads of one measurement at a time")
     parser.add_argument("--cell", help="module:Class of a cell of your own")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Measure, print and keep the numbers, and return the exit code."""
-    flags.use_threads(options.threads)
     require_at_least("epochs", options.epochs, 1)
+    require_at_least("jobs", options.jobs, 1)
+    if options.jobs > 1 and options.threads is not None:
+        raise InputError(f"--threads {options.threads} with --jobs {options.jobs}: expected one of them")
+    flags.use_threads(options.threads)
     device = flags.device(options.device)
-    here = environment(device)
-    wanted = [
-        Asked(checkpoint, name, target(checkpoint, name, options.output), options.seed, _options(name, options))
+    here = environment(device) | ({"threads": share(options.jobs)} if options.jobs > 1 else {})
+    jobs = [
+        _job(checkpoint, name, options, here, device)
         for checkpoint in _checkpoints(options.paths, options.last)
         for name in WHAT[options.what]
     ]
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=len(jobs))
+        begin, end = (lambda job: bar.update(task, description=job.name)), (lambda *_: bar.advance(task))
+        if options.jobs == 1:
+            outcomes = _one_by_one(jobs, begin, end)
+        else:
+            with collect_signals() as caught:
+                outcomes = run_jobs(jobs, options.jobs, on_start=begin, on_end=end, stop=lambda: bool(caught))
+            if caught:
+                why = signal.Signals(caught[0]).name
+                console.print(f"stopped by {why}; what was measured is kept, the same command goes on", highlight=False)
+                return 128 + caught[0]
+    return _report(jobs, outcomes, console, strict=options.what != "all")
+
+
+def _job(checkpoint: Path, name: str, options: argparse.Namespace, here: dict[str, Any], device: str) -> Job:
+    own = {"epochs": options.epochs} if name == "retraining" else {}
+    asked = Asked(checkpoint, name, target(checkpoint, name, options.output), options.seed, own)
+    return Job(f"{checkpoint} {name}", _analyse, (asked, here, options.force, device, options.cell))
+
+
+def _where(checkpoint: Path) -> str:
+    return f"{checkpoint.parent.name}/{checkpoint.name}"
+
+
+def _one_by_one(
+    jobs: Sequence[Job], begin: Callable[[Job], None], end: Callable[[Job, Outcome], None]
+) -> dict[str, Outcome]:
+    """Do jobs in this process, as `run_jobs` does them in others."""
+    outcomes = {}
+    for job in jobs:
+        begin(job)
+        start, value, problem = time.monotonic(), None, ""
+        try:
+            value = job.function(None, *job.arguments)
+        except InputError as error:
+            problem = reason(error)
+        outcomes[job.name] = Outcome(value, problem, time.monotonic() - start)
+        end(job, outcomes[job.name])
+    return outcomes
+
+
+def _analyse(
+    _: object, asked: Asked, here: dict[str, Any], force: bool, device: str, cell: str | None
+) -> tuple[list[tuple[str, str]], str]:
+    """Return the numbers of a measurement, measured now or kept, and what the network lacks for it, one of which is empty."""
+    try:
+        return number_table(asked.how.numbers(_result(asked, here, force, device, cell))), ""
+    except NotApplicableError as error:
+        return [], str(error)
+
+
+def _report(jobs: Sequence[Job], outcomes: Mapping[str, Outcome], console: Console, strict: bool) -> int:
+    """Print what was measured, what was passed over and what failed, and return the exit code."""
     table = Table("network", "measurement", "quantity", "value")
     passed_over: dict[tuple[Path, str], list[str]] = {}
     failed = False
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(wanted))
-        for asked in wanted:
-            where = f"{asked.checkpoint.parent.name}/{asked.checkpoint.name}"
-            bar.update(task, description=f"{where} {asked.name}")
-            try:
-                rows = number_table(asked.how.numbers(_result(asked, here, options, device)))
-                for i, row in enumerate(rows):
-                    table.add_row(where if i == 0 else "", asked.name if i == 0 else "", *row)
-            except InputError as error:
-                # Other networks and measurements still get their results.
-                if isinstance(error, NotApplicableError) and options.what == "all":
-                    passed_over.setdefault((asked.checkpoint, str(error)), []).append(asked.name)
-                else:
-                    failed = True
-                    flags.print_error(f"{asked.checkpoint} {asked.name}: {error}")
-            bar.advance(task)
+    for job in jobs:
+        asked, outcome = job.arguments[0], outcomes[job.name]
+        rows, lacking = outcome.value or ([], "")
+        for i, row in enumerate(rows):
+            table.add_row(_where(asked.checkpoint) if i == 0 else "", asked.name if i == 0 else "", *row)
+        if lacking and not strict:
+            passed_over.setdefault((asked.checkpoint, lacking), []).append(asked.name)
+        elif lacking or outcome.problem:
+            # Other networks and measurements still get their results.
+            failed = True
+            flags.print_error(f"{asked.checkpoint} {asked.name}: {lacking or outcome.problem}")
     for (checkpoint, why), names in passed_over.items():
         console.print(f"passed over: {checkpoint} {', '.join(names)}: {why}", highlight=False, soft_wrap=True)
     if table.row_count:
         console.print(table)
-        folders = sorted({str(asked.target.parent) for asked in wanted if asked.target.exists()})
+        folders = sorted({str(job.arguments[0].target.parent) for job in jobs if job.arguments[0].target.exists()})
         console.print(f"results (netCDF, CSV, PNG) in {', '.join(folders)}", highlight=False, soft_wrap=True)
     return 2 if failed else 0
 
@@ -86,18 +145,13 @@ def _checkpoints(paths: list[Path], last: bool) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _options(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """Return the options of a measurement beside its seed."""
-    return {"epochs": options.epochs} if name == "retraining" else {}
-
-
-def _result(asked: Asked, here: dict[str, Any], options: argparse.Namespace, device: str) -> xr.Dataset:
+def _result(asked: Asked, here: dict[str, Any], force: bool, device: str, cell: str | None) -> xr.Dataset:
     """Return the kept result if it is current; otherwise measure it and keep it."""
-    if not options.force and asked.target.exists():
+    if not force and asked.target.exists():
         kept = asked.current(here)
         if kept is None:
             raise InputError(
                 f"{asked.target} holds another result (network, options or version); expected --force to overwrite"
             )
         return kept
-    return measure(asked, here, device=device, cell=options.cell)
+    return measure(asked, here, device=device, cell=cell)
