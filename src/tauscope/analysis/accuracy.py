@@ -131,7 +131,9 @@ def _count_right(
     right = torch.zeros(len(heads), len(task.Ns), dtype=torch.long)
     for first in range(0, n_sequences, batch_size):
         batch = task.sample(min(batch_size, n_sequences - first), generator)
-        _, last = model(batch.inputs, model.initial_state(batch.inputs.shape[1], generator))
+        n_steps, n_batch, _ = batch.inputs.shape
+        initial = model.initial_state(n_batch, generator)
+        _, last = model(batch.inputs, initial, noise=model.draw_noise(n_steps, n_batch, generator))
         if heads:
             said = model.readout(model.hidden(last), heads).argmax(dim=-1)
             right += (said[:, :, None] == batch.targets[0][:, None, :]).sum(dim=0).cpu()

@@ -180,7 +180,8 @@ def _samples(
     block = _BLOCK_STEPS * task.repeat
     skipped = warm_up
     for inputs, targets in zip(batch.inputs.split(block), batch.targets.split(block), strict=True):
-        states, state = model(inputs.to(model.hidden(state)), state)
+        noise = model.draw_noise(len(inputs), n_trials, generator)
+        states, state = model(inputs.to(model.hidden(state)), state, noise=noise)
         if not states.sum().isfinite():
             raise InputError("the network diverged: expected finite activity under random bits")
         # The last step of every bit, when the network has seen all of it.

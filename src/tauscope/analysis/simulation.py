@@ -109,7 +109,7 @@ def simulate(
     Parameters
     ----------
     model : Model
-        The network.
+        The network, run with its private noise where it has any.
     p : Tensor [trial]
         Probability of a 1 in every trial.
     n_steps, burn_in : int
@@ -119,7 +119,7 @@ def simulate(
     plus_minus : bool
         Code the bits as -1 and +1 instead of 0 and 1.
     generator : torch.Generator
-        Source of initial states and bits.
+        Source of initial states, bits and noise.
 
     Yields
     ------
@@ -147,7 +147,8 @@ def simulate(
     for start in range(0, burn_in + n_steps, block):
         length = min(block, burn_in + n_steps - start)
         bits = random_bits(p, length, model.n_inputs, generator, repeat=repeat, plus_minus=plus_minus)
-        states, state = model(bits.to(model.hidden(state)), state)
+        noise = model.draw_noise(length, len(p), generator)
+        states, state = model(bits.to(model.hidden(state)), state, noise=noise)
         if not states.sum().isfinite():
             raise InputError(
                 f"the network diverged within {start + length} steps: expected finite activity under random bits"
