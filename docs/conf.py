@@ -17,7 +17,14 @@ project = "tauscope"
 author = "The tauscope developers"
 version = release = tauscope.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "sphinx_gallery.gen_gallery", "paper_tables", "myst_parser"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "paper_tables",
+    "myst_parser",
+]
 exclude_patterns = ["_build", "examples"]
 default_role = "py:obj"
 highlight_language = "python"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
 from tauscope.models.activations import ACTIVATIONS
 from tauscope.models.base import Cell, Model, State
+from tauscope.models.init import linear_of
 from tauscope.models.rate_recurrence import rate_recurrence
 from tauscope.models.readout import Heads
 
@@ -162,11 +163,11 @@ class BalancedCell(Cell):
             raise InputError(f"dt is {dt}: expected a time step over τ in (0, 1], such as 0.2")
         self.dt, self.sigma, self.afunc, self.mean_input = dt, sigma, afunc, mean_input
         noise = torch.randn(n_units, n_inputs, generator=generator, device=generator.device)
-        self.input = _linear(1 + 0.01 * noise)
+        self.input = linear_of(1 + 0.01 * noise, bias=False)
         if start == "balanced":
-            self.recurrent = _linear(random_balanced(n_units, g, balance, generator))
+            self.recurrent = linear_of(random_balanced(n_units, g, balance, generator), bias=False)
         else:
-            self.recurrent = _linear(excitatory_inhibitory(n_units, g, generator))
+            self.recurrent = linear_of(excitatory_inhibitory(n_units, g, generator), bias=False)
         self.register_buffer("bias", torch.zeros(n_units, device=generator.device))
         self.register_buffer("rest", torch.zeros(n_units, device=generator.device))
         self.register_buffer("off_diagonal", 1 - torch.eye(n_units, device=generator.device), persistent=False)
@@ -326,10 +327,3 @@ class BalancedRNN(Model):
     ) -> None:
         cell = BalancedCell(n_inputs, n_units, generator, **options)
         super().__init__([cell], RateHeads(n_units, n_outputs or n_inputs, cell.afunc, generator))
-
-
-def _linear(weight: Tensor) -> nn.Linear:
-    """Return the linear map of a weight, without a bias."""
-    linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=False, device=weight.device)
-    linear.weight = nn.Parameter(weight)
-    return linear

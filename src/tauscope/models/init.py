@@ -69,3 +69,18 @@ def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     module = nn.utils.skip_init(nn.Linear, n_in, n_out, device=generator.device)
     linear_(module.weight, module.bias, generator)
     return module
+
+
+def linear_of(weight: Tensor, bias: bool = True) -> nn.Linear:
+    """Return the linear map of a weight ``[to, from]``, with a bias of zeros or without one.
+
+    Examples
+    --------
+    >>> linear_of(torch.ones(1, 2))(torch.tensor([1.0, 2.0]))
+    tensor([3.], grad_fn=<ViewBackward0>)
+    """
+    linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=bias, device=weight.device)
+    linear.weight = nn.Parameter(weight)
+    if bias:
+        nn.init.zeros_(linear.bias)
+    return linear

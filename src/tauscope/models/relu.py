@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.base import Cell, Model, State
 from tauscope.models.fast_weights import hebbian
+from tauscope.models.init import linear_of
 from tauscope.models.readout import Heads
 from tauscope.models.recurrence import leaky_inside
 
@@ -70,15 +71,6 @@ def glorot_normal(n_in: int, n_out: int, gain: float, generator: torch.Generator
     """
     noise = torch.randn(n_out, n_in, generator=generator, device=generator.device)
     return gain * math.sqrt(2 / (n_in + n_out)) * noise
-
-
-def _linear(weight: Tensor, bias: bool = True) -> nn.Linear:
-    """Return the linear map of a weight, without a bias or with one of zeros."""
-    linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=bias, device=weight.device)
-    linear.weight = nn.Parameter(weight)
-    if bias:
-        nn.init.zeros_(linear.bias)
-    return linear
 
 
 def _start(n_units: int, lambda_0: float, sigma_0: float, start: str, generator: torch.Generator) -> Tensor:
@@ -162,8 +154,8 @@ class ReluCell(Cell):
     ) -> None:
         super().__init__(n_inputs, n_units)
         self.clip = clip
-        self.input = _linear(glorot_normal(n_inputs, n_units, 0.95, generator))
-        self.recurrent = _linear(_start(n_units, lambda_0, sigma_0, start, generator))
+        self.input = linear_of(glorot_normal(n_inputs, n_units, 0.95, generator))
+        self.recurrent = linear_of(_start(n_units, lambda_0, sigma_0, start, generator))
 
     @property
     def recurrent_weights(self) -> Tensor:
@@ -268,10 +260,10 @@ class ReluGRUCell(Cell):
         super().__init__(n_inputs, n_units)
         self.clip = clip
         gates = [glorot_normal(n_inputs, n_units, 0.05, generator) for _ in range(3)]
-        self.input = _linear(torch.cat(gates))
+        self.input = linear_of(torch.cat(gates))
         recurrent = [glorot_normal(n_units, n_units, 0.05, generator) for _ in range(2)]
         recurrent.append(_start(n_units, lambda_0, sigma_0, start, generator))
-        self.recurrent = _linear(torch.cat(recurrent), bias=False)
+        self.recurrent = linear_of(torch.cat(recurrent), bias=False)
 
     @property
     def recurrent_weights(self) -> Tensor:
@@ -357,7 +349,7 @@ class ReluRNN(Model):
         require_choice("cell", cell, RELU_CELLS)
         only = RELU_CELLS[cell](n_inputs, n_units, generator, **options)
         heads = Heads(n_units, (1,), n_outputs, True, generator)
-        heads.linears[0] = _linear(glorot_normal(n_units, n_outputs, 0.05 if cell == "relu_gru" else 0.95, generator))
+        heads.linears[0] = linear_of(glorot_normal(n_units, n_outputs, 0.05 if cell == "relu_gru" else 0.95, generator))
         super().__init__([only], heads)
 
     def _held(
