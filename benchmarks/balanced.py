@@ -30,11 +30,7 @@ def step(n_units: int, batch_size: int, n_steps: int) -> Work:
     recipe = Recipe(epochs=1, batch_size=batch_size, optimizer="adam", lr=1e-3, clip=math.inf, activity_cost=1e-4)
     state = Training(model, Tracking(n_steps=n_steps), Stages(1, 1), recipe)
 
-    def work() -> float:
-        with state.slices:
-            return _step(state)
-
-    return work
+    return lambda: _step(state)
 
 
 def plain_step(n_units: int, batch_size: int, n_steps: int) -> Work:

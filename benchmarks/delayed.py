@@ -25,11 +25,7 @@ def step(**options: Any) -> Work:
     config = MemoryConfig(task="comp", lambda_val=0.9, sigma_val=0.005, seed=0, **options)
     state = Training(config.model(), config.template(), config.curriculum(), config.recipe())
 
-    def work() -> float:
-        with state.slices:
-            return _step(state)
-
-    return work
+    return lambda: _step(state)
 
 
 def timings(rounds: int) -> list[Timing]:

@@ -61,11 +61,7 @@ def step(kind: str, N: int) -> Work:
     """Return a training step of tauscope's loop, for one of its networks or of torch's."""
     state = training(kind, N)
 
-    def work() -> float:
-        with state.slices:
-            return _step(state)
-
-    return work
+    return lambda: _step(state)
 
 
 def data(N: int) -> Work:

@@ -13,7 +13,7 @@ from torch import Tensor
 from tauscope.analysis.autocorrelation import Autocovariance, StreamingAutocovariance
 from tauscope.analysis.simulation import random_bits
 from tauscope.errors import InputError
-from tauscope.slices import Threads, cuts, n_slices
+from tauscope.threads import Threads, cuts, n_parts
 
 # Numbers of a block of activity, 100 MB in float32: what bounds the memory, whatever the number of steps.
 _BLOCK_NUMBERS = 25_000_000
@@ -95,10 +95,10 @@ def record(
     torch.Size([1, 8, 6])
     """
     chances = p.repeat_interleave(split)
-    n_parts = min(len(p), n_slices(generator.device, model.n_units, len(chances), 1))
+    n = min(len(p), n_parts(generator.device, model.n_units, len(chances)))
     parts = [
         _Part(model, slice(first * split, last * split), StreamingAutocovariance(max_lag, n_segments=split), generator)
-        for first, last in cuts(len(p), n_parts)
+        for first, last in cuts(len(p), n)
     ]
     # A fast length for Fourier transforms.
     steps = min(max(_BLOCK_NUMBERS // (len(chances) * model.n_units), 64), 4096)

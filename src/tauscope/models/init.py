@@ -30,7 +30,7 @@ def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Ge
     >>> uniform((3,), 1.0, 2.0, torch.Generator().manual_seed(0)).round(decimals=2)
     tensor([1.5000, 1.7700, 1.0900])
     """
-    return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
+    return torch.empty(shape, device=generator.device).uniform_(low, high, generator=generator)
 
 
 def linear_(weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:

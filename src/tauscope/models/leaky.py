@@ -13,7 +13,7 @@ from tauscope.models import init
 from tauscope.models.activations import ACTIVATIONS
 from tauscope.models.base import Cell, Model, State, sharing_copy
 from tauscope.models.readout import Heads
-from tauscope.models.recurrence import leaky_inside, leaky_outside
+from tauscope.models.recurrence import leaky_inside, leaky_matrix, leaky_outside
 
 FORMS = ("default", "mod", "continuous")
 PRECISIONS = ("fp32", "bf16")
@@ -123,16 +123,16 @@ class LeakyCell(Cell):
     def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Run a sequence by the fast recurrence."""
         weight, bias = self.input_map()
-        M = torch.cat([self.recurrent.weight, weight, bias[:, None]], dim=1)
         a = 1 / self.tau
         leak, low = 1 - a, self.precision == "bf16"
-        dtype = torch.bfloat16 if low else M.dtype
-        # What stands on the diagonal of the raw weights is written over: it counts for nothing and gets no gradient.
+        dtype = torch.bfloat16 if low else weight.dtype
         if self.form == "default":
-            M = torch.diagonal_scatter(a[:, None] * M, torch.zeros_like(leak) if low else leak).to(dtype)
+            diagonal = torch.zeros_like(leak) if low else leak
+            M = leaky_matrix(self.recurrent.weight, weight, bias, a, diagonal).to(dtype)
             states, last = leaky_inside(M, state[0], inputs, self.afunc, leak if low else None)
         else:
-            M = torch.diagonal_scatter(M, torch.zeros_like(a)).to(dtype)
+            one, zero = torch.ones_like(a), torch.zeros_like(a)
+            M = leaky_matrix(self.recurrent.weight, weight, bias, one, zero).to(dtype)
             states, last = leaky_outside(M, a, state[0], inputs, self.afunc)
         return states, (last,)
 

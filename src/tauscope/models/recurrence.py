@@ -123,6 +123,35 @@ class _Recurrence(torch.autograd.Function):
         return g.zero_() if last is None else g.copy_(last.t())
 
 
+class _LeakyMatrix(torch.autograd.Function):
+    """M = a ⊙ [W | W_in | b] with another diagonal, in one pass over the weights in each direction.
+
+    What stands on the diagonal of W is written over: it counts for nothing and gets no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, W: Tensor, W_in: Tensor, bias: Tensor, a: Tensor, diagonal: Tensor) -> Tensor:
+        n_units = len(W)
+        M = W.new_empty(n_units, n_units + W_in.shape[1] + 1)
+        torch.mul(W, a[:, None], out=M[:, :n_units])
+        torch.mul(W_in, a[:, None], out=M[:, n_units:-1])
+        torch.mul(bias, a, out=M[:, -1])
+        M[:, :n_units].diagonal().copy_(diagonal)
+        ctx.save_for_backward(W, W_in, bias, a)
+        return M
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        W, W_in, bias, a = ctx.saved_tensors
+        n_units = len(W)
+        g_W, g_in, g_bias = gradients[0][:, :n_units], gradients[0][:, n_units:-1], gradients[0][:, -1]
+        g_diagonal = g_W.diagonal().clone()
+        g_a = (g_W * W).sum(dim=1).sub_(g_diagonal * W.diagonal())
+        g_a += (g_in * W_in).sum(dim=1).addcmul_(g_bias, bias)
+        return (g_W * a[:, None]).fill_diagonal_(0.0), g_in * a[:, None], g_bias * a, g_a, g_diagonal
+
+
 class _Inside(_Recurrence):
     """h_t = φ(M [h_{t-1}; x_t; 1] + leak ⊙ h_{t-1}); without a leak term, M carries it on its diagonal.
 
@@ -257,6 +286,34 @@ class _Outside(_Recurrence):
             g = torch.addcmul(back[:n_units].to(a.dtype), g, keep)
         g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2).to(a.dtype)
         return product.total.to(M.dtype), g_a, g.t() if wants_initial else None, g_inputs, None
+
+
+def leaky_matrix(W: Tensor, W_in: Tensor, bias: Tensor, a: Tensor, diagonal: Tensor) -> Tensor:
+    """Return ``a ⊙ [W | W_in | b]`` with another diagonal, the M of `leaky_inside`.
+
+    Parameters
+    ----------
+    W : Tensor [unit, unit]
+        Recurrent weights; their diagonal counts for nothing.
+    W_in : Tensor [unit, channel]
+        Input weights.
+    bias, a, diagonal : Tensor [unit]
+        b, the factor of every unit, and what M has on its diagonal.
+
+    Returns
+    -------
+    Tensor [unit, unit + channel + 1]
+        M.
+
+    Examples
+    --------
+    >>> one, half = torch.ones(2, 2), torch.full((2,), 0.5)
+    >>> leaky_matrix(one, one[:, :1], one[0], half, 3 * half)
+    tensor([[1.5000, 0.5000, 0.5000, 0.5000],
+            [0.5000, 1.5000, 0.5000, 0.5000]])
+    """
+    M: Tensor = _LeakyMatrix.apply(W, W_in, bias, a, diagonal)
+    return M
 
 
 def leaky_inside(
