@@ -3,7 +3,7 @@
 Each network of a condition has a start of its own, (λ0, σ0), and the networks of the same number start alike in all
 conditions, but for those with other inputs: they are compared in pairs.
 
-What a scale costs is estimated from measured times of a step: at 100 units, trials of 60 steps and 50 trials a step 7 ms
+What a scale costs is estimated from measured times of a step: at 100 units, trials of 60 steps and 50 trials a step 6.5 ms
 of one processor.
 """
 
@@ -153,7 +153,7 @@ SMOKE = Scale(
 
 QUICK = Scale(
     name="quick",
-    cost="30 minutes on 2 processors (30 min 26 s when it was measured, beside other work), 300 MB of disk: 100 units, trials of 10 + 40 + 10 steps, 1500 optimiser steps (3000 for "
+    cost="18 minutes on 2 processors, 300 MB of disk: 100 units, trials of 10 + 40 + 10 steps, 1500 optimiser steps (3000 for "
     "CD and DE-1); GDE and DE-2, which need more than 3000, are left out, as is Sine, which has no stimulus to remember",
     networks=3,
     options={"num_neurons": 100, "test_steps": 10, "epochs": 3, "steps_per_epoch": 500},
