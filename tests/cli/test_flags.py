@@ -195,3 +195,9 @@ def test_devices() -> None:
 def test_a_device_that_cannot_compute_here_is_refused(name: str) -> None:
     with pytest.raises(ts.InputError, match=f"device '{name}' cannot be used here: expected auto, cpu, or a device"):
         flags.device(name)
+
+
+def test_an_argument_that_is_no_text_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "--output", "\udcff"]) == 2
+    error = capsys.readouterr().err
+    assert error == "tauscope: error: '\\udcff' is not text: expected names in UTF-8\n"

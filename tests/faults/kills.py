@@ -19,7 +19,7 @@ from torch import Tensor
 
 from faults.server import Command, Ended, Server
 from faults.tally import Tally
-from tauscope.checkpoints import load_state
+from tauscope.checkpoints import PREVIOUS_STATE, load_state
 from tauscope.folders import read_metrics
 
 MOST_KILLS = 3
@@ -89,7 +89,10 @@ def conditions() -> list[Condition]:
 def outcome(folder: Path) -> dict[str, Any]:
     """Return all that a run gave, without what depends on the clock or was measured of it."""
     state, notices = load_state(folder)
-    names = sorted(path.name for path in folder.iterdir() if not re.match(r"analysis|evaluation_", path.name))
+    # Whether a state was saved before the last one depends on how long the steps took.
+    names = sorted(
+        path.name for path in folder.iterdir() if not re.match(rf"analysis|evaluation_|{PREVIOUS_STATE}", path.name)
+    )
     files = {name: (folder / name).read_bytes() for name in names if re.fullmatch(r"rnn_.*|stats\.npy", name)}
     return {**files, "state": _plain(state), "metrics": _plain(read_metrics(folder)), "names": names, "said": notices}
 
@@ -247,10 +250,16 @@ def move(server: Server, base: Path, kinds: list[Condition], elsewhere: Path, dr
         server.run(condition.command(base / str(i), kill_after=draw.uniform(0.3, 0.9) * expected.seconds))
         for there, transfer in _places(base / str(i) / expected.name, base / f"{i}_moved", elsewhere / str(i)):
             transfer(base / str(i) / expected.name, there)
-            ended = server.call("train", "--resume", there, solved=True)
+            ended = server.call("train", "--resume", there, *_own_cell(condition), solved=True)
             problem = ended.err or differences(outcome(there), expected.gave)
             tally.judge(ended.code == 0 and not problem, f"{condition.name}: {problem}")
     return tally
+
+
+def _own_cell(condition: Condition) -> tuple[str, ...]:
+    """Return the flag without which the code of a cell of one's own is not imported."""
+    found = re.search(r"--cell (\w+:\w+)", condition.line)
+    return ("--cell", found[1]) if found else ()
 
 
 def _places(source: Path, near: Path, far: Path) -> Iterator[tuple[Path, Any]]:

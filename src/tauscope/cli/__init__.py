@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Tables must not be cut at the 80 columns that a pipe is taken for.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     try:
+        _require_text(arguments)
         options = _parser(arguments).parse_all(arguments)
         return int(options.module.run(options, console))
     except KeyboardInterrupt:
@@ -47,6 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print_error(f"not enough memory: {error or 'for what is asked'}; expected a smaller network or batch")
         return 2
+
+
+def _require_text(arguments: list[str]) -> None:
+    """Refuse what cannot be printed again, nor written into a page or a table."""
+    for one in arguments:
+        try:
+            one.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{one!r} is not text: expected names in UTF-8") from error
 
 
 def _parser(arguments: list[str]) -> Parser:
