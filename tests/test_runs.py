@@ -18,7 +18,7 @@ from tauscope import checkpoints, curricula
 from tauscope.config import TrainConfig
 from tauscope.folders import is_locked, read_metrics
 from tauscope.published import read_stats, to_published
-from tauscope.runs import Run, asked_for, environment, free_number, read_config
+from tauscope.runs import Run, asked_for, environment, free_number, read_config, require_plausible
 from tauscope.training import Training
 
 CONFIG = TrainConfig(
@@ -144,6 +144,15 @@ def test_a_run_goes_on_from_its_state_and_drops_the_records_that_the_state_does_
     )
     assert ours == expected
     assert (tmp_path / "run" / "stats.npy").read_bytes() == (tmp_path / "straight" / "stats.npy").read_bytes()
+
+
+def test_a_network_that_no_file_has_room_for_is_refused_unless_the_files_have_just_gone(tmp_path: Path) -> None:
+    huge, small, gone = replace(CONFIG, num_neurons=100_000), tmp_path / "state.pt", tmp_path / "state.pt.new"
+    require_plausible(huge, gone)
+    small.write_bytes(b"few")
+    require_plausible(CONFIG, gone, small)
+    with pytest.raises(ts.DamagedFileError, match=r"num_neurons is 100000, for which state\.pt has no room"):
+        require_plausible(huge, gone, small)
 
 
 def test_a_damaged_state_is_passed_over_with_a_notice(tmp_path: Path) -> None:

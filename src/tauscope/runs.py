@@ -104,15 +104,22 @@ def read_config(folder: Path) -> Config:
 _LITTLE = 1 << 28  # bytes
 
 
-def require_plausible(config: Config, file: Path) -> None:
-    """Refuse a configuration of a large network that the file cannot hold, before memory is taken for it.
+def require_plausible(config: Config, *files: Path) -> None:
+    """Refuse a configuration of a large network that no file can hold, before memory is taken for it.
+
+    Files that are not there count for nothing: another process may have given them another name just now.
 
     Raises
     ------
     DamagedFileError
-        If the file has no room for the recurrent weights of one layer.
+        If the largest file has no room for the recurrent weights of one layer.
     """
-    if ":" not in config.cell and 4 * config.num_neurons**2 > max(file.stat().st_size, _LITTLE):
+    sizes = {}
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            sizes[file] = file.stat().st_size
+    if sizes and ":" not in config.cell and 4 * config.num_neurons**2 > max(*sizes.values(), _LITTLE):
+        file = max(sizes, key=lambda one: sizes[one])
         raise DamagedFileError(
             f"{file.parent / CONFIG} is of another network: its num_neurons is {config.num_neurons}, for which {file.name} "
             "has no room"
@@ -331,9 +338,7 @@ class Run:
                 )
             return config if config.seed is not None else replace(config, seed=_random_seed())
         there = read_config(self.folder)
-        kept = [self.folder / name for name in checkpoints.STATES if (self.folder / name).exists()]
-        if kept:
-            require_plausible(there, max(kept, key=lambda path: path.stat().st_size))
+        require_plausible(there, *(self.folder / name for name in checkpoints.STATES))
         if config.seed is None:
             config = replace(config, seed=there.seed)
         if type(config) is not type(there):
