@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
+from sweeping import plain, result
 from tauscope import curricula
 from tauscope.checkpoints import load_state
 from tauscope.cli import main
@@ -40,23 +40,6 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
         str(path.relative_to(folder)): (path.read_bytes() if path.is_file() else b"", path.stat().st_mtime_ns)
         for path in folder.rglob("*")
     }
-
-
-def plain(value: Any) -> Any:
-    """Return a value to be compared by ``==``: tensors as bytes, records without their wall times."""
-    if isinstance(value, Tensor):
-        return str(value.dtype), tuple(value.shape), value.numpy().tobytes()
-    if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items() if key not in ("seconds", "steps_per_second")}
-    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def result(folder: Path) -> dict[str, Any]:
-    """Return all that a run gave, without what depends on the clock."""
-    state, notices = load_state(folder)
-    assert notices == []
-    files = {path.name: path.read_bytes() for path in folder.iterdir() if re.fullmatch(r"rnn_.*|stats\.npy", path.name)}
-    return files | {"state": plain(state), "metrics": plain(read_metrics(folder))}
 
 
 def without_finished(run: dict[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from faults.server import Command, Ended, Server
 from faults.tally import Tally
+from sweeping import plain
 from tauscope.checkpoints import PREVIOUS_STATE, load_state
 from tauscope.folders import read_metrics
 
@@ -94,16 +93,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         path.name for path in folder.iterdir() if not re.match(rf"analysis|evaluation_|{PREVIOUS_STATE}", path.name)
     )
     files = {name: (folder / name).read_bytes() for name in names if re.fullmatch(r"rnn_.*|stats\.npy", name)}
-    return {**files, "state": _plain(state), "metrics": _plain(read_metrics(folder)), "names": names, "said": notices}
-
-
-def _plain(value: Any) -> Any:
-    """Return a value to be compared by ``==``: tensors as bytes, records without their wall times."""
-    if isinstance(value, Tensor):
-        return str(value.dtype), tuple(value.shape), value.numpy().tobytes()
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items() if key not in ("seconds", "steps_per_second")}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+    return {**files, "state": plain(state), "metrics": plain(read_metrics(folder)), "names": names, "said": notices}
 
 
 def differences(ours: dict[str, Any], expected: dict[str, Any]) -> str:

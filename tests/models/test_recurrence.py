@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tauscope.models.activations import ACTIVATIONS
 from tauscope.models.gemm import _SMALL
-from tauscope.models.recurrence import leaky_inside, leaky_outside
+from tauscope.models.recurrence import leaky_inside, leaky_matrix, leaky_outside
 
 PHI: dict[str, Callable[[Tensor], Tensor]] = {
     "leakyrelu": lambda z: torch.where(z > 0, z, 0.01 * z),
@@ -227,3 +227,14 @@ def test_a_matrix_in_bfloat16_keeps_the_state_in_float32(kind: str) -> None:
     assert states.dtype == last.dtype == torch.float32
     assert float(last) == pytest.approx(decay[-1], rel=1e-5)
     np.testing.assert_allclose(states.flatten().numpy(), decay, rtol=2**-8)
+
+
+def test_the_leaky_matrix_and_its_gradients_are_those_of_its_parts():
+    generator = torch.Generator().manual_seed(0)
+    W, W_in, bias, a, diagonal = parts = [
+        torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+        for shape in ((4, 4), (4, 3), (4,), (4,), (4,))
+    ]
+    whole = torch.diagonal_scatter(a[:, None] * torch.cat([W, W_in, bias[:, None]], dim=1), diagonal)
+    torch.testing.assert_close(leaky_matrix(*parts), whole)
+    assert torch.autograd.gradcheck(leaky_matrix, parts)
