@@ -99,24 +99,26 @@ def pure_logits(model: ts.Model, inputs: Tensor, generator: torch.Generator, Ns:
     [("default", None), ("mod", None), ("fixed tau", None), ("continuous", (2, 3)), ("lstm", None)],
 )
 def test_steps_are_clipped_nesterov_sgd_on_the_loss_summed_over_heads(
-    kind: str, duplicates: tuple[int, ...] | None, clip: float
+    kind: str, duplicates: tuple[int, ...] | None, clip: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = recipe(steps_per_epoch=2, epochs=1, lr=0.3, momentum=0.4, clip=clip, duplicates=duplicates)
+    monkeypatch.setattr(curricula, "SOLVED", -1.0)  # so that the second epoch asks one more head
+    options = recipe(steps_per_epoch=2, epochs=2, lr=0.3, momentum=0.4, clip=clip, duplicates=duplicates)
     trained, expected = network(kind), network(kind)
     losses: list[float] = []
     curriculum = ts.Cumulative(init_heads=2, max_N=4)
     ts.train(trained, ts.Parity((2,)), curriculum, options, on_step=lambda _, loss: losses.append(loss))
+    asked = ((2, 3), (2, 3), (2, 3, 4), (2, 3, 4))
 
     draws = training.generators(options.seed)
     parameters = {name: one for name, one in expected.named_parameters() if one.requires_grad}
     velocity: dict[str, Tensor] = {}
-    for loss in losses:
+    for loss, Ns in zip(losses, asked, strict=True):
         own = []
         for k in duplicates or (1,):
             model = expected if duplicates is None else expected.at_resolution(k)
-            batch = ts.Parity((2, 3), repeat=k).sample(options.batch_size, draws["data"])
-            logits = pure_logits(model, batch.inputs, draws["state"], (2, 3))
-            total = sum(F.cross_entropy(logits[:, head], batch.targets[0, :, head]) for head in (0, 1))
+            batch = ts.Parity(Ns, repeat=k).sample(options.batch_size, draws["data"])
+            logits = pure_logits(model, batch.inputs, draws["state"], Ns)
+            total = sum(F.cross_entropy(logits[:, head], batch.targets[0, :, head]) for head in range(len(Ns)))
             assert isinstance(total, Tensor)
             gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
             norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients if g is not None))
@@ -129,7 +131,6 @@ def test_steps_are_clipped_nesterov_sgd_on_the_loss_summed_over_heads(
                         parameter.sub_(0.3 * (g + 0.4 * velocity[name]))
             own.append(total.item())
         assert loss == pytest.approx(np.mean(own), rel=1e-5)
-    assert len(losses) == 2
     for name, value in expected.state_dict().items():
         torch.testing.assert_close(trained.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
 
@@ -141,6 +142,21 @@ def test_heads_that_are_not_asked_do_not_move() -> None:
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     asked = {f"heads.linears.{i}.{kind}" for i in (0, 1) for kind in ("weight", "bias")}
     assert moved == asked | {name for name in before if name.startswith("cells.")}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_head_that_is_no_longer_asked_does_not_move(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curricula, "SOLVED", -1.0)
+    model, states = network(), []
+
+    def keep(_: ts.Training, record: dict[str, Any]) -> None:
+        states.append((record["Ns"], [head.weight.detach().clone() for head in model.heads.asked(range(2, 8))]))
+
+    ts.train(model, ts.Parity((2,)), ts.Sliding(2, 1, max_N=6), recipe(optimizer=optimizer, lr=0.1), on_epoch=keep)
+    assert [Ns for Ns, _ in states] == [[2, 3], [3, 4], [4, 5]]
+    for (_, before), (Ns, after) in itertools.pairwise(states):
+        moved = [not torch.equal(old, new) for old, new in zip(before, after, strict=True)]
+        assert moved == [N in Ns for N in range(2, 8)]
 
 
 def test_a_fixed_tau_stays_fixed() -> None:
@@ -335,6 +351,19 @@ def test_a_training_goes_on_exactly_from_every_state_that_is_saved(monkeypatch: 
         state = state_of(file)
         end = ts.train(network(seed=5), ts.Parity((2,)), ts.Cumulative(max_N=6), recipe(), state=state)
         assert without_times(end.state_dict()) == without_times(keeper.last())
+
+
+def test_a_state_whose_optimiser_saw_every_head_is_gone_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curricula, "SOLVED", -1.0)
+    keeper = Keeper()
+    straight = ts.train(network(), ts.Parity((2,)), ts.Cumulative(max_N=6), recipe(), store=keeper, save_every=0)
+    state = state_of(keeper.states[1])  # as it was kept before: all parameters, momenta of the asked ones, not fused
+    (group,), n = state["optimizer"]["param_groups"], len(list(network().parameters()))
+    assert len(group["params"]) < n
+    group.update(params=list(range(n)), fused=None, foreach=True)
+    end = ts.train(network(seed=5), ts.Parity((2,)), ts.Cumulative(max_N=6), recipe(), state=state)
+    for name, value in straight.model.state_dict().items():
+        torch.testing.assert_close(end.model.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
 
 
 @settings(max_examples=5, deadline=None)

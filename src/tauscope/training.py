@@ -147,15 +147,36 @@ class Training:
             )
         self.task = replace(self.task, Ns=self.curriculum.Ns)
         self.device = next(self.model.parameters()).device
-        # Listed once: to walk through a hundred heads at every step takes as long as a product.
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = _optimizer(self.parameters, self.recipe)
+        self.optimizer = _optimizer(self.parameters[:1], self.recipe)
+        self.ask()
         self.generators = generators(self.recipe.seed, self.device)
 
     @property
     def finished(self) -> bool:
         """Whether the curriculum or the epochs are used up."""
         return self.curriculum.finished or self.epoch >= self.recipe.epochs
+
+    def ask(self) -> None:
+        """Find what the heads that are asked now depend on, and let the optimiser see it."""
+        # A head that was asked before must not be moved by its last gradient.
+        self.model.zero_grad()
+        asked = {id(parameter) for parameter in self.model.asked_parameters(self.task.Ns)}
+        places = [place for place, parameter in enumerate(self.parameters) if id(parameter) in asked]
+        # To walk through a hundred heads at every step takes as long as a product.
+        self.asked = [self.parameters[place] for place in places]
+        self._optimize(max(places, default=-1) + 1)
+
+    def _optimize(self, n_parameters: int) -> None:
+        """Let the optimiser see so many of the parameters, if not more; a momentum that SGD does not have yet is zero.
+
+        Its fused step takes momenta of all parameters or of none, but heads are asked for one after another.
+        """
+        group = self.optimizer.param_groups[0]
+        group["params"] += self.parameters[len(group["params"]) : n_parameters]
+        if group.get("momentum"):
+            for parameter in group["params"]:
+                self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
     def penalty(self, states: Tensor) -> Tensor:
         """Return what the activity of a batch costs, ``[]``."""
@@ -178,6 +199,7 @@ class Training:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
         self.model.load_state_dict(state["model"])
+        self._optimize(len(state["optimizer"]["param_groups"][0]["params"]))
         self.optimizer.load_state_dict(state["optimizer"])
         for name, one in self.generators.items():
             one.set_state(state["generators"][name].cpu())
@@ -281,6 +303,7 @@ def _loop(
     """Take steps and finish epochs until the training is finished or told to stop."""
     last_save = time.monotonic()
     while not training.finished:
+        training.ask()
         if training.step == 0:
             training.model.settle()
         epoch_start, first_step = time.monotonic(), training.step
@@ -312,14 +335,9 @@ def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Op
     decay = 2 * recipe.weight_cost
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=decay, fused=True)
+    nesterov = recipe.momentum > 0
     return torch.optim.SGD(
-        parameters,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-        weight_decay=decay,
-        # Fused, it fails on heads that are asked for later than others: they have no momentum yet.
-        foreach=True,
+        parameters, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, weight_decay=decay, fused=True
     )
 
 
@@ -333,17 +351,17 @@ def _step(training: Training) -> float:
         noise = model.draw_noise(len(batch.inputs), recipe.batch_size, training.generators["state"])
         logits, states = answer(model, batch, task.Ns, initial, noise, with_states=recipe.activity_cost > 0)
         loss = task.loss(logits, batch)
-        for parameter in training.parameters:
-            parameter.grad = None
         (loss + training.penalty(states) if recipe.activity_cost else loss).backward()
-        norm = torch.nn.utils.clip_grad_norm_(training.parameters, recipe.clip)
+        norm = torch.nn.utils.clip_grad_norm_(training.asked, recipe.clip).item()
         value = loss.item()
-        if not (math.isfinite(value) and torch.isfinite(norm)):
+        if not (math.isfinite(value) and math.isfinite(norm)):
             raise DivergedError(
                 f"training diverged at epoch {training.epoch + 1}, step {training.step + 1}, N = {task.Ns[-1]}: "
-                f"loss {value}, gradient norm {norm.item()}; expected finite ones, try a learning rate below {recipe.lr}"
+                f"loss {value}, gradient norm {norm}; expected finite ones, try a learning rate below {recipe.lr}"
             )
         training.optimizer.step()
+        for parameter in training.asked:
+            parameter.grad = None
         total += value
     return total / len(resolutions)
 

@@ -35,6 +35,22 @@ def test_several_heads_are_read_in_the_asked_order(n_outputs: int, generator: to
         np.testing.assert_allclose(logits[:, :, position].detach(), states.double().numpy() @ W.T + b, atol=1e-6)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1)])
+def test_heads_and_their_gradients_do_not_depend_on_how_states_are_stored(
+    order: tuple[int, int, int], generator: torch.Generator
+) -> None:
+    states = torch.randn(3, 4, 6, generator=generator)
+    stored = states.permute(order).contiguous().permute(tuple(np.argsort(order))).requires_grad_()
+    heads, weights = heads_for(range(2, 5)), torch.randn(3, 4, 3, 2, generator=generator)
+    (heads(stored, [2, 3, 4]) * weights).sum().backward()
+    assert stored.grad is not None
+    expected = sum(weights[:, :, i] @ head.weight.detach() for i, head in enumerate(heads.asked([2, 3, 4])))
+    torch.testing.assert_close(stored.grad, expected)
+    for i, head in enumerate(heads.asked([2, 3, 4])):
+        torch.testing.assert_close(head.weight.grad, torch.einsum("tbo,tbu->ou", weights[:, :, i], states))
+        torch.testing.assert_close(head.bias.grad, weights[:, :, i].sum(dim=(0, 1)))
+
+
 def test_one_label_has_no_head_dimension_but_a_list_of_one_has(generator: torch.Generator) -> None:
     heads, states = heads_for(range(2, 12)), torch.randn(4, 6, generator=generator)
     assert heads(states, 5).shape == (4, 2)

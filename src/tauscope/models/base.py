@@ -270,6 +270,11 @@ class Model(nn.Module):
         outputs: Tensor = self.heads(states[..., self.n_units - self.layers[-1].n_units :], N)
         return outputs
 
+    def asked_parameters(self, N: int | Sequence[int]) -> list[nn.Parameter]:
+        """Return the parameters of all layers and of the heads that answer N, which an answer depends on."""
+        parts = [self.cells, *dict.fromkeys(self.heads.asked(N))]
+        return [parameter for part in parts for parameter in part.parameters()]
+
     @property
     def tau(self) -> Tensor | None:
         """Single-unit timescales in steps, ``[unit]``, of all layers; ``None`` where a layer has none."""

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tauscope.models.activations import ACTIVATIONS
-from tauscope.models.recurrence import _held, _limit, _prepared, _Recurrence, _room, _stacked, _times, _WeightGradient
+from tauscope.models.buffers import WeightGradient, prepared, room, stacked_buffer, times, transposed_rows
+from tauscope.models.recurrence import _held, _limit, _Recurrence
 
 
 class _Hebbian(_Recurrence):
@@ -32,9 +33,9 @@ class _Hebbian(_Recurrence):
         hold: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         n_units, phi = len(M), ACTIVATIONS["relu"]
-        buffer, weights = _stacked(initial, inputs, M), _prepared(M, len(initial))
+        buffer, weights = stacked_buffer(initial, inputs, M), prepared(M, len(initial))
         states, stacked = buffer[:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
-        own = None if hold is None else _room(len(buffer), n_units, len(initial), M)
+        own = None if hold is None else room(len(buffer), n_units, len(initial), M)
         first = before.t()
         if own is not None:
             own[0] = first
@@ -44,7 +45,7 @@ class _Hebbian(_Recurrence):
             h, p, following, overlap = states[t], pasts[t], states[t + 1], overlaps[t]
             torch.sum(p * h, dim=0, out=overlap)
             strength = overlap.clamp(0.0, strongest)
-            phi.into(_times(weights, stacked[t]).addcmul_(p, strength, value=gamma), following)
+            phi.into(times(weights, stacked[t]).addcmul_(p, strength, value=gamma), following)
             if held is not None:
                 torch.where(held, h, following, out=following)
             if own is not None:
@@ -66,10 +67,10 @@ class _Hebbian(_Recurrence):
         slopes = (gamma * ((overlaps >= 0) & (overlaps <= strongest)).to(M.dtype)).unbind(0)
         g = _Recurrence._initial_gradient(g_last, first, M.dtype)
         g_p = _Recurrence._initial_gradient(g_before, first, M.dtype)
-        product, exact = _WeightGradient(M, buffer), torch.empty_like(g)
+        product, exact = WeightGradient(M, buffer), torch.empty_like(g)
         wants_inputs = ctx.needs_input_grad[3]
-        M_t = _prepared((M if wants_inputs else M[:, :n_units]).t(), g.shape[1])
-        g_inputs = _room(n_steps, buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
+        M_t = transposed_rows(M, M.shape[1] if wants_inputs else n_units, g.shape[1])
+        g_inputs = room(n_steps, buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
         holds = _held(hold, n_steps)
         for t in range(n_steps - 1, -1, -1):
             if g_states is not None:
@@ -81,7 +82,7 @@ class _Hebbian(_Recurrence):
             delta, transposed = product.slot(t)
             torch.clamp(exact, -clip, clip, out=delta) if clip is not None else delta.copy_(exact)
             product.add(t)
-            back = _times(M_t, transposed)
+            back = times(M_t, transposed)
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
             to_h = back[:n_units].addcmul_(p, through).add_(g_p)

@@ -1,10 +1,10 @@
 """The fast recurrence: a whole sequence of a leaky network in one autograd function.
 
-The state is kept as ``[time, unit + channel + 1, batch]``, with the input and a row of ones stacked below the units, and
-stored with the batch innermost where its size suits the product, otherwise with the rows innermost. All that is linear in a step is then one product with ``M = [recurrent | input | bias]``, its
-gradient is one product with the saved buffer, and one elementwise pass is left in each direction: three products a
-step, the least that exact backpropagation through time can do. Gradients of the weights and of τ inside M follow from
-ordinary autograd on the small matrix.
+The state is kept as ``[time, unit + channel + 1, batch]``, with the input and a row of ones stacked below the units
+(`tauscope.models.buffers`). All that is linear in a step is then one product with ``M = [recurrent | input | bias]``, its
+gradient is one product with the saved buffer, and one elementwise pass is left in each direction: three products a step,
+the least that exact backpropagation through time can do. Gradients of the weights and of τ inside M follow from ordinary
+autograd on the small matrix.
 """
 
 from __future__ import annotations
@@ -16,80 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tauscope.models.activations import ACTIVATIONS
-from tauscope.models.gemm import matmul_nt
-
-_LANES = 16
-"""Sequences of which a batch has a multiple where products are fastest with the batch innermost."""
-_SMALL_BATCH, _COLUMNS = 64, 400
-"""Sequences below which the steps of so many sequences together are taken into one product."""
-
-
-def _room(n_steps: int, n_rows: int, n_batch: int, like: Tensor) -> Tensor:
-    """Return room for ``[step, row, batch]``, in the order of storage in which `_times` is fastest."""
-    if n_batch % _LANES:
-        return like.new_empty(n_steps, n_batch, n_rows).transpose(1, 2)
-    return like.new_empty(n_steps, n_rows, n_batch)
-
-
-def _prepared(A: Tensor, n_batch: int) -> Tensor:
-    """Return a matrix in the order of storage in which `_times` is fastest."""
-    return A.t().contiguous().t() if n_batch % _LANES else A.contiguous()
-
-
-def _times(A: Tensor, columns: Tensor) -> Tensor:
-    """Return ``A @ x``, ``[row, batch]``, for ``columns`` xᵀ ``[batch, k]``, in the order of storage of x."""
-    return matmul_nt(columns, A).t() if len(columns) % _LANES else matmul_nt(A, columns)
-
-
-def _stacked(initial: Tensor, inputs: Tensor, like: Tensor) -> Tensor:
-    """Return the buffer ``[time + 1, unit + channel + 1, batch]`` with the initial state, inputs and ones in place."""
-    (n_steps, n_batch, n_channels), n_units = inputs.shape, initial.shape[1]
-    buffer = _room(n_steps + 1, n_units + n_channels + 1, n_batch, like)
-    buffer[0, :n_units] = initial.t()
-    buffer[:-1, n_units:-1] = inputs.transpose(1, 2)
-    buffer[:, -1] = 1
-    return buffer
-
-
-def _steps_a_product(dtype: torch.dtype, n_batch: int) -> int:
-    """Return how many steps the gradient of M is summed over in one product.
-
-    A product in bfloat16, or of a small batch, is so fast that adding its result to the sum would cost as much as itself.
-    """
-    if n_batch < _SMALL_BATCH:
-        return -(-_COLUMNS // n_batch)
-    return 4 if dtype == torch.bfloat16 else 1
-
-
-class _WeightGradient:
-    """The gradient of M, summed over the steps of the backward pass: Σ_t δ_t [h_{t-1}; x_t; 1]ᵀ.
-
-    Steps are visited from the last to the first; those of one product lie side by side.
-    """
-
-    def __init__(self, M: Tensor, buffer: Tensor, dtype: torch.dtype | None = None) -> None:
-        self._buffer, self._n_steps = buffer, len(buffer) - 1
-        self._together = min(_steps_a_product(M.dtype, buffer.shape[2]), self._n_steps)
-        self._deltas = _room(self._together, len(M), buffer.shape[2], M)
-        self._slots = list(zip(self._deltas.unbind(0), self._deltas.transpose(1, 2).unbind(0), strict=True))
-        self.total = torch.zeros(M.shape, dtype=dtype or M.dtype, device=M.device)
-
-    def slot(self, t: int) -> tuple[Tensor, Tensor]:
-        """Return where δ of a step has to be written, ``[unit, batch]``, and its transposed view."""
-        return self._slots[t % self._together]
-
-    def add(self, t: int) -> None:
-        """Note that δ of a step is written."""
-        if t % self._together == 0:
-            end = min(t + self._together, self._n_steps)
-            self.total += matmul_nt(_side_by_side(self._deltas[: end - t]), _side_by_side(self._buffer[t:end]))
-
-
-def _side_by_side(steps: Tensor) -> Tensor:
-    """Return ``[step, row, batch]`` as one matrix ``[row, step * batch]``."""
-    if steps.shape[2] % _LANES:
-        return steps.transpose(1, 2).flatten(0, 1).t()
-    return steps[0] if len(steps) == 1 else steps.transpose(0, 1).flatten(1)
+from tauscope.models.buffers import WeightGradient, prepared, room, stacked_buffer, times, transposed_rows
 
 
 def _held(hold: Tensor | None, n_steps: int) -> list[Tensor | None]:
@@ -119,7 +46,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def _initial_gradient(last: Tensor | None, like: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the gradient that enters at the last state, ``[unit, batch]``."""
-        g = _room(1, like.shape[0], like.shape[1], like).to(dtype)[0]
+        g = room(1, like.shape[0], like.shape[1], like).to(dtype)[0]
         return g.zero_() if last is None else g.copy_(last.t())
 
 
@@ -172,12 +99,12 @@ class _Inside(_Recurrence):
     ) -> tuple[Tensor, Tensor]:
         n_units = len(M)
         phi = ACTIVATIONS[afunc]
-        buffer, weights = _stacked(initial, inputs, M), _prepared(M, len(initial))
+        buffer, weights = stacked_buffer(initial, inputs, M), prepared(M, len(initial))
         # Views cost as much as a small product where they are made one by one.
         states, stacked = buffer[:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
         h = initial.t()
         for t, held in enumerate(_held(hold, len(inputs))):
-            z, following = _times(weights, stacked[t]), states[t + 1]
+            z, following = times(weights, stacked[t]), states[t + 1]
             if leak is None:
                 phi.into(z, following)
                 if held is not None:
@@ -203,9 +130,9 @@ class _Inside(_Recurrence):
         dtype = M.dtype if leak is None else leak.dtype
         states, n_steps = buffer[:, :n_units].unbind(0), len(buffer) - 1
         g = _Recurrence._initial_gradient(g_last, states[0], dtype)
-        product = _WeightGradient(M, buffer, dtype)
-        M_t = _prepared((M if wants_inputs else M[:, :n_units]).t(), g.shape[1])
-        g_inputs = _room(n_steps, buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
+        product = WeightGradient(M, buffer, dtype)
+        M_t = transposed_rows(M, M.shape[1] if wants_inputs else n_units, g.shape[1])
+        g_inputs = room(n_steps, buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
         holds = _held(hold, n_steps)
         for t in range(n_steps - 1, -1, -1):
             if g_states is not None:
@@ -219,12 +146,12 @@ class _Inside(_Recurrence):
             product.add(t)
             if t == 0 and not (wants_initial or wants_inputs):
                 break
-            back = _times(M_t, transposed)
+            back = times(M_t, transposed)
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
             kept, g = g, back[:n_units]
             if leak is not None:
-                g = g.to(dtype).addcmul(leak[:, None], exact)
+                g = g.to(dtype, copy=True).addcmul_(leak[:, None], exact)
             if held is not None:
                 g = torch.where(held, kept, g)
         # h_{t-1} enters through the leak as it does through the diagonal of M.
@@ -240,12 +167,12 @@ class _Outside(_Recurrence):
     def forward(ctx: Any, M: Tensor, a: Tensor, initial: Tensor, inputs: Tensor, afunc: str) -> tuple[Tensor, Tensor]:
         n_units = len(M)
         phi = ACTIVATIONS[afunc]
-        buffer, weights = _stacked(initial, inputs, M), _prepared(M, len(initial))
+        buffer, weights = stacked_buffer(initial, inputs, M), prepared(M, len(initial))
         slots, stacked = buffer[1:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
-        rates = _room(len(inputs), n_units, len(initial), M)
+        rates = room(len(inputs), n_units, len(initial), M)
         h = initial.t()
         for columns, rate, following in zip(stacked, rates.unbind(0), slots, strict=False):
-            phi.into(_times(weights, columns), rate)
+            phi.into(times(weights, columns), rate)
             h = torch.lerp(h, rate.to(h.dtype), a[:, None])
             following.copy_(h)
         ctx.save_for_backward(M, a, buffer, rates)
@@ -262,10 +189,10 @@ class _Outside(_Recurrence):
         wants_initial, wants_inputs = ctx.needs_input_grad[2:4]
         states, rates = buffer[:, :n_units].unbind(0), rates.unbind(0)
         g = _Recurrence._initial_gradient(g_last, states[0], a.dtype)
-        product = _WeightGradient(M, buffer, a.dtype)
-        M_t = _prepared((M if wants_inputs else M[:, :n_units]).t(), g.shape[1])
+        product = WeightGradient(M, buffer, a.dtype)
+        M_t = transposed_rows(M, M.shape[1] if wants_inputs else n_units, g.shape[1])
         g_a = torch.zeros_like(a)
-        g_inputs = _room(len(rates), buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
+        g_inputs = room(len(rates), buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
         keep, share = (1 - a)[:, None], a[:, None]
         for t in range(len(rates) - 1, -1, -1):
             if g_states is not None:
@@ -280,7 +207,7 @@ class _Outside(_Recurrence):
             product.add(t)
             if t == 0 and not (wants_initial or wants_inputs):
                 break
-            back = _times(M_t, transposed)
+            back = times(M_t, transposed)
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
             g = torch.addcmul(back[:n_units].to(a.dtype), g, keep)
