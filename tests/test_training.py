@@ -159,6 +159,15 @@ def test_a_head_that_is_no_longer_asked_does_not_move(optimizer: str, monkeypatc
         assert moved == [N in Ns for N in range(2, 8)]
 
 
+def test_gradients_that_were_left_on_a_network_count_for_nothing() -> None:
+    plain, used = network(), network()
+    for parameter in used.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for model in (plain, used):
+        ts.train(model, ts.Parity((2,)), ts.Cumulative(max_N=6), recipe())
+    assert without_times(plain.state_dict()) == without_times(used.state_dict())
+
+
 def test_a_fixed_tau_stays_fixed() -> None:
     model = network("fixed tau")
     ts.train(model, ts.Parity((2,)), ts.Cumulative(max_N=6), recipe(lr=1.0))

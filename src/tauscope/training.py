@@ -146,11 +146,12 @@ class Training:
                 f"{kind} with shared_head={self.model.heads.shared}: expected {self.curriculum.shared_head}"
             )
         self.task = replace(self.task, Ns=self.curriculum.Ns)
-        self.device = next(self.model.parameters()).device
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = _optimizer(self.parameters[:1], self.recipe)
+        # What was left on the network would be added to.
+        self.model.zero_grad()
         self.ask()
-        self.generators = generators(self.recipe.seed, self.device)
+        self.generators = generators(self.recipe.seed, next(self.model.parameters()).device)
 
     @property
     def finished(self) -> bool:
@@ -159,8 +160,6 @@ class Training:
 
     def ask(self) -> None:
         """Find what the heads that are asked now depend on, and let the optimiser see it."""
-        # A head that was asked before must not be moved by its last gradient.
-        self.model.zero_grad()
         asked = {id(parameter) for parameter in self.model.asked_parameters(self.task.Ns)}
         places = [place for place, parameter in enumerate(self.parameters) if id(parameter) in asked]
         # To walk through a hundred heads at every step takes as long as a product.
@@ -168,13 +167,11 @@ class Training:
         self._optimize(max(places, default=-1) + 1)
 
     def _optimize(self, n_parameters: int) -> None:
-        """Let the optimiser see so many of the parameters, if not more; a momentum that SGD does not have yet is zero.
-
-        Its fused step takes momenta of all parameters or of none, but heads are asked for one after another.
-        """
+        """Let the optimiser see so many of the parameters, if not more."""
         group = self.optimizer.param_groups[0]
         group["params"] += self.parameters[len(group["params"]) : n_parameters]
         if group.get("momentum"):
+            # The fused step takes momenta of all parameters or of none; SGD starts from 0, and heads are asked one by one.
             for parameter in group["params"]:
                 self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
@@ -332,13 +329,10 @@ def _loop(
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     # The gradient of ρ Σ w² is 2 ρ w.
-    decay = 2 * recipe.weight_cost
+    decay, nesterov = 2 * recipe.weight_cost, recipe.momentum > 0
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=decay, fused=True)
-    nesterov = recipe.momentum > 0
-    return torch.optim.SGD(
-        parameters, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, weight_decay=decay, fused=True
-    )
+    return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov, fused=True)
 
 
 def _step(training: Training) -> float:
