@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import balanced, delayed, measuring, memory, saving, steps
+from benchmarks import balanced, delayed, measuring, memory, parts, saving, steps
 from benchmarks.limit import Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
 from tauscope.models.gemm import keep_freed_memory
@@ -29,11 +29,12 @@ ROWS = {
     "data": "data, % of the fp32 step",
     "memory": "peak memory in fp32, MB",
     "saving": "saving the state",
+    "parts": "parts of a step",
     "delayed": "delayed-response networks",
     "balanced": "balanced networks",
     "measuring": "measuring a network",
 }
-ALONE = ("delayed", "balanced", "measuring")
+ALONE = ("parts", "delayed", "balanced", "measuring")
 """Rows that are tables of their own."""
 
 
@@ -127,6 +128,12 @@ def main() -> None:
     lines = []
     if set(given.rows) - set(ALONE):
         lines += _train(given, console)
+    if "parts" in given.rows:
+        keep_freed_memory()
+        _, limit, _ = fastest()
+        spent = {N: parts.seconds(N, _repeated(limit, steps.n_bits(N)), given.rounds) for N in given.N}
+        console.print(parts.table(spent))
+        lines += parts.lines(spent)
     for row, module in (("delayed", delayed), ("balanced", balanced)):
         if row in given.rows:
             keep_freed_memory()

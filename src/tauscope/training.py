@@ -147,6 +147,7 @@ class Training:
             )
         self.task = replace(self.task, Ns=self.curriculum.Ns)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        # It needs one to begin with; `ask` adds the others.
         self.optimizer = _optimizer(self.parameters[:1], self.recipe)
         # What was left on the network would be added to.
         self.model.zero_grad()
