@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks import balanced, delayed, measuring, memory, parts, saving, steps
 from benchmarks.limit import Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
-from tauscope.models.gemm import keep_freed_memory
+from tauscope.models.kernels.gemm import keep_freed_memory
 
 LIMIT16 = "limit16"
 ROWS = {

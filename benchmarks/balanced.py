@@ -10,11 +10,11 @@ from torch import Tensor
 
 from benchmarks.limit import Work
 from benchmarks.timing import LIMIT, Timing, interleaved
-from tauscope.curricula import Stages
+from tauscope.learning.curricula import Stages
+from tauscope.learning.training import Recipe, Training, _step
 from tauscope.models import BalancedRNN
-from tauscope.models.gemm import matmul_nt
+from tauscope.models.kernels.gemm import matmul_nt
 from tauscope.tasks import Tracking
-from tauscope.training import Recipe, Training, _step
 
 SPEEDUP, TARGET = 5.0, 1.3
 PUBLISHED_UNITS, PUBLISHED_BATCH = 100, 10

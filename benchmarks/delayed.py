@@ -8,8 +8,8 @@ from rich.table import Table
 
 from benchmarks.limit import UNITS, Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
-from tauscope.config import MemoryConfig
-from tauscope.training import Training, _step
+from tauscope.learning.training import Training, _step
+from tauscope.runs.config import MemoryConfig
 
 TARGET = 1.3
 ROWS: dict[str, dict[str, Any]] = {

@@ -71,7 +71,7 @@ def line(sizes: dict[int, int]) -> tuple[float, float]:
 if __name__ == "__main__":
     import torch
 
-    from tauscope.models.gemm import keep_freed_memory
+    from tauscope.models.kernels.gemm import keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(int(sys.argv[2]))

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from benchmarks import steps
 from benchmarks.limit import Work
-from tauscope import training
-from tauscope.models import buffers, recurrence
+from tauscope.learning import training
+from tauscope.models.kernels import buffers, leaky
 
 LIMIT, STEP = "GEMM limit", "whole step"
 _BEFORE, _STEPS = 3, 5
@@ -101,8 +101,8 @@ def _timed(state: training.Training, clock: dict[str, float]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for name, owner, attribute in (
             ("products", buffers, "matmul_nt"),
-            ("forward", recurrence._Inside, "forward"),
-            ("backward", recurrence._Inside, "backward"),
+            ("forward", leaky._Inside, "forward"),
+            ("backward", leaky._Inside, "backward"),
             ("trials", type(state.task), "sample"),
             ("initial", type(state.model), "initial_state"),
             ("answer", training, "answer"),
@@ -112,7 +112,7 @@ def _timed(state: training.Training, clock: dict[str, float]) -> Iterator[None]:
             ("optimiser", state.optimizer, "step"),
         ):
             work = _adding_up(getattr(owner, attribute), clock, name)
-            static = owner is recurrence._Inside
+            static = owner is leaky._Inside
             stack.enter_context(mock.patch.object(owner, attribute, staticmethod(work) if static else work))
         yield
 

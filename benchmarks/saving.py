@@ -9,8 +9,8 @@ from pathlib import Path
 
 import tauscope as ts
 from benchmarks import steps
-from tauscope.runs import Run
-from tauscope.training import _step
+from tauscope.learning.training import _step
+from tauscope.runs.run import Run
 
 
 def seconds(rounds: int, n_epochs: int = 0) -> float:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import tauscope as ts
 from benchmarks.limit import BATCH, UNITS, Work
+from tauscope.learning.training import _step
 from tauscope.models.base import State
-from tauscope.training import _step
 
 
 def n_bits(N: int) -> int:

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import torch
 
 from tauscope.errors import InputError
-from tauscope.jobs import Job, run_jobs
-from tauscope.signals import collect_signals
+from tauscope.jobs.pool import Job, run_jobs
+from tauscope.jobs.signals import collect_signals
 
 Send = Callable[[Any], None]
 

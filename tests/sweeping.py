@@ -13,9 +13,9 @@ from typing import Any
 from torch import Tensor
 
 from problems import LinearCell
-from tauscope.checkpoints import load_state
-from tauscope.folders import read_metrics
 from tauscope.models.base import State
+from tauscope.runs.checkpoints import load_state
+from tauscope.runs.folder import read_metrics
 
 SMALL = {
     "num_neurons": 6, "max_N": 4, "epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "test_steps": 1

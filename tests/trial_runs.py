@@ -6,14 +6,14 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from tauscope.checkpoints import save_weights
-from tauscope.config import MemoryConfig
-from tauscope.loading import checkpoints_of
 from tauscope.measurements import MEASUREMENTS, askable
-from tauscope.measuring import subject_of
-from tauscope.published import to_published
-from tauscope.results import provenance, save_result
-from tauscope.runs import Run, environment
+from tauscope.measurements.keeping import subject_of
+from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.config import MemoryConfig
+from tauscope.runs.loading import checkpoints_of
+from tauscope.runs.published import to_published
+from tauscope.runs.results import provenance, save_result
+from tauscope.runs.run import Run, environment
 
 TRIALS = MemoryConfig(
     task="cd", condition="multitask", then="2afc", num_neurons=12, stim_steps=5, delay_steps=(8,), resp_steps=6, seed=7,

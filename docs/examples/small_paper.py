@@ -13,10 +13,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 from sparseness import SPARSENESS
 
-from tauscope.jobs import processors
-from tauscope.papers.judging import claim_rows, judge
-from tauscope.papers.planning import make_plan
-from tauscope.papers.running import run_plan
+from tauscope.jobs.pool import processors
+from tauscope.papers.reproduce.judging import claim_rows, judge
+from tauscope.papers.reproduce.planning import make_plan
+from tauscope.papers.reproduce.running import run_plan
 from tauscope.papers.statistics import greater, positive
 from tauscope.papers.vocabulary import Claim, Condition, Finding, Measure, Paper, PaperFigure, Results, Scale
 from tauscope.plotting.training import plot_progress

@@ -1,18 +1,17 @@
 """tauscope: how does a recurrent network hold a memory?"""
 
 from tauscope import analysis
+from tauscope._version import __version__
 from tauscope.analysis.accuracy import evaluate
-from tauscope.config import TrainConfig
-from tauscope.curricula import Cumulative, Curriculum, NoCurriculum, Single, Sliding
 from tauscope.errors import DamagedFileError, DivergedError, InputError
-from tauscope.loading import load, load_model
+from tauscope.learning.curricula import Cumulative, Curriculum, NoCurriculum, Single, Sliding
+from tauscope.learning.training import Recipe, Training, train
 from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, build_model
 from tauscope.models.wrapped import wrap
-from tauscope.published import read_stats
+from tauscope.runs.config import TrainConfig
+from tauscope.runs.loading import load, load_model
+from tauscope.runs.published import read_stats
 from tauscope.tasks import Batch, DelayedMatchToSample, Parity, Task
-from tauscope.training import Recipe, Training, train
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Batch",
@@ -37,6 +36,7 @@ __all__ = [
     "Task",
     "TrainConfig",
     "Training",
+    "__version__",
     "analysis",
     "build_model",
     "evaluate",

@@ -135,7 +135,7 @@ def test_threads_share_the_trials_and_change_no_statistics(monkeypatch):
     model = ts.LeakyRNN(20, generator=torch.Generator().manual_seed(0))
     options = {"n_trials": 5, "n_steps": 4000, "burn_in": 200, "max_lag": 30, "split": 2, "bootstrap": 0}
     alone = timescales(model, **options)
-    monkeypatch.setattr("tauscope.threads._FEWEST_STATES", 1)
+    monkeypatch.setattr("tauscope.analysis.threads._FEWEST_STATES", 1)
     torch.set_num_threads(2)
     try:
         together, again = timescales(model, **options), timescales(model, **options)

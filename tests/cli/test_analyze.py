@@ -8,12 +8,13 @@ import torch
 import xarray as xr
 
 import tauscope as ts
-from tauscope import measuring, published
 from tauscope.analysis import connectivity
-from tauscope.checkpoints import save_weights
 from tauscope.cli import main
 from tauscope.measurements import MEASUREMENTS, WHAT, Subject
-from tauscope.results import load_result
+from tauscope.measurements import keeping as measuring
+from tauscope.runs import published
+from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.results import load_result
 from trial_runs import TRIALS, learn_nothing
 
 RUN = "cumulative_parity_size_12_network_1"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tauscope import TrainConfig
-from tauscope.checkpoints import save_weights
 from tauscope.cli import main
-from tauscope.published import to_published
-from tauscope.runs import Run
+from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.published import to_published
+from tauscope.runs.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 import tauscope as ts
-from tauscope.checkpoints import save_weights
 from tauscope.cli import main
-from tauscope.config import TrainConfig
-from tauscope.published import to_published
+from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.config import TrainConfig
+from tauscope.runs.published import to_published
 from trial_runs import learn_nothing
 
 NAME = "cumulative_parity_size_6_network_1"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import tauscope as ts
 from tauscope.cli import flags, main, train
 from tauscope.cli.flags import Parser
-from tauscope.config import TrainConfig
+from tauscope.runs.config import TrainConfig
 
 # Section 2 of the published code's interface: short form, long form, destination, default.
 PUBLISHED: list[tuple[str, str, Any]] = [

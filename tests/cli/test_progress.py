@@ -15,9 +15,9 @@ from rich.console import Console
 
 import tauscope as ts
 from tauscope.cli.progress import Display, NetworksDisplay, clock, epoch_line, ranges
-from tauscope.jobs import Outcome
-from tauscope.papers.planning import make_plan
-from tauscope.working import Progress
+from tauscope.jobs.pool import Outcome
+from tauscope.jobs.training import Progress
+from tauscope.papers.reproduce.planning import make_plan
 
 PART = re.compile(r"(\d+)(?:-(\d+))?: (\d+\.\d)")
 

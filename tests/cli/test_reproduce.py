@@ -16,9 +16,9 @@ import pytest
 
 import tiny_paper
 from tauscope import papers
-from tauscope.checkpoints import load_state
 from tauscope.cli import main
-from tauscope.folders import is_locked
+from tauscope.runs.checkpoints import load_state
+from tauscope.runs.folder import is_locked
 
 TINY = "tiny_paper:PAPER"
 TESTS = Path(tiny_paper.__file__).parent

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import tauscope as ts
-from tauscope import curricula
 from tauscope.cli import main
-from tauscope.config import TrainConfig
-from tauscope.runs import Run
+from tauscope.learning import curricula
+from tauscope.runs.config import TrainConfig
+from tauscope.runs.run import Run
 
 CONFIG = TrainConfig(num_neurons=4, max_N=9, epochs=3, steps_per_epoch=2, batch_size=3, test_steps=1, seed=0)
 

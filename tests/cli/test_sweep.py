@@ -22,11 +22,11 @@ from rich.live import Live
 from sweeping import SMALL, result, write
 from tauscope.cli import main
 from tauscope.cli import status as status_command
-from tauscope.config import config_of
-from tauscope.folders import METRICS, is_locked, read_metrics
-from tauscope.runs import Run
-from tauscope.watching import Sight, read_plan
-from tauscope.working import go_on
+from tauscope.jobs.training import go_on
+from tauscope.runs.config import config_of
+from tauscope.runs.folder import METRICS, is_locked, read_metrics
+from tauscope.runs.run import Run
+from tauscope.runs.survey import Sight, read_plan
 
 NAMES = [f"cumulative_parity_size_6_network_{i}" for i in (1, 2, 3, 4)]
 
@@ -148,8 +148,8 @@ def test_what_a_killed_sweep_leaves_running_is_waited_for(tmp_path: Path) -> Non
     # The process of a killed sweep, which is saving its state yet.
     program = (
         "import pathlib, sys, time\n"
-        "from tauscope.config import config_of\n"
-        "from tauscope.runs import Run\n"
+        "from tauscope.runs.config import config_of\n"
+        "from tauscope.runs.run import Run\n"
         f"with Run(pathlib.Path({str(base / NAMES[0])!r}), config_of({SMALL!r})) as run:\n"
         "    run.begin()\n"
         "    print('begun', flush=True)\n"

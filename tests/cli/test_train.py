@@ -19,12 +19,12 @@ import pytest
 import torch
 
 from sweeping import plain, result
-from tauscope import curricula
-from tauscope.checkpoints import load_state
 from tauscope.cli import main
-from tauscope.config import TrainConfig
-from tauscope.folders import read_metrics
-from tauscope.runs import Run, read_config
+from tauscope.learning import curricula
+from tauscope.runs.checkpoints import load_state
+from tauscope.runs.config import TrainConfig
+from tauscope.runs.folder import read_metrics
+from tauscope.runs.run import Run, read_config
 
 SMALL = shlex.split("-nn 6 -s 0 --max-N 4 --epochs 3 --steps-per-epoch 3 --batch-size 4 --test-steps 1")
 NAME = "cumulative_parity_size_6_network_1"
@@ -61,7 +61,7 @@ def all_solved(monkeypatch: pytest.MonkeyPatch) -> None:
 SERVER = """
 import json, os, resource, signal, stat, sys
 import torch
-from tauscope import curricula, training
+from tauscope.learning import curricula, training
 from tauscope.cli import main
 
 torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # which imports what takes longest

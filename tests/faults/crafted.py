@@ -21,7 +21,7 @@ import torch
 import xarray as xr
 
 import tauscope as ts
-from tauscope import checkpoints, published, results
+from tauscope.runs import checkpoints, published, results
 
 HUGE = 5 * 10**8
 """Numbers that a file of a few bytes claims to hold; as float32 they take 2 GB."""

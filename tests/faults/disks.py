@@ -18,9 +18,9 @@ from faults.damage import contents
 from faults.kills import Condition
 from faults.server import Ended, Server
 from faults.tally import Tally
-from tauscope.checkpoints import load_state, load_weights
-from tauscope.published import read_stats
-from tauscope.results import load_result
+from tauscope.runs.checkpoints import load_state, load_weights
+from tauscope.runs.published import read_stats
+from tauscope.runs.results import load_result
 
 CONDITION = Condition("starved", "-c cumulative --epochs 3 --steps-per-epoch 2 --save-every 0")
 REPRODUCTION = ("reproduce", "tiny_paper:PAPER", "--scale", "smoke", "--jobs", "1", "-b")

@@ -10,7 +10,7 @@ from faults import crafted
 from faults.damage import Specimen
 from faults.server import MEGABYTE, Command, Ended, Server
 from faults.tally import Tally
-from tauscope.checkpoints import load_state
+from tauscope.runs.checkpoints import load_state
 
 MOST_MEMORY = 200
 """Megabytes that a command may take beyond what it takes for an honest file."""

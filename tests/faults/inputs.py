@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 
 import tauscope as ts
 from faults.tally import Tally
-from tauscope import published
-from tauscope.checkpoints import save_weights
 from tauscope.cli import COMMANDS, main
 from tauscope.cli.flags import Parser
-from tauscope.config import CONFIGS, TrainConfig, config_of
 from tauscope.errors import InputError
+from tauscope.runs import published
+from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.config import CONFIGS, TrainConfig, config_of
 from tauscope.tasks import POPULATION_TASKS, TASKS
 
 ACCEPTED, REFUSED = "accepted", "refused"

@@ -18,8 +18,8 @@ from typing import Any
 from faults.server import Command, Ended, Server
 from faults.tally import Tally
 from sweeping import plain
-from tauscope.checkpoints import PREVIOUS_STATE, load_state
-from tauscope.folders import read_metrics
+from tauscope.runs.checkpoints import PREVIOUS_STATE, load_state
+from tauscope.runs.folder import read_metrics
 
 MOST_KILLS = 3
 """Kills of one run, at most."""

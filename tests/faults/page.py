@@ -9,7 +9,7 @@ import torch
 
 from faults.damage import NOT_NOTICED, REFUSED, SAME
 from faults.tally import Tally
-from tauscope import __version__
+from tauscope._version import __version__
 
 _HEAD = """\
 # Reliability

@@ -96,7 +96,7 @@ def serve() -> None:
     import torch
 
     import tauscope.cli
-    import tauscope.measuring  # noqa: F401
+    import tauscope.measurements.keeping  # noqa: F401
 
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # which imports what takes longest
     for line in sys.stdin:
@@ -153,8 +153,8 @@ class _Process:
 
 def _work(command: Command) -> None:
     """Run a command in this process and end it."""
-    from tauscope import curricula
     from tauscope.cli import main
+    from tauscope.learning import curricula
 
     code = 1
     try:

@@ -18,14 +18,14 @@ from faults.damage import Specimen
 from faults.page import page
 from faults.server import Server
 from faults.tally import Tally
-from tauscope import runs
-from tauscope.checkpoints import load_state
 from tauscope.cli import main
-from tauscope.config import TrainConfig
-from tauscope.loading import load
-from tauscope.published import read_stats
-from tauscope.results import load_result
-from tauscope.runs import Run, read_config
+from tauscope.runs import run as runs
+from tauscope.runs.checkpoints import load_state
+from tauscope.runs.config import TrainConfig
+from tauscope.runs.loading import load
+from tauscope.runs.published import read_stats
+from tauscope.runs.results import load_result
+from tauscope.runs.run import Run, read_config
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 
 import tauscope as ts
 from tauscope.cli import main
-from tauscope.config import TrackingConfig
 from tauscope.measurements import Subject
 from tauscope.papers.balanced_networks import PAPER, quantities
 from tauscope.papers.balanced_networks.conditions import CONDITIONS, PARITY, SCALES, SIGNALS
-from tauscope.papers.judging import judge
-from tauscope.papers.planning import make_plan
+from tauscope.papers.reproduce.judging import judge
+from tauscope.papers.reproduce.planning import make_plan
 from tauscope.papers.vocabulary import Results, Trained
+from tauscope.runs.config import TrackingConfig
 
 CLAIMS = {claim.key: claim for claim in PAPER.claims}
 BALANCES = np.array([1.0, 2.0, 4.0, 8.0, 16.0])

@@ -17,8 +17,8 @@ from tauscope.cli import main
 from tauscope.papers.emergent_timescales import PAPER, quantities
 from tauscope.papers.emergent_timescales.conditions import CONDITIONS, NO_CURRICULUM, SCALES
 from tauscope.papers.emergent_timescales.quantities import published
-from tauscope.papers.judging import judge
-from tauscope.papers.planning import Choice, Plan, make_plan
+from tauscope.papers.reproduce.judging import judge
+from tauscope.papers.reproduce.planning import Choice, Plan, make_plan
 from tauscope.papers.vocabulary import Finding, Results, Trained, verdict
 
 KEYS = [f"C{i}" for i in range(1, 15)]

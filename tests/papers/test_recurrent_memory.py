@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 
 import tauscope as ts
 from tauscope.cli import main
-from tauscope.config import MemoryConfig, config_of
 from tauscope.measurements import Subject
-from tauscope.papers.judging import judge
-from tauscope.papers.planning import Plan, make_plan
 from tauscope.papers.recurrent_memory import PAPER, quantities
 from tauscope.papers.recurrent_memory.conditions import BASIC, CONDITIONS, PARITY, SCALES
+from tauscope.papers.reproduce.judging import judge
+from tauscope.papers.reproduce.planning import Plan, make_plan
 from tauscope.papers.vocabulary import Finding, Results, Trained
+from tauscope.runs.config import MemoryConfig, config_of
 from tauscope.tasks import POPULATION_TASKS
 
 CLAIMS = {claim.key: claim for claim in PAPER.claims}

@@ -7,7 +7,7 @@ import xarray as xr
 
 import tauscope as ts
 from tauscope.analysis.generalisation import generalise
-from tauscope.analysis.retraining import forgetting, retrain
+from tauscope.measurements.retraining import forgetting, retrain
 from tauscope.plotting.memory import plot_forgetting, plot_generalisation, plot_retraining
 
 TASK = ts.Parity([2])

@@ -19,14 +19,14 @@ from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.resolution import resolution
-from tauscope.analysis.retraining import forgetting, retrain
 from tauscope.analysis.timescales import timescales
-from tauscope.checkpoints import save_weights
 from tauscope.measurements import MEASUREMENTS, Subject
-from tauscope.published import to_published
+from tauscope.measurements.retraining import forgetting, retrain
 from tauscope.report import report_page
-from tauscope.results import provenance, save_result
-from tauscope.runs import Run, environment
+from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.published import to_published
+from tauscope.runs.results import provenance, save_result
+from tauscope.runs.run import Run, environment
 from trial_runs import learn_nothing, measure_trials
 
 TASK, FEW = Parity([2]), Protocol(n_trials=2, n_steps=50, warm_up=10)

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from tauscope.papers.judging import MARKS
-from tauscope.papers.output import Reproduced, conclude
-from tauscope.papers.planning import make_plan
-from tauscope.papers.running import run_plan
+from tauscope.papers.reproduce.judging import MARKS
+from tauscope.papers.reproduce.output import Reproduced, conclude
+from tauscope.papers.reproduce.planning import make_plan
+from tauscope.papers.reproduce.running import run_plan
 from tauscope.papers.vocabulary import Results, Trained
 from tauscope.report.claims_page import claims_page
 

@@ -15,7 +15,7 @@ from tauscope.measurements import number_table
 from tauscope.report import comparison
 from tauscope.report.comparison import comparison_page, short_names
 from tauscope.report.parts import Picture, drawn
-from tauscope.results import load_result, save_result
+from tauscope.runs.results import load_result, save_result
 
 Read = Callable[[str], Any]
 FIRST, SECOND, SINGLE = (

@@ -18,12 +18,12 @@ import xarray as xr
 from matplotlib.image import imread
 
 from tauscope import TrainConfig
-from tauscope.checkpoints import save_weights
 from tauscope.measurements import MEASUREMENTS
-from tauscope.published import to_published
 from tauscope.report import report_page
 from tauscope.report.texts import TEXTS
-from tauscope.results import load_result, save_result
+from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.published import to_published
+from tauscope.runs.results import load_result, save_result
 
 SHOWN = "Connectivity of rnn_N2_N3: eigenvalues"
 HOSTILE = """x"><img src=//evil onerror='alert(1)'><script>alert(2)</script>&amp;"""

@@ -17,7 +17,7 @@ from tauscope.report import comparison, report_page
 from tauscope.report.comparison import comparison_page
 from tauscope.report.parts import Picture
 from tauscope.report.texts import TEXTS
-from tauscope.results import load_result
+from tauscope.runs.results import load_result
 from tauscope.tasks import ChangeDetection
 from trial_runs import TRIALS, learn_nothing, measure_trials
 

@@ -13,10 +13,10 @@ import pytest
 from slurm.cluster import Cluster, wait_for
 from sweeping import SMALL, result, write
 from tauscope.cli import main
-from tauscope.config import config_of
-from tauscope.folders import METRICS, is_locked, read_metrics
-from tauscope.watching import Sight, survey
-from tauscope.working import Progress, go_on
+from tauscope.jobs.training import Progress, go_on
+from tauscope.runs.config import config_of
+from tauscope.runs.folder import METRICS, is_locked, read_metrics
+from tauscope.runs.survey import Sight, survey
 
 pytestmark = pytest.mark.slurm
 

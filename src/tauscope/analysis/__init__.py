@@ -14,7 +14,6 @@ from tauscope.analysis.modes import modes
 from tauscope.analysis.performance import performance
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
-from tauscope.analysis.retraining import forgetting, retrain
 from tauscope.analysis.sequentiality import (
     peak_order,
     sequentiality,
@@ -27,6 +26,7 @@ from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
 from tauscope.analysis.trials import trial_dimensionality, trial_gate_timescales, trial_lyapunov, trial_timescales
 from tauscope.analysis.untrained import information_against_balance
+from tauscope.measurements.retraining import forgetting, retrain
 
 __all__ = [
     "Protocol",

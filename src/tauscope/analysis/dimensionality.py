@@ -13,7 +13,7 @@ from torch import Tensor
 from tauscope.analysis.simulation import probabilities, segments, simulate
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model
-from tauscope.models.gemm import matmul_nt
+from tauscope.models.kernels.gemm import matmul_nt
 
 
 class StreamingCovariance:

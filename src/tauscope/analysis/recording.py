@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tauscope.analysis.autocorrelation import Autocovariance, StreamingAutocovariance
 from tauscope.analysis.simulation import random_bits
+from tauscope.analysis.threads import Threads, cuts, n_parts
 from tauscope.errors import InputError
-from tauscope.threads import Threads, cuts, n_parts
 
 # Numbers of a block of activity, 100 MB in float32: what bounds the memory, whatever the number of steps.
 _BLOCK_NUMBERS = 25_000_000

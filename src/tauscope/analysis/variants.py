@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from tauscope.analysis.transforms import SilencedCell
-from tauscope.models.activations import ACTIVATIONS
 from tauscope.models.base import Cell, Model, State
-from tauscope.models.gemm import matmul_nt
+from tauscope.models.kernels.activations import ACTIVATIONS
+from tauscope.models.kernels.gemm import matmul_nt
 from tauscope.models.leaky import LeakyCell, LeakyRNN
 from tauscope.models.readout import Heads
 

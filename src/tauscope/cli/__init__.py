@@ -61,7 +61,7 @@ def _require_text(arguments: list[str]) -> None:
 
 def _parser(arguments: list[str]) -> Parser:
     """Return the parser, with the flags of the command that is asked for: what the others need takes long to import."""
-    from tauscope import __version__
+    from tauscope._version import __version__
 
     parser = Parser(prog="tauscope", description="How does a recurrent network hold a memory?")
     parser.add_argument("--version", action="version", version=f"tauscope {__version__}")

@@ -16,12 +16,12 @@ from rich.table import Table
 
 from tauscope.cli import flags
 from tauscope.errors import InputError, NotApplicableError, require_at_least
-from tauscope.jobs import Job, Outcome, reason, run_jobs, share
-from tauscope.loading import checkpoints_of, find_checkpoint
+from tauscope.jobs.pool import Job, Outcome, reason, run_jobs, share
+from tauscope.jobs.signals import collect_signals
 from tauscope.measurements import WHAT, number_table
-from tauscope.measuring import Asked, measure, target
-from tauscope.runs import environment
-from tauscope.signals import collect_signals
+from tauscope.measurements.keeping import Asked, measure, target
+from tauscope.runs.loading import checkpoints_of, find_checkpoint
+from tauscope.runs.run import environment
 
 
 def add(parser: argparse.ArgumentParser) -> None:

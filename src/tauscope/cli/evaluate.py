@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tauscope.analysis.accuracy import evaluate
-from tauscope.checkpoints import write_atomically
 from tauscope.cli import flags
 from tauscope.errors import InputError
-from tauscope.loading import find_checkpoint, load, trained_Ns, trained_task
 from tauscope.plotting.accuracy import plot_accuracy
 from tauscope.plotting.memory import plot_forgetting
 from tauscope.plotting.style import title
+from tauscope.runs.files import write_atomically
+from tauscope.runs.loading import find_checkpoint, load, trained_Ns, trained_task
 from tauscope.tasks import TASKS, BinaryMemoryTask
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tauscope.checkpoints import write_atomically
 from tauscope.errors import InputError
-from tauscope.folders import CONFIG
-from tauscope.loading import checkpoints_of
-from tauscope.results import ANALYSIS
+from tauscope.runs.files import write_atomically
+from tauscope.runs.folder import CONFIG
+from tauscope.runs.loading import checkpoints_of
+from tauscope.runs.results import ANALYSIS
 
 
 def run_folder(path: Path) -> Path:

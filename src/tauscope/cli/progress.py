@@ -8,12 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from tauscope import working
-from tauscope.jobs import Outcome
-from tauscope.papers.planning import Network
+from tauscope.jobs import training as working
+from tauscope.jobs.pool import Outcome
+from tauscope.learning.training import Training
+from tauscope.papers.reproduce.planning import Network
 from tauscope.plotting.style import count
 from tauscope.tasks import METRICS
-from tauscope.training import Training
 
 
 def ranges(Ns: list[int], accuracy: list[float]) -> str:

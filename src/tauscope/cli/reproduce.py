@@ -14,17 +14,17 @@ from rich.text import Text
 from tauscope.cli import flags
 from tauscope.cli.progress import NetworksDisplay
 from tauscope.errors import require_at_least
-from tauscope.folders import read_metrics
-from tauscope.jobs import processors, share
+from tauscope.jobs.pool import processors, share
+from tauscope.jobs.signals import collect_signals
 from tauscope.papers import PAPERS, paper
-from tauscope.papers.judging import HEADING, Judged, claim_rows
-from tauscope.papers.output import PAGE, Reproduced, conclude, require_own, write_results
-from tauscope.papers.planning import Choice, Plan, make_plan
-from tauscope.papers.running import run_plan
+from tauscope.papers.reproduce.judging import HEADING, Judged, claim_rows
+from tauscope.papers.reproduce.output import PAGE, Reproduced, conclude, require_own, write_results
+from tauscope.papers.reproduce.planning import Choice, Plan, make_plan
+from tauscope.papers.reproduce.running import run_plan
 from tauscope.plotting.style import count
 from tauscope.report.claims_page import claims_page
-from tauscope.runs import environment
-from tauscope.signals import collect_signals
+from tauscope.runs.folder import read_metrics
+from tauscope.runs.run import environment
 
 FAILED = 3
 """Exit code where the table is made but a training or a measurement failed."""

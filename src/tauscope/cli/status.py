@@ -17,9 +17,9 @@ from rich.text import Text
 
 from tauscope.cli.progress import clock, scores
 from tauscope.errors import InputError
-from tauscope.folders import CONFIG, METRICS
-from tauscope.signals import collect_signals
-from tauscope.watching import STATES, Sight, survey, time_left
+from tauscope.jobs.signals import collect_signals
+from tauscope.runs.folder import CONFIG, METRICS
+from tauscope.runs.survey import STATES, Sight, survey, time_left
 
 # Seconds between two looks, and how many times as long as a look takes it is at least.
 _EVERY, _LEISURE = 2.0, 10

@@ -15,18 +15,18 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from tauscope import working
 from tauscope.cli import flags
 from tauscope.cli.progress import clock
 from tauscope.errors import InputError, require_at_least
-from tauscope.folders import is_locked
-from tauscope.jobs import Outcome, processors
+from tauscope.jobs import training as working
+from tauscope.jobs.pool import Outcome, processors
+from tauscope.jobs.signals import collect_signals
+from tauscope.jobs.slurm import Request, script, submit
+from tauscope.jobs.sweep import Sweep, read_sweep, write_plan
+from tauscope.jobs.training import run_sweep
 from tauscope.plotting.style import count
-from tauscope.signals import collect_signals
-from tauscope.slurm import Request, script, submit
-from tauscope.sweep import Sweep, read_sweep, write_plan
-from tauscope.watching import SLURM, queued_jobs, read_plan, survey
-from tauscope.working import run_sweep
+from tauscope.runs.folder import is_locked
+from tauscope.runs.survey import SLURM, queued_jobs, read_plan, survey
 
 FAILED = 3
 """Exit code where a run failed; the others went on."""

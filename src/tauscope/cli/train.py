@@ -17,12 +17,12 @@ from rich.console import Console
 
 from tauscope.cli import flags
 from tauscope.cli.progress import Display, scores
-from tauscope.config import CONFIGS, Config, config_of
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.folders import CONFIG
-from tauscope.runs import Run, read_config
-from tauscope.signals import collect_signals
-from tauscope.training import Training, train
+from tauscope.jobs.signals import collect_signals
+from tauscope.learning.training import Training, train
+from tauscope.runs.config import CONFIGS, Config, config_of
+from tauscope.runs.folder import CONFIG
+from tauscope.runs.run import Run, read_config
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -17,11 +17,11 @@ from tauscope.analysis.interventions import GROUPS, Protocol, ablation, perturba
 from tauscope.analysis.lyapunov import flatten, lyapunov
 from tauscope.analysis.performance import performance
 from tauscope.analysis.resolution import resolution
-from tauscope.analysis.retraining import RETRAINING, forgetting, retrain
 from tauscope.analysis.sequentiality import peak_order, sequentiality_index, task_states, weights_by_peak_difference
 from tauscope.analysis.timescales import timescales
 from tauscope.analysis.trials import trial_dimensionality, trial_lyapunov, trial_timescales
 from tauscope.errors import InputError, NotApplicableError
+from tauscope.measurements.retraining import RETRAINING, forgetting, retrain
 from tauscope.measurements.subject import Subject
 from tauscope.models.base import Model
 from tauscope.tasks import BinaryMemoryTask, DelayedResponseTask

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
-from tauscope.models.activations import ACTIVATIONS
 from tauscope.models.base import Cell, Model, State
 from tauscope.models.init import linear_of
-from tauscope.models.rate_recurrence import rate_recurrence
+from tauscope.models.kernels.activations import ACTIVATIONS
+from tauscope.models.kernels.rate import rate_recurrence
 from tauscope.models.readout import Heads
 
 STARTS = ("balanced", "ei")

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models import init
-from tauscope.models.activations import ACTIVATIONS
 from tauscope.models.base import Cell, Model, State, sharing_copy
+from tauscope.models.kernels.activations import ACTIVATIONS
+from tauscope.models.kernels.leaky import leaky_inside, leaky_matrix, leaky_outside
 from tauscope.models.readout import Heads
-from tauscope.models.recurrence import leaky_inside, leaky_matrix, leaky_outside
 
 FORMS = ("default", "mod", "continuous")
 PRECISIONS = ("fp32", "bf16")

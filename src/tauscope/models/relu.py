@@ -11,10 +11,10 @@ from torch.autograd.function import once_differentiable
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.base import Cell, Model, State
-from tauscope.models.fast_weights import hebbian
 from tauscope.models.init import linear_of
+from tauscope.models.kernels.hebbian import hebbian
+from tauscope.models.kernels.leaky import leaky_inside
 from tauscope.models.readout import Heads
-from tauscope.models.recurrence import leaky_inside
 
 STARTS = ("diagonal", "orthogonal")
 

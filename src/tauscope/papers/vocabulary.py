@@ -26,7 +26,7 @@ class Condition:
     label : str
         In legends and tables.
     options : dict
-        Of the `tauscope.config.Config` of the task, on top of those of the scale. The cell or the task that is set here is what
+        Of the `tauscope.runs.config.Config` of the task, on top of those of the scale. The cell or the task that is set here is what
         the condition is about: asked of another cell or task, it is left out. ``network_number`` and ``seed`` are those
         of the first network (by default 1 and 0), and one more for each further one. The name of a run's folder
         (`Config.name`) must tell conditions apart; where only further options differ, such as ``ns_init``,
@@ -70,7 +70,7 @@ class Scale:
     networks : int
         Networks of every condition.
     options : dict
-        Of the `tauscope.config.Config` of the task, for every condition.
+        Of the `tauscope.runs.config.Config` of the task, for every condition.
     by_condition : dict
         Further ones of single conditions, by name; ``None`` leaves a condition out.
     each : dict

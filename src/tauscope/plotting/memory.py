@@ -30,7 +30,7 @@ def plot_retraining(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     result : Dataset
-        From `tauscope.analysis.retraining.retrain`, of one network.
+        From `tauscope.measurements.retraining.retrain`, of one network.
     ax : Axes, optional
         Where to draw; a new figure if not given.
 
@@ -95,7 +95,7 @@ def plot_forgetting(accuracy: xr.DataArray, trained: tuple[int, int] | None = No
     Parameters
     ----------
     accuracy : DataArray [N] or [head, N]
-        From `tauscope.analysis.retraining.forgetting` or `tauscope.evaluate`; several heads are drawn as a matrix.
+        From `tauscope.measurements.retraining.forgetting` or `tauscope.evaluate`; several heads are drawn as a matrix.
     trained : (int, int), optional
         Smallest and largest trained N, marked; by default those of the coordinate ``trained``, where there is one.
     ax : Axes, optional

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
-from tauscope.curricula import SOLVED
+from tauscope.learning.curricula import SOLVED
 from tauscope.plotting.style import COLOURS, CYCLE, RC, broken, count, integer_ticks, legend_below, new_axes, note
 from tauscope.tasks import Task
 

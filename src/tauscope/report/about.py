@@ -8,16 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tauscope.config import Config, TrainConfig
-from tauscope.curricula import CURRICULUM_NAMES, SOLVED
 from tauscope.errors import DamagedFileError, InputError
-from tauscope.folders import CONFIG, ENVIRONMENT, METRICS, STATS, read_json, read_metrics
-from tauscope.loading import checkpoints_of, load, trained_Ns, trained_task
+from tauscope.learning.curricula import CURRICULUM_NAMES, SOLVED
 from tauscope.plotting.style import count
 from tauscope.plotting.training import plot_progress, plot_training, words
-from tauscope.published import read_stats
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
-from tauscope.runs import read_config
+from tauscope.runs.config import Config, TrainConfig
+from tauscope.runs.folder import CONFIG, ENVIRONMENT, METRICS, STATS, read_json, read_metrics
+from tauscope.runs.loading import checkpoints_of, load, trained_Ns, trained_task
+from tauscope.runs.published import read_stats
+from tauscope.runs.run import read_config
 from tauscope.tasks import POPULATION_TASKS, Task
 
 
@@ -30,7 +30,7 @@ class About:
     config : Config or None
         Its configuration, where it has a readable one.
     curriculum : str or None
-        Key of `tauscope.curricula.CURRICULUM_NAMES`; ``None`` where no N is counted up.
+        Key of `tauscope.learning.curricula.CURRICULUM_NAMES`; ``None`` where no N is counted up.
     facts : list of (str, str)
         The run in a few lines.
     options, sessions : Table or None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from tauscope.papers.judging import HEADING, MARKS
-from tauscope.papers.output import CLAIMS, MARKDOWN, TABLES, Reproduced
+from tauscope.papers.reproduce.judging import HEADING, MARKS
+from tauscope.papers.reproduce.output import CLAIMS, MARKDOWN, TABLES, Reproduced
 from tauscope.plotting.style import count
 from tauscope.report.parts import Link, Picture, Problem, Table, picture, render
 
@@ -17,14 +17,14 @@ def claims_page(reproduced: Reproduced) -> str:
     Parameters
     ----------
     reproduced : Reproduced
-        From `tauscope.papers.output.conclude`.
+        From `tauscope.papers.reproduce.output.conclude`.
 
     Returns
     -------
     str
-        The page; its links lead to the files that `tauscope.papers.output.write_results` writes beside it.
+        The page; its links lead to the files that `tauscope.papers.reproduce.output.write_results` writes beside it.
     """
-    from tauscope import __version__
+    from tauscope._version import __version__
 
     plan = reproduced.plan
     named = {one.name: one.label for one in plan.paper.conditions}

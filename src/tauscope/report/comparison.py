@@ -11,11 +11,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from tauscope.config import Config, TrainConfig
-from tauscope.curricula import CURRICULUM_NAMES
 from tauscope.errors import DamagedFileError
-from tauscope.folders import CONFIG
-from tauscope.loading import checkpoints_of
+from tauscope.learning.curricula import CURRICULUM_NAMES
 from tauscope.measurements import MEASUREMENTS, number_table
 from tauscope.plotting.interventions import plot_perturbation_of_networks
 from tauscope.plotting.style import count
@@ -26,8 +23,11 @@ from tauscope.report.measured import MOST_SUMMARIES, Measured, main_numbers, rea
 from tauscope.report.page import not_measured
 from tauscope.report.parts import Picture, Problem, Table, drawn, render
 from tauscope.report.texts import TEXTS
-from tauscope.results import ANALYSIS
-from tauscope.runs import read_config
+from tauscope.runs.config import Config, TrainConfig
+from tauscope.runs.folder import CONFIG
+from tauscope.runs.loading import checkpoints_of
+from tauscope.runs.results import ANALYSIS
+from tauscope.runs.run import read_config
 from tauscope.tasks import METRICS
 
 GENERATOR = "tauscope compare"
@@ -100,7 +100,7 @@ def comparison_page(folders: Sequence[Path], measured: Sequence[Path] | None = N
     str
         The page. Files that are damaged or foreign are named in it; all others are shown.
     """
-    from tauscope import __version__
+    from tauscope._version import __version__
 
     labels = short_names(folders)
     groups = _groups(folders)

@@ -13,14 +13,14 @@ import numpy as np
 import xarray as xr
 
 from tauscope.errors import DamagedFileError
-from tauscope.loading import trained_Ns
 from tauscope.measurements import MEASUREMENTS, number_table
-from tauscope.measuring import subject_of
+from tauscope.measurements.keeping import subject_of
 from tauscope.plotting.summary import plot_against_N
 from tauscope.report.about import About
 from tauscope.report.parts import Link, Picture, Problem, Table, drawn, link, picture, problem
 from tauscope.report.texts import TEXTS, sample
-from tauscope.results import load_result
+from tauscope.runs.loading import trained_Ns
+from tauscope.runs.results import load_result
 
 MOST_SUMMARIES = 4
 """Figures against N of one measurement, at most."""

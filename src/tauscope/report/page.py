@@ -8,15 +8,15 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tauscope.errors import InputError
-from tauscope.folders import CONFIG, ENVIRONMENT, METRICS, STATS
-from tauscope.loading import checkpoints_of
 from tauscope.measurements import WHAT, askable
-from tauscope.measuring import subject_of
+from tauscope.measurements.keeping import subject_of
 from tauscope.report.about import About, describe
 from tauscope.report.evaluations import read_evaluations
 from tauscope.report.measured import read_results, sections
 from tauscope.report.parts import link, render
-from tauscope.results import ANALYSIS
+from tauscope.runs.folder import CONFIG, ENVIRONMENT, METRICS, STATS
+from tauscope.runs.loading import checkpoints_of
+from tauscope.runs.results import ANALYSIS
 
 GENERATOR = "tauscope report"
 """What the page says it was made by."""
@@ -45,7 +45,7 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
     >>> "No checkpoint" in report_page(Path(tempfile.mkdtemp()))
     True
     """
-    from tauscope import __version__
+    from tauscope._version import __version__
 
     # Names and links must hold whatever folder the user stands in.
     run = Path(os.path.abspath(run))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tauscope.errors import InputError
-from tauscope.penalties import activity_penalty
+from tauscope.learning.objectives import activity_penalty
 
 METRICS = ("accuracy", "fractional_loss", "relative_error", "score")
 """What a score can be, by the names that `Task.metric` takes and records are kept under."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
-from tauscope.penalties import ending
+from tauscope.learning.objectives import ending
 from tauscope.tasks.base import Batch, Task, validate_Ns
 
 

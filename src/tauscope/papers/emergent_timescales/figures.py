@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from tauscope.curricula import CURRICULUM_NAMES
+from tauscope.learning.curricula import CURRICULUM_NAMES
 from tauscope.papers.emergent_timescales import quantities as q
 from tauscope.papers.emergent_timescales.conditions import NO_CURRICULUM
 from tauscope.papers.emergent_timescales.drawing import (

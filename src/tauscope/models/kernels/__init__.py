@@ -1,0 +1,1 @@
+"""The fast recurrences: how a sequence is computed and differentiated."""

@@ -1,0 +1,364 @@
+"""What a reproduction will do, settled before it does anything: which networks, how far, measured how."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tauscope.errors import InputError, nearest, require_at_least
+from tauscope.learning.training import Recipe
+from tauscope.measurements import MEASUREMENTS, Subject
+from tauscope.measurements.keeping import Asked, target
+from tauscope.models.build import user_cell
+from tauscope.papers import paper
+from tauscope.papers.vocabulary import Condition, Measure, Paper, Scale
+from tauscope.runs.checkpoints import checkpoint_name
+from tauscope.runs.config import Config, TrainConfig, config_of, kind_of
+from tauscope.runs.folder import CONFIG, read_metrics
+from tauscope.runs.run import asked_for, read_config
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network to train and to measure; where the options of conditions agree, it is one of each.
+
+    Attributes
+    ----------
+    paper : str
+        As in `tauscope.papers.paper`.
+    config : Config
+        How it is trained.
+    folder : Path
+        Of its run.
+    numbers : tuple of (str, int)
+        Names of its conditions, and which of their networks it is, from 1.
+    measures : tuple of Measure
+        What is measured of it.
+    measured_Ns : tuple of int
+        Where measurements with ``at="each"`` are made beside its largest N.
+    measurement_options : dict
+        Options of measurements, by name.
+    results : Path
+        Folder of the results.
+    measured_at : dict
+        The N at which single measurements are made instead, by name.
+    """
+
+    paper: str
+    config: Config
+    folder: Path
+    numbers: tuple[tuple[str, int], ...]
+    measures: tuple[Measure, ...]
+    measured_Ns: tuple[int, ...]
+    measurement_options: Mapping[str, Mapping[str, Any]]
+    results: Path
+    measured_at: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of its first condition and its number there."""
+        condition, number = self.numbers[0]
+        return f"{condition} {number}"
+
+    def records(self) -> tuple[list[dict[str, Any]], bool]:
+        """Return the records of the epochs that are asked for, and whether they are all there."""
+        return asked_for(self.config, read_metrics(self.folder))
+
+    def asked(self, records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Asked]:
+        """Return what is measured of it, by measurement and N, given the records of its epochs."""
+        every = self.config.curriculum().keeps_every_epoch
+        solved = {one["Ns"][-1]: checkpoint_name(tuple(one["Ns"])) for one in records if one["solved"] or every}
+        wanted = {
+            (measure.what, N): solved[N]
+            for measure in self.measures
+            for N in sorted(solved)
+            if self._is_measured(measure, N, max(solved))
+        }
+        own = paper(self.paper).measurements
+        return {
+            (what, N): Asked(
+                self.folder / name,
+                what,
+                target(self.folder / name, what, self.results),
+                options=self.measurement_options.get(what, {}),
+                measurement=own.get(what),
+            )
+            for (what, N), name in wanted.items()
+        }
+
+    def _is_measured(self, measure: Measure, N: int, largest: int) -> bool:
+        if measure.what in self.measured_at:
+            return N in self.measured_at[measure.what]
+        return largest == N or (measure.at == "each" and N in self.measured_Ns)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a user can ask of a paper, beside its scale.
+
+    Attributes
+    ----------
+    networks : int, optional
+        Networks of every condition; by default the scale's.
+    cell, task : str, optional
+        Instead of the paper's own.
+    seed : int
+        Added to the seed of every network.
+    """
+
+    networks: int | None = None
+    cell: str | None = None
+    task: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_at_least("seed", self.seed, 0)
+        if self.networks is not None:
+            require_at_least("networks", self.networks, 1)
+        if self.task is not None:
+            kind_of(self.task)
+        if self.cell is not None and ":" in self.cell:
+            user_cell(self.cell)
+
+    @property
+    def suffix(self) -> str:
+        """Return what tells its folder from that of the paper's own cell and task."""
+        return "".join(f"-{one.rpartition(':')[2]}" for one in (self.cell, self.task) if one is not None)
+
+    def options(self) -> dict[str, str]:
+        """Return the cell and the task, where one is asked for."""
+        return {name: one for name, one in (("cell", self.cell), ("task", self.task)) if one is not None}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a reproduction will do.
+
+    Attributes
+    ----------
+    paper : Paper
+    scale : Scale
+    choice : Choice
+    base : Path
+        Folder of the runs.
+    networks : tuple of Network
+        In the order in which they are worked on: the first of every condition, then the second, …
+    left_out : dict
+        Conditions that are not trained, each with the reason.
+    """
+
+    paper: Paper
+    scale: Scale
+    choice: Choice
+    base: Path
+    networks: tuple[Network, ...]
+    left_out: Mapping[str, str]
+
+
+def scale_of(found: Paper, name: str) -> Scale:
+    """Return a scale of a paper.
+
+    Raises
+    ------
+    InputError
+        If it has none of that name.
+    """
+    if name not in found.scales:
+        raise InputError(f"scale {name!r} is unknown: {nearest(name, found.scales)}")
+    return found.scales[name]
+
+
+def make_plan(name: str, scale: str, base: Path | None = None, choice: Choice | None = None) -> Plan:
+    """Settle what a reproduction will do.
+
+    Parameters
+    ----------
+    name : str
+        Of the paper, as in `tauscope.papers.paper`.
+    scale : str
+        Of the paper's.
+    base : Path, optional
+        Folder of the runs; by default ``reproductions/PAPER-SCALE``.
+    choice : Choice, optional
+        Other networks than the paper's.
+
+    Returns
+    -------
+    Plan
+        Nothing is written yet.
+
+    Raises
+    ------
+    InputError
+        If something that is asked for is unknown, two conditions would share a folder, nothing is left to train, a
+        folder holds a different run, or the base cannot be written.
+    """
+    found, choice = paper(name), choice or Choice()
+    size = scale_of(found, scale)
+    _require_known(found, size)
+    base = base or Path("reproductions") / f"{found.name}-{scale}{choice.suffix}"
+    require_writable(base)
+    configs, left_out = _configurations(found, size, choice)
+    if not configs:
+        raise InputError(f"no condition of {found.name} can be trained so: {'; '.join(left_out.values())}")
+    networks = _networks(name, found, size, base, configs)
+    for network in networks:
+        _require_fitting(network)
+    return Plan(found, size, choice, base, networks, left_out)
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, or made, before hours are spent on what belongs there.
+
+    Raises
+    ------
+    InputError
+        If it is a file or may not be written.
+    """
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise InputError(f"{there} is a file: expected a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to {there}: expected a writable folder")
+
+
+def _require_known(found: Paper, scale: Scale) -> None:
+    """Refuse a paper that names what it does not have; it would be left out silently."""
+    conditions = [one.name for one in found.conditions]
+    for name in [*scale.by_condition, *(name for one in found.measures for name in one.conditions)]:
+        if name not in conditions:
+            raise InputError(f"{found.name}: condition {name!r} is unknown: {nearest(name, conditions)}")
+    measurements = [*MEASUREMENTS, *found.measurements]
+    for name in [*scale.measurement_options, *scale.measured_at, *(one.what for one in found.measures)]:
+        if name not in measurements:
+            raise InputError(f"{found.name}: measurement {name!r} is unknown: {nearest(name, measurements)}")
+    claims = [one.key for one in found.claims]
+    for key in scale.out_of_reach:
+        if key not in claims:
+            raise InputError(f"{found.name}: claim {key!r} is unknown: {nearest(key, claims)}")
+
+
+def _configurations(found: Paper, scale: Scale, choice: Choice) -> tuple[dict[str, list[Config]], dict[str, str]]:
+    """Return the configurations of the networks of every condition, and the conditions left out with the reasons."""
+    configs: dict[str, list[Config]] = {}
+    left_out: dict[str, str] = {}
+    owners: dict[str, tuple[str, Config]] = {}
+    for condition in found.conditions:
+        reason = _not_meant(condition, scale, choice)
+        if not reason:
+            try:
+                made = _of_condition(condition, scale, choice)
+                _require_own_names(condition, made, owners)
+            except InputError as error:
+                if not choice.options():
+                    raise
+                # What holds for the paper's own cell and task need not be possible for others.
+                reason = str(error)
+        if reason:
+            left_out[condition.name] = reason
+        else:
+            configs[condition.name] = made
+            owners |= {one.name: (condition.name, one) for one in made}
+    return configs, left_out
+
+
+def _not_meant(condition: Condition, scale: Scale, choice: Choice) -> str:
+    """Return why a condition is left out from the start, or nothing."""
+    if condition.name in scale.by_condition and scale.by_condition[condition.name] is None:
+        return f"not trained at scale {scale.name}"
+    for name, asked in choice.options().items():
+        own = condition.options.get(name, asked)
+        if own != asked:
+            return f"about {name} {own}, not {asked}"
+    return ""
+
+
+def _of_condition(condition: Condition, scale: Scale, choice: Choice) -> list[Config]:
+    options = {
+        **scale.options,
+        **condition.options,
+        **(scale.by_condition.get(condition.name) or {}),
+        **choice.options(),
+    }
+    kind = kind_of(options.get("task", "parity"))
+    if kind is TrainConfig and TrainConfig(cell=choice.cell or "leaky").recipe().optimizer != Recipe().optimizer:
+        # A learning rate is one of an optimiser; that of the paper's own cell is none of another's.
+        options.pop("lr", None)
+    number, seed = options.pop("network_number", 1), options.pop("seed", 0) + choice.seed
+    singly = scale.each.get(condition.name) or [{}] * (choice.networks or scale.networks)
+    return [
+        config_of({**options, **own, "network_number": number + i, "seed": seed + i}) for i, own in enumerate(singly)
+    ]
+
+
+def _require_own_names(condition: Condition, made: Sequence[Config], owners: Mapping[str, tuple[str, Config]]) -> None:
+    """Refuse two different runs in one folder; two conditions that are trained alike share theirs."""
+    for config in made:
+        owner, there = owners.get(config.name, ("", config))
+        if there != config:
+            ours, theirs = config.to_dict(), there.to_dict()
+            name = next(name for name in ours if ours[name] != theirs[name])
+            raise InputError(
+                f"conditions {owner!r} and {condition.name!r} would share the folder {config.name}, but differ in {name} "
+                f"({theirs[name]}, {ours[name]}): expected another network_number for one of them"
+            )
+
+
+def _networks(
+    name: str, found: Paper, scale: Scale, base: Path, configs: Mapping[str, Sequence[Config]]
+) -> tuple[Network, ...]:
+    """Return every network once, the first ones of all conditions first."""
+    by_config: dict[Config, list[tuple[str, int]]] = {}
+    most = max(len(one) for one in configs.values())
+    for i in range(most):
+        for condition, made in configs.items():
+            if i < len(made):
+                by_config.setdefault(made[i], []).append((condition, i + 1))
+    # Networks of a condition differ in their start at most: what one of them has, all have.
+    measures = {
+        conditions: _measures(found, config, conditions)
+        for conditions, config in {
+            frozenset(condition for condition, _ in numbers): config for config, numbers in by_config.items()
+        }.items()
+    }
+    return tuple(
+        Network(
+            paper=name,
+            config=config,
+            folder=base / config.name,
+            numbers=tuple(numbers),
+            measures=measures[frozenset(condition for condition, _ in numbers)],
+            measured_Ns=scale.measured_Ns,
+            measurement_options=scale.measurement_options,
+            results=base / "measured" / scale.name,
+            measured_at=scale.measured_at,
+        )
+        for config, numbers in by_config.items()
+    )
+
+
+def _measures(found: Paper, config: Config, conditions: Set[str]) -> tuple[Measure, ...]:
+    """Return what is measured of a network of these conditions, without what it does not have."""
+    subject = Subject(config.measured_model(), config.measured_task(1), (1, 1), seed=0)
+    known = {**MEASUREMENTS, **found.measurements}
+    return tuple(
+        one
+        for one in found.measures
+        if not conditions.isdisjoint(one.conditions) and not known[one.what].lacks(subject)
+    )
+
+
+def _require_fitting(network: Network) -> None:
+    """Refuse a folder that holds a run of other options."""
+    if not (network.folder / CONFIG).exists():
+        return
+    ours, theirs = network.config.identity(), read_config(network.folder).identity()
+    for name, value in ours.items():
+        if value != theirs[name]:
+            raise InputError(
+                f"{network.folder} holds a different run: its {name} is {theirs[name]}, not {value}; expected another "
+                "--base_path"
+            )

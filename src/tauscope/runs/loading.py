@@ -1,0 +1,260 @@
+"""Finding a trained network on disk and rebuilding it, whatever it was."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tauscope.errors import InputError, nearest
+from tauscope.models import Model, build_model
+from tauscope.models.kernels.activations import ACTIVATIONS
+from tauscope.runs import published
+from tauscope.runs.checkpoints import checkpoint_name, load_weights
+from tauscope.runs.folder import CONFIG
+from tauscope.runs.run import EPOCH, INITIAL, read_config, require_plausible
+from tauscope.tasks import TASKS, BinaryMemoryTask, Task
+
+_CHECKPOINT = re.compile(r"rnn_N(\d+)_N(\d+)")
+
+
+def load_model(
+    curriculum_type: str,
+    task: str,
+    network_number: int,
+    N_max: int,
+    N_min: int | None = None,
+    device: str = "cpu",
+    base_path: str | Path = "./trained_models",
+    affixes: list[str] | tuple[str, ...] = (),
+    cell: str | None = None,
+) -> Model:
+    """Load a trained network by what it was trained on, as the published code does.
+
+    Parameters
+    ----------
+    curriculum_type : str
+        ``"cumulative"``, ``"single"``, ``"single_nocurr"`` or ``"sliding_{heads}_{forget}"``.
+    task : str
+        ``"parity"`` or ``"dms"``.
+    network_number : int
+        1, 2, 3, …
+    N_max : int
+        Largest N that the network solves.
+    N_min : int, optional
+        Smallest; ``N_max`` for single-head networks, otherwise 2 unless given.
+    device : str
+        Where the network is put.
+    base_path : path
+        Folder of the runs.
+    affixes : sequence of str
+        Further parts of the folder's name, such as ``["size", "100"]``; not needed where only one folder fits.
+    cell : str, optional
+        ``"module:Class"`` of a user's own cell. It is never taken from a file, because importing runs code.
+
+    Returns
+    -------
+    Model
+        Rebuilt with its size, cell, fixed or trained τ.
+
+    Raises
+    ------
+    InputError
+        If there is no such run or checkpoint; the line names what there is.
+    DamagedFileError
+        If the file is damaged or not weights.
+
+    Examples
+    --------
+    >>> load_model("cumulative", "parity", 1, N_max=10, base_path="nowhere")
+    Traceback (most recent call last):
+    tauscope.errors.InputError: nowhere does not exist: expected a folder of runs
+    """
+    base = Path(base_path)
+    if not base.is_dir():
+        raise InputError(f"{base} does not exist: expected a folder of runs")
+    folder = _find_run(base, [curriculum_type, task, *affixes], network_number)
+    if N_min is None:
+        N_min = N_max if curriculum_type.startswith("single") else 2
+    return load(folder / checkpoint_name((N_min, N_max)), device, cell)
+
+
+def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Model:
+    """Load a network from a checkpoint file, or the furthest one of a run folder.
+
+    Parameters
+    ----------
+    path : path
+        A file such as ``rnn_N2_N10`` of ours or of the published code, or its folder.
+    device : str
+        Where the network is put.
+    cell : str, optional
+        ``"module:Class"`` of a user's own cell.
+
+    Returns
+    -------
+    Model
+        The network.
+
+    Raises
+    ------
+    InputError, DamagedFileError
+        As `load_model`.
+    """
+    path = find_checkpoint(Path(path))
+    weights = load_weights(path)
+    model = _from_config(path, cell)
+    if model is None:
+        model = build_model(**_from_weights(weights, path), generator=torch.Generator().manual_seed(0))
+    published.load_published(model, weights, path)
+    # The published code reads heads by position, so the first one belongs to the smallest N, which may not be 2.
+    parts = _CHECKPOINT.fullmatch(path.name)
+    if parts and not (path.parent / CONFIG).exists():
+        model.heads.labels = tuple(int(parts[1]) + i for i in range(len(model.heads.labels)))
+    return model.to(device)
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return the checkpoint that a path means: itself, or the one of its folder that solved the largest N.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    # The name of the folder says what the network was trained on, also where the user stands inside it.
+    path = Path(os.path.abspath(path))
+    if not path.is_dir():
+        if path.exists() or not path.parent.is_dir():
+            return path
+        there = [known.name for known in [*checkpoints_of(path.parent), path.parent / INITIAL] if known.exists()]
+        expected = nearest(path.name, there) if there else "expected a checkpoint or a run folder"
+        raise InputError(f"no checkpoint {path.name} in {path.parent}: {expected}")
+    solved = checkpoints_of(path)
+    if not solved:
+        raise InputError(f"{path} holds no checkpoint that solved an N: expected files such as rnn_N2_N10")
+    return solved[-1]
+
+
+def checkpoints_of(folder: Path) -> list[Path]:
+    """Return the checkpoints of a run folder in the order of their Ns."""
+    found = [(int(parts[2]), int(parts[1]), path) for path in folder.iterdir()
+             if (parts := _CHECKPOINT.fullmatch(path.name))]  # fmt: skip
+    return [path for *_, path in sorted(found)]
+
+
+def course_of(folder: Path, device: str = "cpu", cell: str | None = None) -> dict[int, Model]:
+    """Return a network in the course of its training: at the start (0) and after the epochs at which it was kept.
+
+    Parameters
+    ----------
+    folder : Path
+        Of its run; of one that keeps no network but those that solved an N, nothing is loaded.
+    device, cell
+        As in `load`.
+    """
+    if not (folder / CONFIG).exists() or read_config(folder).keep_every is None:
+        return {}
+    epochs = sorted(int(path.name.removeprefix(EPOCH)) for path in folder.glob(f"{EPOCH}*"))
+    kept = {0: folder / INITIAL} | {epoch: folder / f"{EPOCH}{epoch}" for epoch in epochs}
+    return {epoch: load(path, device, cell) for epoch, path in kept.items() if path.exists()}
+
+
+def trained_Ns(path: Path) -> tuple[int, int] | None:
+    """Return the smallest and largest N that a checkpoint's name says it solves.
+
+    Examples
+    --------
+    >>> trained_Ns(Path("rnn_N2_N10"))
+    (2, 10)
+    """
+    parts = _CHECKPOINT.fullmatch(Path(path).name)
+    return (int(parts[1]), int(parts[2])) if parts else None
+
+
+def trained_task(path: Path, name: str | None = None) -> Task:
+    """Return the task that a checkpoint was trained on, as it is measured; its Ns are (1,).
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint, in its run folder.
+    name : str, optional
+        A task to ask instead, a key of `tauscope.tasks.TASKS`.
+
+    Returns
+    -------
+    Task
+        ``repeat`` of a binary task is the largest k that a continuous-time network was trained at, 1 for any other.
+
+    Raises
+    ------
+    InputError
+        If neither the run's configuration nor the folder's name tells.
+
+    Examples
+    --------
+    >>> trained_task(Path("single_dms_network_1/rnn_N5_N5"))
+    DelayedMatchToSample(Ns=(1,), p=None, plus_minus=False, repeat=1, labels='last', length=None)
+    """
+    folder = path.parent
+    if (folder / CONFIG).exists():
+        config = read_config(folder)
+        trained = trained_Ns(path)
+        task = config.measured_task(trained[1] if trained else 1)
+        if name is None or not isinstance(task, BinaryMemoryTask):
+            return task
+        return TASKS[name]((1,), p=task.p, plus_minus=task.plus_minus, repeat=task.repeat)
+    name = name or next((known for known in TASKS if f"_{known}_" in folder.name), None)
+    if name is None:
+        raise InputError(f"the task of {path} is not in its folder's name: expected a task, {' or '.join(TASKS)}")
+    duplicates = re.search(r"_duplicates\[([\d, ]+)\]", folder.name)
+    return TASKS[name]((1,), repeat=max(int(k) for k in duplicates[1].split(",")) if duplicates else 1)
+
+
+def _find_run(base: Path, parts: list[str], number: int) -> Path:
+    exact = base / "_".join([*parts, f"network_{number}"])
+    if exact.is_dir():
+        return exact
+    start, end = "_".join(parts) + "_", f"_network_{number}"
+    fitting = sorted(one.name for one in base.iterdir() if one.name.startswith(start) and one.name.endswith(end))
+    if len(fitting) == 1:
+        return base / fitting[0]
+    if fitting:
+        raise InputError(
+            f"{len(fitting)} runs fit {exact.name} in {base}: {', '.join(fitting)}; expected affixes of one"
+        )
+    runs = sorted(one.name for one in base.iterdir() if one.is_dir() and "_network_" in one.name)
+    raise InputError(f"no run {exact.name} in {base}: {nearest(exact.name, runs)}")
+
+
+def _from_config(path: Path, cell: str | None) -> Model | None:
+    """Return a network of the kind that the configuration of a checkpoint's run tells of, where it has one."""
+    folder = path.parent
+    if not (folder / CONFIG).exists():
+        return None
+    config = read_config(folder)
+    if ":" in config.cell and cell != config.cell:
+        raise InputError(
+            f"{folder} is of the cell {config.cell!r}: expected cell={config.cell!r} to allow importing it"
+        )
+    require_plausible(config, path)
+    return config.measured_model()
+
+
+def _from_weights(weights: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the options of `build_model` from the weights and, for what they do not show, the folder's name."""
+    options = published.describe(weights, path)
+    folder = path.parent.name
+    options["shared_head"] = folder.startswith(("single", "lstm_single"))
+    if options["cell"] != "leaky":
+        return options
+    afunc = re.search(rf"_mod_({'|'.join(ACTIVATIONS)})(_|$)", folder)
+    if afunc:
+        options |= {"form": "continuous" if "_duplicates" in folder else "mod", "afunc": afunc[1]}
+    if weights["parameterlist.0"].numel() == 1 and options["n_units"][0] > 1:
+        options["tau"] = max(float(weights["parameterlist.0"]), 1.0)
+    return options

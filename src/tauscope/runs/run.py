@@ -1,0 +1,401 @@
+"""A run folder, written: configuration, environment, metrics, checkpoints, by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import platform
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from tauscope.errors import DamagedFileError, InputError
+from tauscope.learning.training import Training
+from tauscope.models import Model
+from tauscope.runs import checkpoints, published
+from tauscope.runs.config import Config, config_of
+from tauscope.runs.files import remove_unfinished, write_atomically
+from tauscope.runs.folder import (
+    CHECKSUM,
+    CONFIG,
+    ENVIRONMENT,
+    LOCK,
+    METRICS,
+    STATS,
+    checksum_of,
+    read_json,
+    read_metrics,
+    read_options,
+)
+
+INITIAL, EPOCH = "rnn_init", "rnn_epoch_"
+OWN_FILES = (CONFIG, ENVIRONMENT, METRICS, STATS, checkpoints.STATE, "rnn_")
+"""How the names of all files begin that only the process which holds the lock may write."""
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return what a result depends on beside its configuration.
+
+    Parameters
+    ----------
+    device : str
+        Where the run computes.
+
+    Returns
+    -------
+    dict
+        Versions, git commit of the package, threads, device, processor, time.
+
+    Examples
+    --------
+    >>> environment("cpu")["device"]
+    'cpu'
+    """
+    from tauscope._version import __version__
+
+    source = Path(__file__).resolve().parents[1]
+    git = ["git", "-C", str(source), "log", "-1", "--format=%H", "--", "."]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        commit = None
+    return {
+        "tauscope": __version__,
+        "git_commit": commit,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "processor": platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "started": now(),
+    }
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def read_config(folder: Path) -> Config:
+    """Return the configuration of a run folder.
+
+    Raises
+    ------
+    DamagedFileError
+        If there is none or it is not one.
+    """
+    try:
+        return config_of(read_options(folder))
+    except DamagedFileError:
+        raise
+    except InputError as error:
+        raise DamagedFileError(f"{folder / CONFIG}: {error}") from error
+
+
+_LITTLE = 1 << 28  # bytes
+
+
+def require_plausible(config: Config, *files: Path) -> None:
+    """Refuse a configuration of a large network that no file can hold, before memory is taken for it.
+
+    Files that are not there count for nothing: another process may have given them another name just now.
+
+    Raises
+    ------
+    DamagedFileError
+        If the largest file has no room for the recurrent weights of one layer.
+    """
+    sizes = {}
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            sizes[file] = file.stat().st_size
+    if sizes and ":" not in config.cell and 4 * config.num_neurons**2 > max(*sizes.values(), _LITTLE):
+        file = max(sizes, key=lambda one: sizes[one])
+        raise DamagedFileError(
+            f"{file.parent / CONFIG} is of another network: its num_neurons is {config.num_neurons}, for which {file.name} "
+            "has no room"
+        )
+
+
+def asked_for(config: Config, records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
+    """Return the records of the epochs that a configuration asks for, and whether they are all there.
+
+    Parameters
+    ----------
+    config : Config
+        Its ``epochs`` and ``max_N`` say how far a run goes; the run may have gone further for another one.
+    records : list of dict
+        Of the epochs of a run, as `read_metrics` gives them.
+
+    Examples
+    --------
+    >>> from tauscope.runs.config import TrainConfig
+    >>> records = [{"epoch": N - 1, "Ns": [N], "accuracy": [1.0]} for N in (2, 3, 4)]
+    >>> kept, finished = asked_for(TrainConfig(curriculum_type="single", max_N=3), records)
+    >>> len(kept), finished
+    (2, True)
+    """
+    epochs, curriculum, metric = config.recipe().epochs, config.curriculum(), config.template().metric
+    for i, record in enumerate(records, start=1):
+        curriculum.load_state_dict({"Ns": record["Ns"], "epoch": i - 1, "finished": False})
+        curriculum.update(record[metric])
+        if record["epoch"] >= epochs or curriculum.finished:
+            return records[:i], True
+    return records, False
+
+
+class Run:
+    """A run folder, open for writing by this process alone.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+    config : Config
+        Must be that of the folder, if it holds a run; only ``epochs`` and ``max_N`` may change. A seed that is not
+        given is the folder's.
+    device : str
+        Where to compute.
+
+    Raises
+    ------
+    InputError
+        If the folder holds another run, is being written by another process, or cannot be written, or if the network
+        cannot be built; nothing is left behind then.
+    """
+
+    def __init__(self, folder: Path, config: Config, device: str = "cpu") -> None:
+        self.folder = Path(folder)
+        self.device = device
+        # Whatever can be refused is refused before anything is written.
+        self.config = self._settle(config)
+        self._model = self.config.model(device)
+        self._made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
+        self._lock = self._claim()
+        try:
+            self._sign()
+            self._settle(self.config)  # another process may have begun a run in the meantime
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes write to the folder; take it away if no run was begun in it."""
+        if not (self.folder / CONFIG).exists():
+            (self.folder / LOCK).unlink(missing_ok=True)
+            self._remove_made()
+        self._lock.close()
+
+    def begin(self) -> tuple[Model, dict[str, Any] | None, list[str]]:
+        """Write down what the run depends on and return the network, the state to go on from, and notices.
+
+        Returns
+        -------
+        model : Model
+            With its initial weights.
+        state : dict or None
+            For `train`; ``None`` for a fresh run.
+        notices : list of str
+            Damaged files that were passed over, a changed environment.
+
+        Raises
+        ------
+        DamagedFileError
+            If a file that the run needs is damaged or of another run.
+        """
+        state, notices = checkpoints.load_state(self.folder)
+        if state is not None:
+            self._require_fit(state)
+        here, sessions = environment(self.device), self._sessions()
+        remove_unfinished(self.folder, OWN_FILES)
+        checkpoints.turn_states(self.folder)
+        if state is not None and sessions:
+            notices += [
+                f"{name} was {sessions[-1].get(name)} and is {here[name]}: the result will not be bitwise the same"
+                for name in ("torch", "threads", "device", "capability")
+                if sessions[-1].get(name) != here[name]
+            ]
+        options = self.config.to_dict()
+        self._write_json(CONFIG, options | {CHECKSUM: checksum_of(options)})
+        self._write_json(ENVIRONMENT, [*sessions, here])
+        if state is None:
+            checkpoints.save_weights(self.folder / INITIAL, published.to_published(self._model))
+        self._write_history([] if state is None else state["history"])
+        return self._model, state, notices
+
+    def save_state(self, training: Training) -> None:
+        """Keep the state of the run under way."""
+        checkpoints.save_state(self.folder, training.state_dict())
+
+    def save_epoch(self, training: Training, kept: tuple[int, ...] | None) -> None:
+        """Keep a finished epoch: the network if it is to be kept for those Ns, the state that counts it, the records.
+
+        Killed in between, a run goes on from either state: `begin` writes the records anew from it.
+        """
+        if kept is not None:
+            weights = published.to_published(training.model)
+            checkpoints.save_weights(self.folder / checkpoints.checkpoint_name(kept), weights)
+        if self.config.keep_every is not None and training.epoch % self.config.keep_every == 0:
+            weights = published.to_published(training.model)
+            checkpoints.save_weights(self.folder / f"{EPOCH}{training.epoch}", weights)
+        self.save_state(training)
+        self._write_history(training.history)
+
+    def _claim(self) -> IO[bytes]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / LOCK).open("ab+", buffering=0)
+        except OSError as error:
+            self._remove_made()
+            raise self._unwritable(error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            holder = lock.read().decode().strip() or "unknown"
+            lock.close()
+            raise InputError(
+                f"{self.folder} is being written by process {holder}: expected a run of one's own; "
+                "choose another network number"
+            ) from error
+        if not _is_at(lock, self.folder / LOCK):
+            # Who held it has taken it away in the meantime, and a third one may hold a new one.
+            lock.close()
+            return self._claim()
+        return lock
+
+    def _sign(self) -> None:
+        """Write into the lock which process holds it."""
+        try:
+            self._lock.truncate(0)
+            self._lock.write(str(os.getpid()).encode())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(f"cannot write to {self.folder}: {error.strerror}; expected a writable folder with room")
+
+    def _remove_made(self) -> None:
+        """Remove the folders that were made for this run, if they hold nothing."""
+        for one in self._made:
+            with contextlib.suppress(OSError):
+                one.rmdir()
+
+    def _require_fit(self, state: dict[str, Any]) -> None:
+        """Refuse a state that was not written by this run, before anything of the run is changed."""
+        try:
+            self._model.load_state_dict(state["model"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise DamagedFileError(
+                f"{self.folder / checkpoints.STATE} is the state of a different network: expected that of the run in "
+                f"{self.folder}"
+            ) from error
+        config = self.config
+        try:
+            trial = Training(self._model, config.template(), config.curriculum(), config.recipe())
+            trial.load_state_dict(state)
+            asked_for(config, trial.history)
+        except Exception as error:  # whatever a state lacks
+            raise DamagedFileError(
+                f"{self.folder / checkpoints.STATE} is not a state of the run in {self.folder}: {error!r}"
+            ) from error
+        if not all(bool(torch.isfinite(one).all()) for one in self._model.state_dict().values()):
+            raise DamagedFileError(
+                f"{self.folder / checkpoints.STATE} holds non-finite numbers: expected finite weights"
+            )
+
+    def _sessions(self) -> list[dict[str, Any]]:
+        """Return in what the earlier sessions of the run computed."""
+        path = self.folder / ENVIRONMENT
+        sessions = read_json(path) if path.exists() else []
+        if not isinstance(sessions, list) or not all(isinstance(one, dict) for one in sessions):
+            raise DamagedFileError(f"{path} is not a list of sessions: expected one as tauscope wrote it")
+        return sessions
+
+    def _settle(self, config: Config) -> Config:
+        """Return the configuration with a seed, refusing a folder that holds something else."""
+        if not (self.folder / CONFIG).exists():
+            foreign = sorted(path.name for path in self.folder.glob("rnn_*"))
+            if foreign:
+                raise InputError(
+                    f"{self.folder} holds {foreign[0]} but no {CONFIG}: expected an empty folder or a run of tauscope's; "
+                    f"the nearest free network number is {free_number(self.folder.parent, config)}"
+                )
+            return config if config.seed is not None else replace(config, seed=_random_seed())
+        there = read_config(self.folder)
+        require_plausible(there, *(self.folder / name for name in checkpoints.STATES))
+        if config.seed is None:
+            config = replace(config, seed=there.seed)
+        if type(config) is not type(there):
+            raise InputError(
+                f"{self.folder} holds a different run: its task is {there.task}, not {config.task}; expected a folder "
+                "of this run's own"
+            )
+        if config.n_heads != there.n_heads:
+            last = there.n_heads + 1
+            raise InputError(
+                f"max_N is {config.n_heads + 1}: the network in {self.folder} has heads for N = 2 ... {last} "
+                f"(nearest valid value: {last})"
+            )
+        ours, theirs = config.identity(), there.identity()
+        for name, value in ours.items():
+            if value != theirs[name]:
+                raise InputError(
+                    f"{self.folder} holds a different run: its {name} is {theirs[name]}, not {value}; give "
+                    f"network number {free_number(self.folder.parent, config)} for a new run, or {name} {theirs[name]}"
+                )
+        if not any((self.folder / name).exists() for name in checkpoints.STATES) and read_metrics(self.folder):
+            raise InputError(
+                f"{self.folder} holds a run that cannot go on, because its {checkpoints.STATE} is not there: expected a "
+                f"run of one's own; the nearest free network number is {free_number(self.folder.parent, config)}"
+            )
+        return config
+
+    def _write_json(self, name: str, content: Any) -> None:
+        write_atomically(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def _write_history(self, records: list[dict[str, Any]]) -> None:
+        """Write the records of all epochs, and what the published code keeps of them."""
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        write_atomically(self.folder / METRICS, lines.encode())
+        # The published code knows no other score.
+        if records and "accuracy" in records[0]:
+            losses = [one["loss"] for one in records]
+            accuracies = [one["accuracy"] for one in records]
+            write_atomically(self.folder / STATS, published.stats_bytes(losses, accuracies))
+
+
+def free_number(base: Path, config: Config) -> int:
+    """Return the first network number whose folder does not exist yet."""
+    number = config.network_number
+    while (base / replace(config, network_number=number).name).exists():
+        number += 1
+    return number
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Return whether an open file is the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _random_seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1)[0])

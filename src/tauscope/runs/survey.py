@@ -1,0 +1,320 @@
+"""What is on disk of many runs, read without building any of them: from their last lines, and without torch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tauscope.errors import DamagedFileError, InputError
+from tauscope.runs.folder import CONFIG, METRICS, is_locked, last_records, read_json, read_options
+
+PLAN, OWN = "sweep.json", ".sweep"
+FAILED, SLURM = f"{OWN}/failed", f"{OWN}/slurm"
+"""Where a sweep keeps what belongs to none of its run folders, under the folder that holds them all."""
+
+LONGEST_NAME = 255
+"""Bytes of a folder's name at most."""
+
+STATES = ("running", "failed", "damaged", "stopped", "pending", "finished")
+"""What a run can be, in the order in which one wants to see them."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that a sweep asks for.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    options : dict
+        As `tauscope.runs.config.Config.to_dict` gives them.
+    epochs : int
+        Epochs at most.
+    job : str
+        Its job in SLURM's queue, as ``{submission}/{job}``; empty without one.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    epochs: int
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a look at a run tells.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder, relative to where one looked.
+    state : str
+        One of `STATES`.
+    epoch : int
+        Finished epochs.
+    epochs : int or None
+        Epochs at most, where that is known without asking the cell for its default.
+    solved : int or None
+        Largest N that it solved.
+    record : dict
+        Of its last epoch; empty if there is none.
+    changed : float
+        When that ended, in seconds since 1970.
+    problem : str
+        Why it failed, or what is wrong with its files.
+    planned : bool
+        Whether a sweep asks for it.
+    """
+
+    name: str
+    state: str
+    epoch: int = 0
+    epochs: int | None = None
+    solved: int | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+    changed: float = math.nan
+    problem: str = ""
+    planned: bool = False
+
+    @property
+    def is_to_come(self) -> bool:
+        """Whether a sweep asks for more of it than there is, and nothing speaks against it."""
+        return self.planned and self.state in ("pending", "stopped") and not self.problem
+
+
+def read_plan(base: Path) -> dict[str, Planned]:
+    """Return the runs that the sweep in a folder asks for, by their names; nothing without a sweep.
+
+    Raises
+    ------
+    DamagedFileError
+        If its file is not one that `tauscope.jobs.sweep.write_plan` wrote.
+    """
+    path = base / PLAN
+    if not path.exists():
+        return {}
+    content = read_json(path)
+    try:
+        jobs = content["jobs"]
+        runs = {
+            name: Planned(str(name), dict(one["options"]), int(float(one["epochs"])), str(jobs.get(name, "")))
+            for name, one in content["runs"].items()
+        }
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DamagedFileError(f"{path} is not the plan of a sweep: expected what tauscope sweep writes") from error
+    for name in runs:
+        # Nothing outside the folder is looked at because a file says so.
+        if name in ("", ".", "..") or "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+            raise DamagedFileError(f"{path} names the run {name[:60]!r}: expected names of folders beside it")
+    return runs
+
+
+def queued_jobs() -> dict[str, str] | None:
+    """Return the states of this user's jobs in SLURM's queue, by their ids; ``None`` without a SLURM that answers."""
+    command = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T"]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return dict(line.split() for line in ended.stdout.splitlines())
+
+
+def survey(base: Path) -> tuple[list[Sight], list[str]]:
+    """Look at all runs under a folder, and at those that sweeps there ask for.
+
+    Parameters
+    ----------
+    base : Path
+        Searched with all below it; what lies inside a run folder is none of its business.
+
+    Returns
+    -------
+    sights : list of Sight
+        By the names of the folders.
+    notices : list of str
+        Plans that cannot be read.
+    """
+    folders, plans = _find(base)
+    planned: dict[Path, Planned] = {}
+    notices = []
+    for place in plans:
+        try:
+            planned |= {place / name: one for name, one in read_plan(place).items()}
+        except DamagedFileError as error:
+            notices.append(str(error))
+    queue = queued_jobs() if any(one.job for one in planned.values()) else None
+    failures = cache(_failures)
+    sights = []
+    for folder in sorted({*folders, *planned}):
+        one, name = planned.get(folder), os.path.relpath(folder, base)
+        sight = look(folder, name, one, failures(folder.parent).get(folder.name, ""))
+        sights.append(sight if one is None or queue is None else _queued(sight, one, queue))
+    return sights, notices
+
+
+def _find(base: Path) -> tuple[list[Path], list[Path]]:
+    """Return the run folders and the folders with a plan."""
+    folders, plans, waiting = [], [], [base]
+    while waiting:
+        place = waiting.pop()
+        try:
+            with os.scandir(place) as there:
+                entries = {one.name: one for one in there}
+        except OSError:
+            continue
+        if CONFIG in entries:
+            folders.append(place)
+            continue
+        if PLAN in entries:
+            plans.append(place)
+        waiting += [
+            place / name for name, one in entries.items() if name[0] != "." and one.is_dir(follow_symlinks=False)
+        ]
+    return folders, plans
+
+
+def _failures(base: Path) -> dict[str, str]:
+    """Return why runs in a folder failed, by their names."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for path in (base / FAILED).iterdir():
+            with path.open(errors="replace") as file:
+                found[path.name] = "".join(one if one.isprintable() else " " for one in file.read(1000)).strip()
+    return found
+
+
+def look(folder: Path, name: str, planned: Planned | None = None, failure: str = "") -> Sight:
+    """Look at one run.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run; it need not exist if it is planned.
+    name : str
+        For the result.
+    planned : Planned, optional
+        What a sweep asks of it; by default it is asked for what its folder says.
+    failure : str
+        Why it failed when it was last tried.
+
+    Examples
+    --------
+    >>> look(Path("nowhere"), "nowhere").state
+    'pending'
+    """
+    about = Sight(name, "pending", epochs=None if planned is None else planned.epochs, planned=planned is not None)
+    try:
+        return _look(folder, about, planned, failure)
+    except DamagedFileError as error:
+        return replace(about, state="damaged", problem=str(error))
+    except InputError as error:
+        return replace(about, state="damaged", problem=f"{folder / CONFIG}: {error}")
+    except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it does not hold the records of epochs"
+        problem = f"{folder / METRICS} cannot be read: {why}"
+        return replace(about, state="damaged", problem=problem)
+
+
+def _look(folder: Path, about: Sight, planned: Planned | None, failure: str) -> Sight:
+    begun = (folder / CONFIG).exists()
+    if begun:
+        options = read_options(folder)
+        last, solved = last_records(folder)
+        finished, epochs = _progress(options if planned is None else planned.options, about.epochs, last, solved)
+        about = replace(about, epochs=epochs)
+        if last is not None:
+            largest, changed = solved["Ns"][-1] if solved else None, (folder / METRICS).stat().st_mtime
+            about = replace(about, epoch=int(last["epoch"]), solved=largest, record=last, changed=changed)
+        if finished:
+            return replace(about, state="finished")
+    state = "running" if is_locked(folder) else "failed" if failure else "stopped" if begun else "pending"
+    return replace(about, state=state, problem=failure if state == "failed" else "")
+
+
+def _progress(
+    options: Mapping[str, Any], epochs: int | None, last: Mapping[str, Any] | None, solved: Mapping[str, Any] | None
+) -> tuple[bool, int | None]:
+    """Return whether a run went as far as its options ask, and its epochs at most, from its last records alone."""
+    given, epoch, finished = options.get("epochs"), -1, False
+    if last is not None:
+        epoch, finished = last["epoch"], last["finished"]
+    if "curriculum_type" in options:
+        epochs = given if epochs is None else epochs
+        from_scratch = options["curriculum_type"] == "single_nocurr"
+        if solved is not None and (from_scratch or solved["Ns"][-1] >= options["max_N"]):
+            return True, epochs
+    elif epochs is None and finished and given is not None and epoch >= given:
+        # Where there are several tasks, the epochs are those of each.
+        return True, epoch
+    if epochs is not None and (epoch >= epochs or not finished):
+        return epoch >= epochs, epochs
+    # It may have a default limit, or was finished and has been asked for more since: only its configuration knows, and
+    # to make one takes all of torch.
+    from tauscope.runs.config import config_of
+    from tauscope.runs.run import asked_for
+
+    config = config_of(dict(options))
+    ends = [dict(one) for one in (last, solved) if one is not None]
+    return any(asked_for(config, [one])[1] for one in ends), config.recipe().epochs
+
+
+def _queued(sight: Sight, planned: Planned, queue: Mapping[str, str]) -> Sight:
+    """Return the sight of a run of which SLURM was asked too."""
+    if not planned.job or sight.state not in ("pending", "stopped"):
+        return sight
+    job = planned.job.rpartition("/")[2]
+    if job in queue:
+        return replace(sight, state="pending")
+    problem = f"job {job} is not in the queue any more: {SLURM}/{planned.job}_0_log.err may say why"
+    return replace(sight, state="stopped", problem=problem)
+
+
+def time_left(sights: Sequence[Sight]) -> tuple[dict[str, float], float | None]:
+    """Estimate how long runs will take.
+
+    A run is expected to take as many epochs as those took that are finished, at most its own limit, each as long as its
+    last one; of a run that has not begun, as long as those of the others.
+
+    Parameters
+    ----------
+    sights : sequence of Sight
+        From `survey`.
+
+    Returns
+    -------
+    running : dict of float
+        Seconds that each running run will take, by name, where they can be told.
+    total : float or None
+        Seconds until all that is planned is done by as many at a time as are running; ``None`` if it cannot be told.
+
+    Examples
+    --------
+    >>> done = Sight("a", "finished", epoch=10, epochs=100, record={"seconds": 2.0})
+    >>> under_way = Sight("b", "running", epoch=4, epochs=100, record={"seconds": 3.0})
+    >>> time_left([done, under_way, Sight("c", "pending", epochs=100, planned=True)])
+    ({'b': 18.0}, 43.0)
+    """
+    paces = [one.record["seconds"] for one in sights if one.record]
+    typical = sum(paces) / len(paces) if paces else math.nan
+    ends = [one.epoch for one in sights if one.state == "finished"]
+    usual = sum(ends) / len(ends) if ends else math.inf
+
+    def left(one: Sight) -> float:
+        limit = math.inf if one.epochs is None else one.epochs
+        epochs = min(usual if usual > one.epoch else math.inf, limit) - one.epoch
+        return float(max(epochs, 0) * (one.record["seconds"] if one.record else typical))
+
+    running = {one.name: left(one) for one in sights if one.state == "running"}
+    waiting = sum(left(one) for one in sights if one.is_to_come)
+    total = (sum(running.values()) + waiting) / len(running) if running else math.nan
+    total = max([total, *running.values()]) if math.isfinite(total) else math.nan
+    known = {name: seconds for name, seconds in running.items() if math.isfinite(seconds)}
+    return known, total if math.isfinite(total) else None
