@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import OptimizeWarning, curve_fit
 
@@ -69,6 +69,7 @@ def reconstructed(fits: ExponentialFits) -> np.ndarray:
 
 @settings(max_examples=50, deadline=None)
 @given(tau=st.floats(0.2, 99), amplitude=st.floats(0.05, 1))
+@example(tau=52.3125, amplitude=0.96875)
 def test_one_exponential_is_recovered(tau, amplitude):
     fits = fit_exponentials(one(LAGS, amplitude, tau))
     assert fits.n_exponentials == 1

@@ -104,7 +104,8 @@ class _Inside(_Recurrence):
         states, stacked = buffer[:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
         h = initial.t()
         for t, held in enumerate(_held(hold, len(inputs))):
-            z, following = times(weights, stacked[t]), states[t + 1]
+            following = states[t + 1]
+            z = times(weights, stacked[t], following if leak is None else None)
             if leak is None:
                 phi.into(z, following)
                 if held is not None:
@@ -172,7 +173,7 @@ class _Outside(_Recurrence):
         rates = room(len(inputs), n_units, len(initial), M)
         h = initial.t()
         for columns, rate, following in zip(stacked, rates.unbind(0), slots, strict=False):
-            phi.into(times(weights, columns), rate)
+            phi.into(times(weights, columns, rate), rate)
             h = torch.lerp(h, rate.to(h.dtype), a[:, None])
             following.copy_(h)
         ctx.save_for_backward(M, a, buffer, rates)
