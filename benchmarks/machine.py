@@ -7,7 +7,7 @@ import platform
 
 import torch
 
-from tauscope.models.kernels.gemm import product_path
+from tauscope.models.kernels.gemm import FORCED, product_path
 from tauscope.models.kernels.processor import instruction_sets, model_name, vendor
 
 
@@ -27,12 +27,12 @@ def description(flushed: bool) -> list[str]:
     n_threads = torch.get_num_threads()
     threads = f"{n_threads} thread{'s' if n_threads > 1 else ''} on {os.cpu_count()} processors"
     paths = ", ".join(f"{name} {product_path(dtype)}" for name, dtype in _PRECISIONS.items())
-    asked = os.environ.get("TAUSCOPE_PRODUCTS")
+    forced = f" ({FORCED}={os.environ[FORCED]})" if os.environ.get(FORCED) else ""
     return [
         f"Python {platform.python_version()}, torch {torch.__version__}; "
         f"load average before the start {os.getloadavg()[0]:.1f}",
         f"processor: {vendor()}, {model_name()} ({', '.join(instruction_sets()) or 'instruction sets unknown'}); {threads}",
-        f"products of tauscope: {paths}{f' (TAUSCOPE_PRODUCTS={asked})' if asked else ''}",
+        f"products of tauscope: {paths}{forced}",
         "subnormal numbers: "
         + ("flushed to zero, as in training" if flushed else "kept, this processor cannot flush them"),
     ]

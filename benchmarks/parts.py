@@ -102,6 +102,7 @@ def _timed(state: training.Training, clock: dict[str, float]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for name, owner, attribute in (
             ("products", buffers, "matmul_nt"),
+            ("products", buffers, "add_matmul_nt"),
             ("forward", leaky._Inside, "forward"),
             ("backward", leaky._Inside, "backward"),
             ("trials", type(state.task), "sample"),
