@@ -8,6 +8,7 @@ TensorFloat-32 is off everywhere, in cuDNN too, so that all rows but those in bf
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -69,6 +70,17 @@ def products(dtype: torch.dtype, n_steps: int) -> Work:
     return work
 
 
+@dataclass(frozen=True)
+class _Replay:
+    """A graph, and the work that was captured: the graph knows no more of its operands than their addresses."""
+
+    graph: torch.cuda.CUDAGraph
+    work: Work
+
+    def __call__(self) -> None:
+        self.graph.replay()
+
+
 def limit(dtype: torch.dtype, n_steps: int) -> Work:
     """Return the three products of so many time steps, replayed from a CUDA graph."""
     work, side = products(dtype, n_steps), torch.cuda.Stream()
@@ -81,12 +93,7 @@ def limit(dtype: torch.dtype, n_steps: int) -> Work:
     with torch.cuda.graph(graph):
         work()
 
-    # The operands belong to `work`, the graph knows their addresses alone.
-    def replay(held: Work = work) -> None:
-        del held
-        graph.replay()
-
-    return replay
+    return _Replay(graph, work)
 
 
 def seconds(work: Work, repeats: int) -> float:
