@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+FOLDER ?= demo/gpu
 DEMO := demo/cumulative_parity_size_100_network_1
 
-.PHONY: help install demo test test-slow test-slurm test-faults bench docs clean
+.PHONY: help install demo test test-slow test-slurm test-faults bench bench-gpu docs clean
 
 help:
 	@echo "make demo       install, train a small network on N-parity, evaluate it and draw the result"
@@ -13,6 +14,7 @@ help:
 	@echo "make test-slurm run the tests on a SLURM cluster of one's own (as root, with slurm-wlm and munge)"
 	@echo "make test-faults run the fault campaign and write docs/reliability"
 	@echo "make bench      print the speed table (on an otherwise idle machine)"
+	@echo "make bench-gpu  the same on a GPU; FOLDER=... gets the table and a CSV file"
 	@echo "make docs       run the documentation's examples and build it in docs/_build"
 
 install: $(INSTALLED)
@@ -46,6 +48,9 @@ test-slurm: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+bench-gpu: install
+	PYTHON=$(BIN)/python sh benchmarks/gpu.sh $(FOLDER)
 
 docs: install
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.table import Table
 from benchmarks import balanced, delayed, gpu, machine, measuring, memory, parts, saving, steps
 from benchmarks.limit import Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
+from tauscope.errors import InputError
 from tauscope.models.kernels.gemm import keep_freed_memory
 from tauscope.models.kernels.subnormals import flushing
 
@@ -283,4 +285,7 @@ def _rows(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"python -m benchmarks: {error}")

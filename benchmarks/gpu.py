@@ -1,13 +1,14 @@
 """Training steps on a GPU against the products of a step there: ``python -m benchmarks --device cuda``.
 
-The limit is, as on a processor, 3 M products [256 x 500] · [500 x 500] by the fastest path of the process. One call of
-`torch.mm` after the other, a GPU waits for Python; the same calls replayed from a CUDA graph show what it can do.
+The limit is, as on a processor, the time of 3 M products [256 x 500] · [500 x 500]. Called one by one from Python, products
+this small may end before the next is called; replayed from a CUDA graph, they show what the GPU can do.
 TensorFloat-32 is off everywhere, in cuDNN too, so that all rows but those in bfloat16 compute in float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -69,6 +70,17 @@ def products(dtype: torch.dtype, n_steps: int) -> Work:
     return work
 
 
+@dataclass(frozen=True)
+class _Replay:
+    """A graph, and the work that was captured: the graph knows no more of its operands than their addresses."""
+
+    graph: torch.cuda.CUDAGraph
+    work: Work
+
+    def __call__(self) -> None:
+        self.graph.replay()
+
+
 def limit(dtype: torch.dtype, n_steps: int) -> Work:
     """Return the three products of so many time steps, replayed from a CUDA graph."""
     work, side = products(dtype, n_steps), torch.cuda.Stream()
@@ -81,12 +93,7 @@ def limit(dtype: torch.dtype, n_steps: int) -> Work:
     with torch.cuda.graph(graph):
         work()
 
-    # The operands belong to `work`, the graph knows their addresses alone.
-    def replay(held: Work = work) -> None:
-        del held
-        graph.replay()
-
-    return replay
+    return _Replay(graph, work)
 
 
 def seconds(work: Work, repeats: int) -> float:
@@ -109,9 +116,8 @@ def working(builders: dict[str, Callable[[], Work]], where: str, say: Callable[[
     for name, build in builders.items():
         try:
             work = build()
-            work()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            # Errors of a GPU come to light where it is waited for.
+            seconds(work, 1)
         except Exception as error:
             first = (str(error).strip().splitlines() or [""])[0]
             say(f"{where}: {name} is left out, {type(error).__name__}: {first}")
