@@ -249,6 +249,7 @@ def _on_gpu(given: argparse.Namespace, console: Console) -> None:
         console.print(f"cuda: skipped, {absence}")
         return
     console.print(gpu.description())
+    gpu.agreement(given.rows, console.print)
     found: list[Timing] = []
     try:
         for timings in gpu.timings(given.N, given.rows, given.rounds, console.print):

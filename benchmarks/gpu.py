@@ -7,6 +7,7 @@ TensorFloat-32 is off everywhere, in cuDNN too, so that all rows but those in bf
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -53,6 +54,38 @@ def without_tf32() -> None:
     """Let float32 be float32, in products and in cuDNN."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
+
+
+def difference(row: str, device: str = "cuda") -> float:
+    """Return how far the gradient that a device computes is from the processor's, relative to its length.
+
+    TF32, which rounds operands to 11 bits, would be off by some 1e-4, float32 by far less.
+    """
+    network, generator = steps.network(row), torch.Generator().manual_seed(0)
+    inputs = torch.rand(steps.n_bits(10), BATCH, 1, generator=generator).round()
+    gradients = []
+    for place in ("cpu", device):
+        twin = copy.deepcopy(network).to(place)
+        twin.hidden(twin(inputs.to(place))[1]).square().mean().backward()
+        parts = [one.grad.flatten().cpu().double() for one in twin.cells.parameters() if one.grad is not None]
+        gradients.append(torch.cat(parts))
+    right, found = gradients
+    return float((found - right).norm() / right.norm())
+
+
+def agreement(rows: Sequence[str], say: Callable[[str], object]) -> None:
+    """Say of every row how far its gradient is from the processor's, or by what it fails."""
+    without_tf32()
+    for row in rows:
+        try:
+            say(f"{row}: gradient within {difference(row):.1e} of the processor's")
+        except Exception as error:
+            say(f"{row}: gradient not compared, {one_line(error)}")
+
+
+def one_line(error: Exception) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
 def products(dtype: torch.dtype, n_steps: int) -> Work:
@@ -119,8 +152,7 @@ def working(builders: dict[str, Callable[[], Work]], where: str, say: Callable[[
             # Errors of a GPU come to light where it is waited for.
             seconds(work, 1)
         except Exception as error:
-            first = (str(error).strip().splitlines() or [""])[0]
-            say(f"{where}: {name} is left out, {type(error).__name__}: {first}")
+            say(f"{where}: {name} is left out, {one_line(error)}")
         else:
             rows[name] = work
     return rows

@@ -109,6 +109,7 @@ def gpu_on_a_cpu(benchmarks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Mod
     monkeypatch.setattr(gpu, "absence", lambda: None)
     monkeypatch.setattr(gpu, "description", lambda: "GPU: none")
     monkeypatch.setattr(gpu, "without_tf32", lambda: None)
+    monkeypatch.setattr(gpu, "difference", lambda row: {"fp32": 1e-6}[row])
     monkeypatch.setattr(gpu, "products", lambda dtype, n_steps: lambda: (dtype, n_steps))
     monkeypatch.setattr(gpu, "limit", lambda dtype, n_steps: lambda: (dtype, n_steps))
     monkeypatch.setattr(gpu, "seconds", lambda work, _: 1e-3 if work()[0] is torch.float32 else 2e-3)
@@ -123,6 +124,8 @@ def test_on_a_gpu_a_row_that_fails_is_left_out_and_the_others_are_measured(
     printed = capsys.readouterr().out
     assert "N = 10: bf16 is left out, RuntimeError: out of memory\n" in printed
     assert "long trace" not in printed
+    assert "fp32: gradient within 1.0e-06 of the processor's\n" in printed
+    assert "bf16: gradient not compared, KeyError: 'bf16'\n" in printed
     with (tmp_path / "gpu.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert {line["row"] for line in lines} == {"limit", "calls", "limit16", "calls16", "fp32", "rnn", "gru", "lstm"}
@@ -141,6 +144,18 @@ def test_without_a_graph_the_limit_on_a_gpu_is_that_of_single_calls(
     printed = capsys.readouterr().out
     assert "N = 10: the limit is torch.mm, call by call" in printed
     assert "tauscope, fp32" in printed
+
+
+def test_a_device_that_computes_another_gradient_is_noticed(
+    benchmarks: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert benchmarks.gpu.difference("fp32", "cpu") < 1e-6
+    right, wrong = (benchmarks.gpu.steps.network("fp32") for _ in range(2))
+    with torch.no_grad():
+        wrong.cells[0].recurrent.weight.mul_(1.01)
+    twins = iter((right, wrong))
+    monkeypatch.setattr(benchmarks.gpu.copy, "deepcopy", lambda _: next(twins))
+    assert benchmarks.gpu.difference("fp32", "cpu") > 1e-4
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
