@@ -27,7 +27,7 @@ def product_path(dtype: torch.dtype) -> str:
     """Return the path that large products take on the processor of this process.
 
     ``"mkl"`` is `torch.mm`, which sends float32 to MKL where torch has it; ``"onednn"`` is oneDNN's linear map. MKL is the
-    faster one on Intel's processors, and on AMD's oneDNN, at twice the speed (``python -m benchmarks`` prints both). The
+    faster one on Intel's processors, oneDNN on AMD's, by a little or by a factor of two (``python -m benchmarks`` prints both). The
     path follows from the vendor, never from a measurement, so that a run repeats bit for bit on its machine.
 
     Parameters
