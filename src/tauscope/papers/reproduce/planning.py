@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.learning.training import Recipe
@@ -63,6 +66,15 @@ class Network:
         condition, number = self.numbers[0]
         return f"{condition} {number}"
 
+    @property
+    def measurement_seed(self) -> int:
+        """Seed of its measurements: no other network of a plan has it, nor has its training, and a repeat has the same.
+
+        What all networks were measured on would never enter the spread between them.
+        """
+        entropy = (self.config.seed or 0, zlib.crc32(self.config.name.encode()))
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
     def records(self) -> tuple[list[dict[str, Any]], bool]:
         """Return the records of the epochs that are asked for, and whether they are all there."""
         return asked_for(self.config, read_metrics(self.folder))
@@ -83,6 +95,7 @@ class Network:
                 self.folder / name,
                 what,
                 target(self.folder / name, what, self.results),
+                seed=self.measurement_seed,
                 options=self.measurement_options.get(what, {}),
                 measurement=own.get(what),
             )
