@@ -27,12 +27,14 @@ from tauscope.runs.folder import read_metrics
 from tauscope.runs.run import environment
 
 FAILED = 3
-"""Exit code where the table is made but a training or a measurement failed."""
+"""Exit code where the table is made but a training, a measurement, or the paper's judge of a claim failed."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
-    parser.epilog = "exit code: 0 if the table is complete, 3 if a network or a measurement of it is missing"
+    parser.epilog = (
+        "exit code: 0 if the table is complete; 3 if a network or a measurement is missing, or the paper has a mistake"
+    )
     parser.add_argument("paper", nargs="?", help=f"{', '.join(PAPERS)}, or module:NAME; without one, all are listed")
     parser.add_argument("--scale", default="quick", help="how large; the list of papers says what each takes")
     parser.add_argument(
@@ -51,7 +53,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    """Train, measure, judge, print and write, and return the exit code: 3 if a network or a measurement is missing."""
+    """Train, measure, judge, print and write, and return the exit code: 3 if something failed."""
     if options.paper is None:
         _list(console)
         return 0
@@ -137,8 +139,10 @@ def _report(reproduced: Reproduced, output: Path, console: Console) -> int:
         flags.print_error(f"{one.condition} {one.network} is missing: {one.missing}")
     for name, why in reproduced.undrawn.items():
         flags.print_error(f"{name} cannot be drawn: {why}")
+    for name, why in reproduced.errors().items():
+        flags.print_error(f"a mistake in the paper, {name} {why}")
     console.print(f"wrote {output / PAGE} and its tables and figures", highlight=False, soft_wrap=True, markup=False)
-    return FAILED if reproduced.failed() else 0
+    return FAILED if reproduced.failed() or reproduced.errors() else 0
 
 
 def _table(judged: list[Judged]) -> Table:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tauscope.measurements import Measurement
 
-Verdict = Literal["holds", "inconclusive", "does not hold", "not judged", "missing"]
+Verdict = Literal["holds", "inconclusive", "does not hold", "not judged", "missing", "error"]
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,9 @@ class Claim:
     where : str
         Where it stands in the paper.
     judge : callable
-        From the results to a finding for each inequality.
+        From the results to a finding for each inequality. Networks and measurements may be missing from the results;
+        where nothing can be judged without them it finds nothing, or raises an `InputError`. Any other exception is a
+        mistake in the paper: the verdict is ``error``.
     """
 
     key: str
@@ -255,7 +257,8 @@ class PaperFigure:
     caption : str
         Readable without anything else: what is drawn, how many networks, what the published values are.
     draw : callable
-        From the results to a figure or an animation; ``None`` where nothing of it was measured at this scale.
+        From the results to a figure or an animation; ``None`` where nothing of it was measured at this scale, an
+        `InputError` where it cannot be drawn without what is missing. Any other exception is a mistake in the paper.
     """
 
     name: str
