@@ -81,5 +81,6 @@ def _parser(arguments: list[str]) -> Parser:
         if name == asked:
             module = importlib.import_module(f"tauscope.cli.{name}")
             command.set_defaults(module=module, parser=command)
+            command.arguments = arguments
             module.add(command)
     return parser

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LAST_STEPS = 5
 """Steps at the end of a trial whose activity is penalised, as published."""
@@ -13,6 +16,7 @@ def ending(states: Tensor, n_steps: int) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> ending(torch.arange(4), 3)
     tensor([1, 2, 3])
     """
@@ -37,6 +41,7 @@ def activity_penalty(states: Tensor) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> activity_penalty(torch.cat([torch.full((3, 2, 4), 9.0), torch.full((5, 2, 4), 2.0)]))
     tensor(4.)
     """

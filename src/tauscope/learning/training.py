@@ -6,18 +6,20 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
 from tauscope.learning.curricula import Curriculum
 from tauscope.learning.gradients import answer
-from tauscope.models.base import Model
-from tauscope.models.kernels.gemm import keep_freed_memory
 from tauscope.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from tauscope.models.base import Model
 
 OPTIMIZERS = ("sgd", "adam")
 
@@ -285,6 +287,8 @@ def train(
     training = Training(model, task, curriculum, recipe or Recipe())
     if state is not None:
         training.load_state_dict(state)
+    from tauscope.models.kernels.gemm import keep_freed_memory
+
     keep_freed_memory()
     _loop(training, store, save_every, on_step, on_epoch, stop)
     return training
@@ -364,7 +368,8 @@ def _step(training: Training) -> float:
 def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str, Any]:
     """Test the network, move the curriculum on, and return the record of the epoch."""
     Ns, metric = training.curriculum.Ns, training.task.metric
-    scores = _test(training)
+    with torch.no_grad():
+        scores = _test(training)
     solved = training.curriculum.update(scores)
     training.epoch += 1
     record = {
@@ -386,7 +391,6 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
     return record
 
 
-@torch.no_grad()
 def _test(training: Training) -> list[float]:
     """Return the score of every active head on fresh sequences."""
     scores = []

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import xarray as xr
-from matplotlib.animation import FuncAnimation
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.animation import FuncAnimation
+    from matplotlib.figure import Figure
 
-from tauscope.measurements import Measurement
+    from tauscope.measurements import Measurement
+
+SCALES = ("smoke", "quick", "standard", "paper")
+"""Scales of the papers of this package."""
 
 Verdict = Literal["holds", "inconclusive", "does not hold", "not judged", "missing", "error"]
 
@@ -64,7 +68,7 @@ class Scale:
     Attributes
     ----------
     name : str
-        ``smoke``, ``quick``, ``standard`` or ``paper``.
+        One of `SCALES`; a paper of one's own can have others.
     cost : str
         What it takes, in words: time, machine, disk.
     networks : int

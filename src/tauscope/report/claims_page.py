@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from tauscope._words import count
 from tauscope.papers.reproduce.judging import HEADING, MARKS
 from tauscope.papers.reproduce.output import CLAIMS, MARKDOWN, TABLES, Reproduced
-from tauscope.plotting.style import count
 from tauscope.report.parts import Link, Picture, Problem, Table, picture, render
 
 

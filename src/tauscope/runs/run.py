@@ -11,14 +11,13 @@ import platform
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
+from tauscope._lazy import torch
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.training import Training
-from tauscope.models import Model
 from tauscope.runs import checkpoints, published
 from tauscope.runs.config import Config, config_of
 from tauscope.runs.files import remove_unfinished, write_atomically
@@ -34,6 +33,9 @@ from tauscope.runs.folder import (
     read_metrics,
     read_options,
 )
+
+if TYPE_CHECKING:
+    from tauscope.models import Model
 
 INITIAL, EPOCH = "rnn_init", "rnn_epoch_"
 OWN_FILES = (CONFIG, ENVIRONMENT, METRICS, STATS, checkpoints.STATE, "rnn_")

@@ -18,9 +18,9 @@ from tauscope.errors import DamagedFileError, InputError
 from tauscope.jobs.pool import reason
 from tauscope.measurements import MEASUREMENTS
 from tauscope.papers.reproduce.judging import HEADING, Judged, claim_rows, judge
-from tauscope.papers.reproduce.planning import Plan, require_writable
+from tauscope.papers.reproduce.planning import Plan
 from tauscope.papers.vocabulary import PaperFigure, Results, Trained
-from tauscope.runs.files import write_atomically
+from tauscope.runs.files import require_writable, write_atomically
 from tauscope.runs.folder import read_json
 
 CLAIMS, PAGE, MARKDOWN = "claims.json", "index.html", "claims.md"
