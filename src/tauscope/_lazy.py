@@ -15,7 +15,10 @@ class _LazyModule(ModuleType):
     """A module that is imported when something of it is first used."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(importlib.import_module(self.__name__), name)
+        value = getattr(importlib.import_module(self.__name__), name)
+        # Asked for again, it is found without this function, which takes longer than a small tensor operation.
+        setattr(self, name, value)
+        return value
 
 
 if TYPE_CHECKING:

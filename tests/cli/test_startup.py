@@ -100,7 +100,7 @@ REFUSED = [
     ("sweep nowhere.toml", "nowhere.toml"),
     ("sweep misspelt.toml", "learning_rate"),
     ("sweep wrong.toml", "lr is -0.1: expected a number above 0"),
-    ("evaluate nowhere/rnn_N2_N2", "does not exist"),
+    ("evaluate nowhere/rnn_N2_N2", "no checkpoint at"),
     (f"evaluate {RUN}/rnn_N2_N3", "did you mean 'rnn_N2_N2'"),
     (f"evaluate {RUN} --Ns few", "list of whole numbers"),
     (f"evaluate {RUN} --p 2", "p is 2.0"),

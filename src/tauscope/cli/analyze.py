@@ -32,7 +32,7 @@ _NAMES = ", ".join(WHAT)
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
-    parser.usage = "%(prog)s [options] WHAT [WHAT ...] PATH [PATH ...]"
+    parser.usage = "%(prog)s [options] what [what ...] path [path ...]"
     parser.epilog = "\n".join(
         [
             "examples:",
@@ -42,9 +42,12 @@ def add(parser: argparse.ArgumentParser) -> None:
             "The first argument that is no measurement is the first path; write ./timescales for a folder of that name.",
         ]
     )
-    parser.add_argument("what", metavar="WHAT", help=f"what to measure, one or more: {_NAMES}")
+    parser.add_argument("what", metavar="what", help=f"what to measure, one or more: {_NAMES}")
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="checkpoints, or run folders for all of theirs; first further WHAT"
+        "paths",
+        nargs="+",
+        metavar="path",
+        help="checkpoints, or run folders for all of theirs; before them, further measurements",
     )
     parser.add_argument("--last", action="store_true", help="of a run folder, take its furthest checkpoint alone")
     parser.add_argument("-s", "--seed", type=flags.seed, default=0, help="of the measurement's random numbers")

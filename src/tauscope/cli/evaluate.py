@@ -53,7 +53,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """Evaluate, print the table, write CSV and PNG, and return the exit code."""
     path = find_checkpoint(options.path)
     if not path.is_file():
-        raise InputError(f"{path} does not exist: expected a checkpoint or a run folder")
+        raise InputError(f"no checkpoint at {path}: expected a file such as rnn_N2_N10, or a run folder")
     require_at_least("number of sequences", options.sequences, 1)
     task = _task(path, options)
 

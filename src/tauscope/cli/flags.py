@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 def _hint(command: argparse.ArgumentParser, unknown: str) -> str:
     """Return what may have been meant by an argument that a command does not know."""
-    if not unknown.startswith("-"):
+    if not unknown.startswith("-") and any(not action.option_strings for action in command._actions):
         return "expected all that is no flag side by side, with the flags before or after"
     # Without their dashes, which all flags have in common.
     known = {flag.lstrip("-"): flag for action in command._actions for flag in action.option_strings}
