@@ -13,7 +13,7 @@ from dataclasses import Field, fields
 from typing import Any, NoReturn
 
 from tauscope._lazy import torch
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, nearest, require_at_least
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -37,6 +37,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise the message."""
         raise InputError(message)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is none of an argument's choices, naming the nearest one, which argparse does not."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"{value!r} is unknown: {nearest(value, action.choices)}")
 
     def parse_all(self, arguments: list[str]) -> argparse.Namespace:
         """Parse arguments, refusing unknown ones by name."""
