@@ -141,4 +141,4 @@ def test_what_is_done_does_import_them(base: Path) -> None:
     """The test sees what it looks for."""
     ((_, code, imported, _),) = told([["analyze", "connectivity", RUN]], base)
     assert code == 0
-    assert {"torch", "pandas", "scipy.stats", "matplotlib"} <= set(imported)
+    assert {"torch", "pandas", "xarray", "matplotlib"} <= set(imported)
