@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import tauscope as ts
-from tauscope.learning.objectives import activity_penalty, weight_penalty
+from tauscope.learning.objectives import activity_penalty
 from tauscope.learning.training import generators
 from tauscope.models.base import Cell, State
 from tauscope.runs.config import MemoryConfig
@@ -46,7 +46,8 @@ def test_the_steps_are_those_of_adam_on_the_loss_with_both_penalties(condition: 
         batch = task.sample(5, drawn)
         states, _ = model(batch.inputs, model.initial_state(5), batch.hold)
         loss = task.loss(model.readout(states[-10:], [1]), batch)
-        loss = loss + cost * activity_penalty(states) + rho * weight_penalty(model.parameters())
+        squares = torch.stack([parameter.square().sum() for parameter in model.parameters()]).sum()
+        loss = loss + cost * activity_penalty(states) + rho * squares
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

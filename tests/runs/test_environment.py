@@ -11,9 +11,9 @@ import torch
 
 import tauscope as ts
 from tauscope.learning.training import Training
+from tauscope.models.kernels import gemm, subnormals
 from tauscope.models.kernels.subnormals import can_flush
 from tauscope.runs import checkpoints
-from tauscope.runs import run as module
 from tauscope.runs.config import TrainConfig
 from tauscope.runs.run import Run
 
@@ -64,7 +64,7 @@ def test_a_run_goes_on_in_its_mode_and_notices_another_path_of_products(
 ) -> None:
     train(tmp_path / "run", stop=2)
     before = sessions(tmp_path / "run")[-1]["products"]
-    monkeypatch.setattr(module, "product_path", lambda dtype: f"another for {dtype}")
+    monkeypatch.setattr(gemm, "product_path", lambda dtype: f"another for {dtype}")
     training, (notice,) = train(tmp_path / "run")
     assert notice.startswith(f"products was {before} and is ")
     assert training.flushes_subnormals == (MODE == "flushed")
@@ -73,7 +73,7 @@ def test_a_run_goes_on_in_its_mode_and_notices_another_path_of_products(
 @pytest.mark.skipif(not can_flush(), reason="this processor cannot take subnormal numbers for zero")
 def test_a_processor_without_the_mode_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(tmp_path / "run", stop=2)
-    monkeypatch.setattr(module, "can_flush", lambda: False)
+    monkeypatch.setattr(subnormals, "can_flush", lambda: False)
     with Run(tmp_path / "run", CONFIG) as run:
         notices = run.begin()[2]
     assert notices == ["subnormals was flushed and is kept: the result will not be bitwise the same"]

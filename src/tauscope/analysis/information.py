@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import scipy.signal
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
@@ -68,6 +67,9 @@ def information_rate(signal: ArrayLike, response: ArrayLike, dt: float, *, segme
     >>> round(result.information_rate.item(), 1), round(result.bias.item(), 3)
     (0.5, 0.002)
     """
+    # It imports all of scipy.stats, which takes half a second.
+    import scipy.signal
+
     x, y = (_columns(one) for one in (signal, response))
     if x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError(f"signal {x.shape} and response {y.shape}: expected finite numbers of one shape [time, trial]")

@@ -7,24 +7,22 @@ import io
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import torch
-import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from tauscope.analysis.accuracy import evaluate
+from tauscope._lazy import torch
 from tauscope.cli import flags
-from tauscope.errors import InputError
-from tauscope.plotting.accuracy import plot_accuracy
-from tauscope.plotting.memory import plot_forgetting
-from tauscope.plotting.style import title
+from tauscope.errors import InputError, require_at_least
 from tauscope.runs.files import write_atomically
 from tauscope.runs.loading import find_checkpoint, load, trained_Ns, trained_task
 from tauscope.tasks import TASKS, BinaryMemoryTask
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +52,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Evaluate, print the table, write CSV and PNG, and return the exit code."""
     path = find_checkpoint(options.path)
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}: expected a file such as rnn_N2_N10, or a run folder")
+    require_at_least("number of sequences", options.sequences, 1)
+    task = _task(path, options)
+
+    from tauscope.analysis.accuracy import evaluate
+    from tauscope.plotting.accuracy import plot_accuracy
+    from tauscope.plotting.memory import plot_forgetting
+    from tauscope.plotting.style import title
+
     device = flags.device(options.device)
     model = load(path, device, options.cell)
-    task = _task(path, options)
     if task.repeat > 1:
         model = model.at_resolution(task.repeat)
     trained = trained_Ns(path)
@@ -117,7 +124,7 @@ def _write(path: Path, options: argparse.Namespace, accuracy: xr.DataArray, ax: 
         ) from error
     stem = f"evaluation_{path.name}" + ("" if accuracy.ndim == 1 else "_all_heads")
     picture = io.BytesIO()
-    cast(Figure, ax.figure).savefig(picture, format="png", dpi=200)
+    cast("Figure", ax.figure).savefig(picture, format="png", dpi=200)
     write_atomically(folder / f"{stem}.csv", accuracy.to_dataframe().to_csv().encode())
     write_atomically(folder / f"{stem}.png", picture.getvalue())
     console.print(f"wrote {folder / stem}.csv and .png", highlight=False, soft_wrap=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from tauscope._words import count
 from tauscope.jobs import training as working
 from tauscope.jobs.pool import Outcome
 from tauscope.learning.training import Training
-from tauscope.papers.reproduce.planning import Network
-from tauscope.plotting.style import count
 from tauscope.tasks import METRICS
+
+if TYPE_CHECKING:
+    from tauscope.papers.reproduce.planning import Network
 
 
 def ranges(Ns: list[int], accuracy: list[float]) -> str:

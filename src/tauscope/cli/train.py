@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import shlex
 import signal
 import time
@@ -12,22 +13,30 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
+from tauscope._lazy import torch
 from tauscope.cli import flags
 from tauscope.cli.progress import Display, scores
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.jobs.signals import collect_signals
 from tauscope.learning.training import Training, train
-from tauscope.runs.config import CONFIGS, Config, config_of
+from tauscope.runs.config import CONFIGS, Config, config_of, kind_of
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.run import Run, read_config
+from tauscope.tasks import POPULATION_TASKS, TASKS, Tracking
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of this command."""
-    flags.add_dataclasses(parser, CONFIGS)
+def add(parser: flags.Parser) -> None:
+    """Add the flags of this command; ``--help`` lists those of the task that is asked for, or those that all have."""
+    asked = flags.Parser(add_help=False)
+    asked.add_argument("-t", "--task")
+    task = asked.parse_known_args(parser.arguments)[0].task
+    if task is None:
+        tasks = TASKS | POPULATION_TASKS | {"tracking": Tracking}
+        lines = [f"  {name:<10}{(inspect.getdoc(kind) or '').splitlines()[0]}" for name, kind in tasks.items()]
+        parser.epilog = "\n".join(["tasks, whose own options tauscope train --task NAME --help lists:", *lines])
+    flags.add_dataclasses(parser, CONFIGS, None if task is None else kind_of(task))
     network = parser.add_argument_group("shorthands")
     network.add_argument(
         "--gru", dest="cell", action="store_const", const="gru", default=argparse.SUPPRESS, help="--cell gru"
@@ -80,8 +89,8 @@ def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Train, and return the exit code."""
     folder, config = configuration(options)
-    device = flags.device(options.device)
     require_at_least("save_every", options.save_every, 0)
+    device = flags.device(options.device)
     writer_kind = _writer_kind() if options.tensorboard else None
     flags.use_threads(options.threads)
     with Run(folder, config, device) as opened, collect_signals() as caught:

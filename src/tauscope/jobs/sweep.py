@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from tauscope.errors import InputError, nearest
-from tauscope.models.build import user_cell
 from tauscope.runs.config import Config, config_of
 from tauscope.runs.files import write_atomically
 from tauscope.runs.folder import CONFIG, is_locked, last_records
@@ -30,6 +29,8 @@ def _configuration(options: Mapping[str, Any]) -> Config:
     """Return the configuration that options of a file mean."""
     config = config_of(dict(options))
     if ":" in config.cell:
+        from tauscope.models import user_cell
+
         user_cell(config.cell)
     return config
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from tauscope.learning.objectives import LAST_STEPS, ending
-from tauscope.models.base import Model, State
 from tauscope.tasks.base import Batch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tauscope.models.base import Model, State
 
 
 def answer(

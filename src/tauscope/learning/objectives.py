@@ -1,11 +1,11 @@
-"""What is added to a loss to keep a network's activity or its weights small."""
+"""What is added to a loss to keep a network's activity small."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LAST_STEPS = 5
 """Steps at the end of a trial whose activity is penalised, as published."""
@@ -16,6 +16,7 @@ def ending(states: Tensor, n_steps: int) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> ending(torch.arange(4), 3)
     tensor([1, 2, 3])
     """
@@ -40,31 +41,8 @@ def activity_penalty(states: Tensor) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> activity_penalty(torch.cat([torch.full((3, 2, 4), 9.0), torch.full((5, 2, 4), 2.0)]))
     tensor(4.)
     """
     return ending(states, LAST_STEPS).square().mean()
-
-
-def weight_penalty(parameters: Iterable[Tensor]) -> Tensor:
-    """Return the sum of the squares of all parameters.
-
-    Orhan & Ma (2019) add ρ times it, biases included and without a factor 1/2: its gradient is that of a
-    ``weight_decay`` of 2ρ in `torch.optim.Adam`.
-
-    Parameters
-    ----------
-    parameters : iterable of Tensor
-        What is trained.
-
-    Returns
-    -------
-    Tensor []
-        The penalty.
-
-    Examples
-    --------
-    >>> weight_penalty([torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])])
-    tensor(14.)
-    """
-    return torch.stack([parameter.square().sum() for parameter in parameters]).sum()

@@ -7,19 +7,20 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
 from tauscope.learning.curricula import Curriculum
 from tauscope.learning.gradients import answer
-from tauscope.models.base import Model
-from tauscope.models.kernels.gemm import keep_freed_memory
-from tauscope.models.kernels.subnormals import flushing
 from tauscope.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from tauscope.models.base import Model
 
 OPTIMIZERS = ("sgd", "adam")
 CANNOT_FLUSH = "this processor cannot take subnormal numbers for zero: long sequences may train slowly"
@@ -294,6 +295,9 @@ def train(
     training = Training(model, task, curriculum, recipe or Recipe())
     if state is not None:
         training.load_state_dict(state)
+    from tauscope.models.kernels.gemm import keep_freed_memory
+    from tauscope.models.kernels.subnormals import flushing
+
     keep_freed_memory()
     with flushing(training.flushes_subnormals) as flushed:
         if training.flushes_subnormals and not flushed:
@@ -377,7 +381,8 @@ def _step(training: Training) -> float:
 def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str, Any]:
     """Test the network, move the curriculum on, and return the record of the epoch."""
     Ns, metric = training.curriculum.Ns, training.task.metric
-    scores = _test(training)
+    with torch.no_grad():
+        scores = _test(training)
     solved = training.curriculum.update(scores)
     training.epoch += 1
     record = {
@@ -399,7 +404,6 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
     return record
 
 
-@torch.no_grad()
 def _test(training: Training) -> list[float]:
     """Return the score of every active head on fresh sequences."""
     scores = []

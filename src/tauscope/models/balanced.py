@@ -14,9 +14,9 @@ from tauscope.models.base import Cell, Model, State
 from tauscope.models.init import linear_of
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.rate import rate_recurrence
+from tauscope.models.names import BALANCED_STARTS
 from tauscope.models.readout import Heads
 
-STARTS = ("balanced", "ei")
 RELAXATION = 100.0
 """Time, in units of τ, after which the noiseless network is taken to be at rest."""
 
@@ -155,7 +155,7 @@ class BalancedCell(Cell):
         mean_input: float = 1.0,
     ) -> None:
         super().__init__(n_inputs, n_units)
-        require_choice("start", start, STARTS)
+        require_choice("start", start, BALANCED_STARTS)
         require_choice("activation function", afunc, ACTIVATIONS)
         for name, value in (("balance", balance), ("g", g), ("sigma", sigma)):
             require_at_least(name, value, 0.0)

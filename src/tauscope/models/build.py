@@ -12,9 +12,8 @@ from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.models.base import Cell, Model
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
+from tauscope.models.names import CELLS
 from tauscope.models.readout import Heads
-
-CELLS = ("leaky", *GATED)
 
 
 def user_cell(name: str) -> type[Cell]:

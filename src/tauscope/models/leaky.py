@@ -13,10 +13,9 @@ from tauscope.models import init
 from tauscope.models.base import Cell, Model, State, sharing_copy
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.leaky import leaky_inside, leaky_matrix, leaky_outside
+from tauscope.models.names import FORMS, PRECISIONS
 from tauscope.models.readout import Heads
 
-FORMS = ("default", "mod", "continuous")
-PRECISIONS = ("fp32", "bf16")
 LARGEST_INITIAL_STATE = 0.1
 
 

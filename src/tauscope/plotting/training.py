@@ -10,8 +10,9 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
+from tauscope._words import count
 from tauscope.learning.curricula import SOLVED
-from tauscope.plotting.style import COLOURS, CYCLE, RC, broken, count, integer_ticks, legend_below, new_axes, note
+from tauscope.plotting.style import COLOURS, CYCLE, RC, broken, integer_ticks, legend_below, new_axes, note
 from tauscope.tasks import Task
 
 _FEW = 60

@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tauscope._words import count
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.curricula import CURRICULUM_NAMES, SOLVED
-from tauscope.plotting.style import count
 from tauscope.plotting.training import plot_progress, plot_training, words
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
 from tauscope.runs.config import Config, TrainConfig

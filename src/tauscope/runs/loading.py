@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, nearest
-from tauscope.models import Model, build_model
-from tauscope.models.kernels.activations import ACTIVATIONS
+from tauscope.models.names import ACTIVATION_NAMES
 from tauscope.runs import published
 from tauscope.runs.checkpoints import checkpoint_name, load_weights
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.run import EPOCH, INITIAL, read_config, require_plausible
 from tauscope.tasks import TASKS, BinaryMemoryTask, Task
+
+if TYPE_CHECKING:
+    from tauscope.models import Model
 
 _CHECKPOINT = re.compile(r"rnn_N(\d+)_N(\d+)")
 
@@ -104,6 +105,8 @@ def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Mode
     InputError, DamagedFileError
         As `load_model`.
     """
+    from tauscope.models import build_model
+
     path = find_checkpoint(Path(path))
     weights = load_weights(path)
     model = _from_config(path, cell)
@@ -252,7 +255,7 @@ def _from_weights(weights: dict[str, Any], path: Path) -> dict[str, Any]:
     options["shared_head"] = folder.startswith(("single", "lstm_single"))
     if options["cell"] != "leaky":
         return options
-    afunc = re.search(rf"_mod_({'|'.join(ACTIVATIONS)})(_|$)", folder)
+    afunc = re.search(rf"_mod_({'|'.join(ACTIVATION_NAMES)})(_|$)", folder)
     if afunc:
         options |= {"form": "continuous" if "_duplicates" in folder else "mod", "afunc": afunc[1]}
     if weights["parameterlist.0"].numel() == 1 and options["n_units"][0] > 1:

@@ -11,17 +11,13 @@ import platform
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
+from tauscope._lazy import torch
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.training import Training
-from tauscope.models import Model
-from tauscope.models.kernels.gemm import product_path
-from tauscope.models.kernels.processor import model_name
-from tauscope.models.kernels.subnormals import can_flush
 from tauscope.runs import checkpoints, published
 from tauscope.runs.config import Config, config_of
 from tauscope.runs.files import remove_unfinished, write_atomically
@@ -37,6 +33,9 @@ from tauscope.runs.folder import (
     read_metrics,
     read_options,
 )
+
+if TYPE_CHECKING:
+    from tauscope.models import Model
 
 FLUSHED, KEPT = "flushed", "kept"
 """What becomes of subnormal numbers, see `tauscope.models.kernels.subnormals`."""
@@ -65,6 +64,9 @@ def environment(device: str) -> dict[str, Any]:
     'cpu'
     """
     from tauscope._version import __version__
+    from tauscope.models.kernels.gemm import product_path
+    from tauscope.models.kernels.processor import model_name
+    from tauscope.models.kernels.subnormals import can_flush
 
     source = Path(__file__).resolve().parents[1]
     git = ["git", "-C", str(source), "log", "-1", "--format=%H", "--", "."]

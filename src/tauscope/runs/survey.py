@@ -256,8 +256,7 @@ def _progress(
         return True, epoch
     if epochs is not None and (epoch >= epochs or not finished):
         return epoch >= epochs, epochs
-    # It may have a default limit, or was finished and has been asked for more since: only its configuration knows, and
-    # to make one takes all of torch.
+    # It may have a default limit, or was finished and has been asked for more since: only its configuration knows.
     from tauscope.runs.config import config_of
     from tauscope.runs.run import asked_for
 

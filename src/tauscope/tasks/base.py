@@ -8,14 +8,14 @@ import itertools
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError
 from tauscope.learning.objectives import activity_penalty
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 METRICS = ("accuracy", "fractional_loss", "relative_error", "score")
 """What a score can be, by the names that `Task.metric` takes and records are kept under."""
@@ -143,7 +143,7 @@ class ClassificationTask(Task):
         Tensor []
             Loss in nats.
         """
-        errors = F.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten(), reduction="none")
+        errors = torch.nn.functional.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten(), reduction="none")
         return weighted_mean(errors.view(batch.targets.shape), batch.weight).sum()
 
     def score(self, outputs: Tensor, batch: Batch) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.tasks.base import Batch, ClassificationTask, validate_Ns
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SOURCE = "Khajehabdollahi et al., ICLR 2024, section 2 (https://openreview.net/forum?id=xwKt6bUkXj)"
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least
 from tauscope.tasks.base import Batch, Task, validate_Ns
 from tauscope.tasks.populations import Tuning, spread, sweeping_bump
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SOURCE = "Orhan & Ma, Nature Neuroscience 22, 275 (2019), methods and published code"
 

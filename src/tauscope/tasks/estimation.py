@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.tasks.base import Batch, weighted_mean
 from tauscope.tasks.delayed import DelayedResponseTask, PopulationTask, Trials
 from tauscope.tasks.populations import CircularTuning
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Trials from which the error of the ideal observer is estimated; its standard error is then below 1 %.
 _N_IDEAL = 20_000

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least
 from tauscope.learning.objectives import ending
 from tauscope.tasks.base import Batch, Task, validate_Ns
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def ornstein_uhlenbeck(

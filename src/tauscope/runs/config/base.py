@@ -10,15 +10,17 @@ import types
 import typing
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
-from typing import Any, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tauscope.errors import InputError, nearest, require_choice
 from tauscope.learning.curricula import Curriculum
 from tauscope.learning.training import Recipe
-from tauscope.models import Model
 from tauscope.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+
+    from tauscope.models import Model
 
 Own = TypeVar("Own", bound="Config")
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.learning.curricula import CURRICULA, CURRICULUM_NAMES, Cumulative, Curriculum, Sliding
 from tauscope.learning.training import OPTIMIZERS, Recipe, generators
-from tauscope.models import CELLS, Model, build_model
-from tauscope.models.kernels.activations import ACTIVATIONS
-from tauscope.models.leaky import FORMS, PRECISIONS
+from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, PRECISIONS
 from tauscope.runs.config.base import Config, option
 from tauscope.tasks import TASKS, BinaryMemoryTask
+
+if TYPE_CHECKING:
+    import torch
+
+    from tauscope.models import Model
 
 N_HEADS = 100
 """Heads of a network unless more are asked for, as published: N = 2 … 101."""
@@ -53,7 +54,7 @@ class TrainConfig(Config):
     labels: str = option("last", "ask at the last step, or at every one", choices=("last", "every"))
 
     model_type: str = option("default", "where the nonlinearity stands", "m", FORMS, "network")
-    afunc: str = option("leakyrelu", "nonlinearity", "a", tuple(ACTIVATIONS), "network")
+    afunc: str = option("leakyrelu", "nonlinearity", "a", ACTIVATION_NAMES, "network")
     num_neurons: int = option(500, "units of every layer", "nn", group="network")
     num_layers: int = option(1, "number of layers", group="network")
     tau: float | None = option(None, "fix every timescale at this value (>= 1); by default they are trained", "T",
@@ -163,6 +164,8 @@ class TrainConfig(Config):
 
     def model(self, device: torch.device | str = "cpu") -> Model:
         """Return the network with its initial weights."""
+        from tauscope.models import build_model
+
         curriculum = self.curriculum()
         return build_model(
             self.cell,
