@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
 from tauscope.learning.curricula import Curriculum
-from tauscope.learning.gradients import answer
+from tauscope.learning.objectives import LAST_STEPS
 from tauscope.models.base import Model
 from tauscope.models.kernels.gemm import keep_freed_memory
+from tauscope.models.run import run
 from tauscope.tasks.base import Task
 
 OPTIMIZERS = ("sgd", "adam")
@@ -342,11 +343,13 @@ def _step(training: Training) -> float:
     resolutions = training.resolutions()
     for model, task in resolutions:
         batch = task.sample(recipe.batch_size, training.generators["data"])
-        initial = model.initial_state(recipe.batch_size, training.generators["state"])
-        noise = model.draw_noise(len(batch.inputs), recipe.batch_size, training.generators["state"])
-        logits, states = answer(model, batch, task.Ns, initial, noise, with_states=recipe.activity_cost > 0)
-        loss = task.loss(logits, batch)
-        (loss + training.penalty(states) if recipe.activity_cost else loss).backward()
+        n_answers, n_steps = len(batch.targets), len(batch.inputs)
+        # The penalty looks at the last steps, and at all that are asked.
+        n_needed = max(n_answers, LAST_STEPS) if recipe.activity_cost else n_answers
+        first = max(n_steps - n_needed, 0)
+        trace = run(model, batch, training.generators["state"], heads=task.Ns, first=first)
+        loss = task.loss(trace.outputs[-n_answers:], batch)
+        (loss + training.penalty(trace.states) if recipe.activity_cost else loss).backward()
         norm = torch.nn.utils.clip_grad_norm_(training.asked, recipe.clip).item()
         value = loss.item()
         if not (math.isfinite(value) and math.isfinite(norm)):
@@ -393,8 +396,7 @@ def _test(training: Training) -> list[float]:
     for _ in range(training.recipe.test_steps):
         for model, task in training.resolutions():
             batch = task.sample(training.recipe.batch_size, training.generators["test"])
-            initial = model.initial_state(training.recipe.batch_size, training.generators["test"])
-            noise = model.draw_noise(len(batch.inputs), training.recipe.batch_size, training.generators["test"])
-            outputs, _ = answer(model, batch, task.Ns, initial, noise)
-            scores.append(task.score(outputs, batch).double())
+            first = len(batch.inputs) - len(batch.targets)
+            trace = run(model, batch, training.generators["test"], heads=task.Ns, first=first)
+            scores.append(task.score(trace.outputs, batch).double())
     return [float(score) for score in torch.stack(scores).mean(dim=0)]

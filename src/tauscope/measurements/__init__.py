@@ -10,10 +10,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from tauscope.analysis.connectivity import connectivity, recurrent_matrices
+from tauscope.errors import InputError
 from tauscope.measurements import making, numbers
 from tauscope.measurements.numbers import number_table
 from tauscope.measurements.subject import Subject
-from tauscope.models.leaky import LeakyCell
 from tauscope.plotting.connectivity import plot_eigenvalues, plot_weights
 from tauscope.plotting.currents import plot_input_balance
 from tauscope.plotting.dimensionality import plot_variance_spectrum
@@ -61,9 +61,11 @@ def _lacks_tau(subject: Subject) -> str:
 
 
 def _lacks_time_steps(subject: Subject) -> str:
-    continuous = all(isinstance(cell, LeakyCell) and cell.form == "continuous" for cell in subject.model.layers)
-    own = "" if continuous else "the network has no time step to change: expected one in continuous time"
-    return making.lacks_Ns(subject) or own
+    try:
+        subject.model.at_resolution(1)
+    except InputError:
+        return making.lacks_Ns(subject) or "the network has no time step to change: expected one in continuous time"
+    return making.lacks_Ns(subject)
 
 
 def _plot_first_weights(_: xr.Dataset, subject: Subject) -> Axes:
