@@ -29,7 +29,7 @@ def gate_timescales(
     Parameters
     ----------
     model : Model
-        GRU, LSTM or leaky; any network whose cells say what a step keeps.
+        GRU, LSTM or leaky; any network whose cells say what a step keeps, run with its private noise if it has any.
     n_trials : int
         Trials, each with its own initial state and input.
     n_steps, burn_in : int
@@ -41,7 +41,7 @@ def gate_timescales(
     plus_minus : bool
         Code the bits as -1 and +1 instead of 0 and 1.
     generator : torch.Generator, optional
-        Source of p, initial states and inputs; seeded with 0 if not given.
+        Source of p, initial states, inputs and noise; seeded with 0 if not given.
 
     Returns
     -------

@@ -130,7 +130,7 @@ def ablation(
     Parameters
     ----------
     model : Model
-        The network.
+        The network, run with its private noise where it has any, the same in all variants.
     task : BinaryMemoryTask
         Its coding is used; N and p are those given here.
     N : int
@@ -216,7 +216,7 @@ def perturbation(
     Parameters
     ----------
     model : Model
-        The network.
+        The network, run with its private noise where it has any, the same in all variants.
     task : BinaryMemoryTask
         Its coding is used; N and p are those given here.
     N : int

@@ -40,7 +40,7 @@ def resolution(
     Parameters
     ----------
     model : Model
-        A continuous-time network, at whatever resolution.
+        A continuous-time network, at whatever resolution; run with its private noise where it has any.
     task : BinaryMemoryTask
         Its coding and length are used; Ns, p and steps a bit are those given here.
     Ns : sequence of int

@@ -268,6 +268,7 @@ def trial_lyapunov(
         n_steps=len(counted),
         generator=generator,
         hold=batch.hold,
+        noise=model.draw_noise(window.stop, n_trials, generator),
     )
     return result.assign_attrs(_attributes(task, str(generator.initial_seed())), epoch=_epoch(task))
 
