@@ -255,7 +255,7 @@ def test_fifty_training_steps_follow_those_of_a_plain_autograd_loop(
 
     def loop(cell: Cell, inputs: Tensor, state: State, **options: Any) -> tuple[Tensor, State]:
         looped.append(cell)
-        return cell.loop(inputs, state, **options)
+        return Cell.sequence(cell, inputs, state, **options)
 
     monkeypatch.setattr(LeakyCell, "sequence", loop)
     plain, plain_model = run()

@@ -192,7 +192,7 @@ class Told:
     """A solver that says something of every layer."""
 
     def __call__(self, cell: Any, inputs: Tensor, state: State, noise: Any, hold: Any) -> Any:
-        return *cell.loop(inputs, state, noise=noise, hold=hold), {"n_steps": torch.tensor(len(inputs))}
+        return *cell.sequence(inputs, state, noise=noise, hold=hold), {"n_steps": torch.tensor(len(inputs))}
 
 
 @pytest.mark.parametrize(("first", "expected"), [(0, {"": 12}), (9, {"before.": 9, "": 3})])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.readout import Heads
-from tauscope.models.solvers import Fast, Solver
+from tauscope.models.solvers import Fast, Solver, loop
 from tauscope.models.weights import Weight
 
 State = tuple[Tensor, ...]
@@ -145,23 +145,7 @@ class Cell(nn.Module, abc.ABC):
         state : tuple of Tensor [batch, ...]
             State after the last step.
         """
-        return self.loop(inputs, state, noise=noise, hold=hold)
-
-    def loop(
-        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """Run `step` over a sequence; what `sequence` must equal."""
-        outputs = []
-        for t, x in enumerate(inputs.unbind(0)):
-            moved = self.step(x, state, None if noise is None else noise[t])
-            state = moved if hold is None else tuple(map(_held, itertools.repeat(hold[t]), state, moved))
-            outputs.append(state[0])
-        return torch.stack(outputs), state
-
-
-def _held(hold: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """Return what comes after, ``[batch, ...]``, but what was before where ``hold [batch]`` is true."""
-    return torch.where(hold.view(-1, *[1] * (before.dim() - 1)), before, after)
+        return loop(self, inputs, state, noise, hold)
 
 
 class Model(nn.Module):
@@ -210,25 +194,9 @@ class Model(nn.Module):
         noise: Tensor | None = None,
         hold: Tensor | None = None,
     ) -> tuple[Tensor, tuple[State, ...]]:
-        """Run a sequence.
+        """Return the states ``[time, batch, unit]`` of all layers and the state after the last step, as `solve`.
 
-        Parameters
-        ----------
-        inputs : Tensor [time, batch, channel]
-            Input of every step.
-        state : tuple of layer states, optional
-            From `initial_state` or an earlier call; by default `initial_state` without a generator.
-        noise : Tensor [time, batch, unit], optional
-            Private noise of the units of all layers, as `step` takes it; none is drawn here, but by `run`.
-        hold : Tensor [time, batch] of bool, optional
-            Steps at which the state stays as it is.
-
-        Returns
-        -------
-        states : Tensor [time, batch, unit]
-            Units of all layers, the first layer first.
-        state : tuple of layer states
-            State after the last step.
+        Private noise is what is given here; `run` draws it.
         """
         return self.solve(inputs, state, noise=noise, hold=hold)[:2]
 
@@ -246,8 +214,14 @@ class Model(nn.Module):
 
         Parameters
         ----------
-        inputs, state, noise, hold
-            As in `forward`.
+        inputs : Tensor [time, batch, channel]
+            Input of every step.
+        state : tuple of layer states, optional
+            From `initial_state` or an earlier call; by default `initial_state` without a generator.
+        noise : Tensor [time, batch, unit], optional
+            Private noise of the units of all layers, as `step` takes it.
+        hold : Tensor [time, batch] of bool, optional
+            Steps at which the state stays as it is.
         solver : Solver
             How the states are found.
         first : int
@@ -255,8 +229,10 @@ class Model(nn.Module):
 
         Returns
         -------
-        states, state
-            As `forward` returns them, from the step ``first`` on.
+        states : Tensor [time, batch, unit]
+            Units of all layers, the first layer first.
+        state : tuple of layer states
+            State after the last step.
         info : mapping of Tensor
             What the solver says, by layer and name.
         """

@@ -48,7 +48,7 @@ class _GatedCell(Cell):
     ) -> tuple[Tensor, State]:
         """Run a sequence by `torch.nn`, or by the loop with noise, held states or weights that torch's kernel misses."""
         if noise is not None or hold is not None or parametrize.is_parametrized(self.rnn):
-            return self.loop(inputs, state, noise=noise, hold=hold)
+            return super().sequence(inputs, state, noise=noise, hold=hold)
         before = tuple(one.unsqueeze(0) for one in state)
         outputs, last = self.rnn(inputs, before if self.n_states > 1 else before[0])
         return outputs, tuple(one[0] for one in (last if self.n_states > 1 else (last,)))

@@ -161,7 +161,7 @@ class LeakyCell(RateCell):
     ) -> tuple[Tensor, State]:
         """Run a sequence by the fast recurrence; where the nonlinearity stands outside, held states by the loop."""
         if hold is not None and self.form != "default":
-            return self.loop(inputs, state, noise=noise, hold=hold)
+            return super().sequence(inputs, state, noise=noise, hold=hold)
         weight, bias, inputs = self.matrix(noise, inputs)
         a = 1 / self.tau
         leak, low = 1 - a, self.precision == "bf16"

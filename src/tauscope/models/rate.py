@@ -43,15 +43,15 @@ class RateCell(Cell):
 
     @property
     def inputs(self) -> dict[str, nn.Linear]:
-        """What the input is multiplied with, by name, in the order of its channels."""
+        """What the input is multiplied with, by name, in the order of its channels; ``input`` comes last."""
         return {"input": self.input}
 
     def input_map(self) -> tuple[Tensor, Tensor]:
         """Return the weights ``[unit, channel]`` of all input channels and the sum of all biases ``[unit]``."""
-        parts = self.inputs.values()
+        parts = list(self.inputs.values())
         weights = [part.weight for part in parts]
         weight = weights[0] if len(weights) == 1 else torch.cat(weights, dim=1)
-        biases = [part.bias for part in (*parts, self.recurrent) if part.bias is not None]
+        biases = [part.bias for part in (parts[-1], self.recurrent, *parts[:-1]) if part.bias is not None]
         return weight, sum(biases[1:], biases[0]) if biases else weight.new_zeros(self.n_units)
 
     def weights(self) -> Mapping[str, Weight]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -63,4 +65,28 @@ class Loop:
         self, cell: Cell, inputs: Tensor, state: State, noise: Tensor | None, hold: Tensor | None
     ) -> tuple[Tensor, State, Mapping[str, Tensor]]:
         """Solve a sequence, as `Solver` says."""
-        return *cell.loop(inputs, state, noise=noise, hold=hold), {}
+        return *loop(cell, inputs, state, noise, hold), {}
+
+
+def loop(cell: Cell, inputs: Tensor, state: State, noise: Tensor | None, hold: Tensor | None) -> tuple[Tensor, State]:
+    """Run the step of a layer over a sequence; outputs and state as `Solver` says, which every solver must equal.
+
+    Examples
+    --------
+    >>> from tauscope.models.wrapped import WrappedCell
+    >>> cell = WrappedCell(lambda x, h: h + x, 1, 1)
+    >>> outputs, _ = loop(cell, torch.ones(3, 1, 1), cell.initial_state(1), None, torch.tensor([[0], [1], [0]]).bool())
+    >>> outputs.flatten()
+    tensor([1., 1., 2.])
+    """
+    outputs = []
+    for t, x in enumerate(inputs.unbind(0)):
+        moved = cell.step(x, state, None if noise is None else noise[t])
+        state = moved if hold is None else tuple(map(_held, itertools.repeat(hold[t]), state, moved))
+        outputs.append(state[0])
+    return torch.stack(outputs), state
+
+
+def _held(hold: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Return what comes after, ``[batch, ...]``, but what was before where ``hold [batch]`` is true."""
+    return torch.where(hold.view(-1, *[1] * (before.dim() - 1)), before, after)
