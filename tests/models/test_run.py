@@ -11,8 +11,9 @@ from torch import Tensor
 
 import tauscope as ts
 from cells import NETWORKS, network
-from tauscope.models import Fast, Loop, Model, State, init, run
-from tauscope.tasks import Batch
+from tauscope.learning.curricula import Stages
+from tauscope.models import BalancedCell, Fast, Loop, Model, State, init, run
+from tauscope.tasks import Batch, Task, Tracking, TwoAlternativeChoice
 
 BATCH, N_STEPS = 5, 12
 
@@ -213,6 +214,18 @@ def test_every_cell_trains_in_float64(name: str) -> None:
     assert training.epoch == 1
     assert {one.dtype for one in model.parameters()} == {torch.float64}
     assert any(not torch.equal(one, before[key]) for key, one in model.cells.named_parameters())
+
+
+@pytest.mark.parametrize(("task", "n_outputs"), [(Tracking(), 1), (TwoAlternativeChoice(delay_steps=(3, 6)), 1)])
+@pytest.mark.parametrize("kind", ["leaky", "gru", "balanced"])
+def test_tasks_of_continuous_answers_are_learnt_in_float64(kind: str, task: Task, n_outputs: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    cell = {"leaky": ts.LeakyCell, "gru": ts.GRUCell, "balanced": BalancedCell}[kind](task.n_inputs, 6, generator)
+    model = Model([cell], ts.Heads(6, (1,), n_outputs, True, generator)).double()
+    recipe = ts.Recipe(epochs=1, steps_per_epoch=2, batch_size=4, test_steps=1, optimizer="adam", activity_cost=0.1)
+    training = ts.train(model, task, Stages(1, 1), recipe)
+    assert training.epoch == 1
+    assert {one.dtype for one in model.parameters()} == {torch.float64}
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

@@ -192,6 +192,36 @@ def test_timescales_behind_a_parametrisation_are_moved_and_frozen() -> None:
     assert [name for name, _ in model.named_parameters() if "tau" in name]
 
 
+class Computed(LinearCell):
+    """A user's cell that names a weight which it makes of something else, by a property."""
+
+    @property
+    def exponential(self) -> Tensor:
+        return self.recurrent.exp()
+
+    def weights(self) -> Mapping[str, Weight]:
+        return {"recurrent": Weight("recurrent", self, "exponential"), "input": Weight("input", self, "input")}
+
+
+def test_a_change_that_would_be_lost_is_refused_in_a_line() -> None:
+    generator = torch.Generator().manual_seed(0)
+    cell = Computed(1, UNITS, generator)
+    model = Model([cell], ts.Heads(UNITS, [2], 2, False, generator))
+    assert connectivity(model).spectral_radius > 0
+    with pytest.raises(
+        ts.InputError, match="exponential of Computed is computed and cannot be changed: expected a param"
+    ):
+        perturb(model, "recurrent", 0.1, generator)
+    assert perturb(model, "input", 0.1, generator) is not model
+
+
+def test_a_parametrised_cell_in_continuous_time_has_other_resolutions() -> None:
+    model = ts.LeakyRNN(UNITS, form="continuous", generator=torch.Generator().manual_seed(0))
+    parametrize.register_parametrization(model.layers[0], "raw_tau", Shift())
+    tau = cast(Tensor, model.tau)
+    torch.testing.assert_close(model.at_resolution(4).tau, 4 * tau)
+
+
 def test_a_cell_that_names_no_weights_is_refused_in_a_line() -> None:
     generator = torch.Generator().manual_seed(0)
     model = Model([LinearCell(1, UNITS, generator)], ts.Heads(UNITS, [2], 2, False, generator))

@@ -232,11 +232,6 @@ class BalancedCell(RateCell):
         after = before + self.dt * (drive - before)
         return (after if noise is None else after + self.sigma * math.sqrt(self.dt) * noise,)
 
-    def retention(self, x: Tensor, state: State) -> Tensor:
-        """Return 1 - dt for every sequence."""
-        del x
-        return (1 - 1 / self.tau).expand(len(state[0]), -1)
-
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
     ) -> tuple[Tensor, State]:

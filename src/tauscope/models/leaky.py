@@ -151,11 +151,6 @@ class LeakyCell(RateCell):
             return (phi((1 - a) * h + a * drive),)
         return ((1 - a) * h + a * phi(drive),)
 
-    def retention(self, x: Tensor, state: State) -> Tensor:
-        """Return 1 - 1/τ for every sequence."""
-        del x
-        return (1 - 1 / self.tau).expand(len(state[0]), -1)
-
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
     ) -> tuple[Tensor, State]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tauscope.models.base import Cell
+from tauscope.models.base import Cell, State
 from tauscope.models.weights import Weight
 
 
@@ -54,6 +54,11 @@ class RateCell(Cell):
         biases = [part.bias for part in (parts[-1], self.recurrent, *parts[:-1]) if part.bias is not None]
         return weight, sum(biases[1:], biases[0]) if biases else weight.new_zeros(self.n_units)
 
+    def retention(self, x: Tensor, state: State) -> Tensor | None:
+        """Return 1 - 1/τ for every sequence, where units have a τ."""
+        del x
+        return None if self.tau is None else (1 - 1 / self.tau).expand(len(state[0]), -1)
+
     def weights(self) -> Mapping[str, Weight]:
         """Return V, W and the biases."""
         pattern = 1.0 if self.off_diagonal is None else self.off_diagonal
@@ -74,6 +79,6 @@ class RateCell(Cell):
         """
         weight, bias = self.input_map()
         if noise is not None:
-            weight = torch.cat([weight, torch.eye(self.n_units).to(weight)], dim=1)
+            weight = torch.cat([weight, torch.eye(self.n_units, dtype=weight.dtype, device=weight.device)], dim=1)
             inputs = torch.cat([inputs, noise], dim=-1)
         return weight, bias, inputs

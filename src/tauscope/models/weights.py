@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
+from tauscope.errors import InputError
+
 Role = Literal["recurrent", "input", "bias", "tau", "readout"]
 M = TypeVar("M", bound=nn.Module)
 
@@ -95,13 +97,20 @@ class Weight:
 
     @torch.no_grad()
     def put(self, tensor: Tensor) -> None:
-        """Make `tensor` what is given, in place; behind a parametrisation a constant is added for that."""
+        """Make `tensor` what is given, in place; behind a parametrisation a constant is added for that.
+
+        Raises
+        ------
+        InputError
+            If the tensor is computed by something else, so that a change of it would be lost.
+        """
         if parametrize.is_parametrized(self.module, self.name):
             parametrize.register_parametrization(self.module, self.name, _Shifted(tensor - self.tensor))
         elif self._mask is not None:
             self.module.get_parameter(f"{self.name}_orig").copy_(tensor)
             setattr(self.module, self.name, self.tensor)
         else:
+            self._require_kept()
             self.tensor.copy_(tensor)
 
     def freeze(self) -> None:
@@ -109,8 +118,17 @@ class Weight:
         tensor = self.tensor.detach().clone()
         if parametrize.is_parametrized(self.module, self.name):
             parametrize.remove_parametrizations(self.module, self.name)
+        self._require_kept()
         delattr(self.module, self.name)
         self.module.register_buffer(self.name, tensor)
+
+    def _require_kept(self) -> None:
+        tensor = self.tensor
+        if not any(kept.get(self.name) is tensor for kept in (self.module._parameters, self.module._buffers)):
+            raise InputError(
+                f"{self.name} of {type(self.module).__name__} is computed and cannot be changed: "
+                "expected a parameter, a buffer, or a parametrisation by torch.nn.utils.parametrize"
+            )
 
     @property
     def _mask(self) -> Tensor | None:
