@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rounding import assert_same_spectrum
 from tauscope import Heads, InputError, LeakyCell, LeakyRNN, Model, build_model, load
 from tauscope.analysis.connectivity import connectivity, recurrent_matrices, step_matrix
 from tauscope.models import Weight
@@ -41,11 +42,10 @@ def test_a_ring_has_the_roots_of_unity_as_eigenvalues(n: int) -> None:
     ring = 0.5 * np.roll(np.eye(n), 1, axis=0)
     result = connectivity(_leaky(ring, tau=4.0)).isel(matrix=0)
     roots = 0.5 * np.exp(2j * np.pi * np.arange(n) / n)
-    np.testing.assert_allclose(np.sort_complex(_complex(result.eigenvalues.values)), np.sort_complex(roots), atol=1e-12)
+    assert_same_spectrum(_complex(result.eigenvalues.values), roots, 1e-12)
     assert result.spectral_radius.item() == pytest.approx(0.5)
     # With a = 1/4 every eigenvalue λ of W becomes 3/4 + λ/4.
-    leaky = np.sort_complex(0.75 + roots / 4)
-    np.testing.assert_allclose(np.sort_complex(_complex(result.step_eigenvalues.values)), leaky, atol=1e-12)
+    assert_same_spectrum(_complex(result.step_eigenvalues.values), 0.75 + roots / 4, 1e-12)
     assert result.step_spectral_radius.item() == pytest.approx(0.875)
 
 

@@ -114,7 +114,8 @@ def test_the_flat_step_is_the_models(name: str, generator: torch.Generator) -> N
     x = torch.rand(3, 1, generator=generator)
     moved = model.step(x, state)
     expected = torch.cat([tensor for one in moved for tensor in one], dim=1)
-    assert torch.equal(step(x, z), expected)
+    # The parts of a flat state are strided, and a product of them may be another one.
+    torch.testing.assert_close(step(x, z), expected)
 
 
 @pytest.mark.parametrize("name", ZOO)

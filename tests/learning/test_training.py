@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tauscope as ts
+from rounding import tolerance, undecided
 from tauscope.learning import curricula, training
 from tauscope.tasks import BinaryMemoryTask
 
@@ -185,14 +186,17 @@ def test_a_record_holds_the_mean_loss_and_the_accuracy_on_fresh_sequences() -> N
     assert record["loss"] == pytest.approx(np.mean(losses), rel=1e-12)
     assert len(losses) == 4
 
-    draws, right = training.generators(options.seed)["test"], np.zeros(3)
+    draws, right, near = training.generators(options.seed)["test"], np.zeros(3), np.zeros(3)
     for _ in range(options.test_steps):
         batch = ts.DelayedMatchToSample((2, 3, 4), length=(4, 9)).sample(options.batch_size, draws)
-        said = pure_logits(model, batch.inputs, draws, (2, 3, 4)).detach().numpy().argmax(axis=-1)
-        bits = batch.inputs[..., 0].numpy()
+        logits = pure_logits(model, batch.inputs, draws, (2, 3, 4)).detach()
+        said, bits = logits.numpy().argmax(axis=-1), batch.inputs[..., 0].numpy()
+        near += undecided(logits, tolerance(torch.float32, length=6, steps=9)).sum(dim=0).numpy()
         for head, N in enumerate((2, 3, 4)):
             right[head] += (said[:, head] == (bits[-1] == bits[-N])).sum()
-    assert record["accuracy"] == pytest.approx((right / (7 * 16)).tolist(), abs=1e-6)
+    # The fast recurrence and the pure step may differ where two answers are as likely, to within rounding.
+    assert near.sum() < 3
+    assert (np.abs(np.array(record["accuracy"]) - right / (7 * 16)) < near / (7 * 16) + 1e-6).all()
     assert (record["epoch"], record["Ns"], record["solved"], record["finished"]) == (1, [2, 3, 4], False, True)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tauscope as ts
+from tauscope.learning import curricula
 from tauscope.plotting.style import CYCLE
 from tauscope.plotting.training import plot_progress, plot_scores, plot_training
 from tauscope.tasks import ChangeDetection, DelayedEstimation, Succession, TwoAlternativeChoice
@@ -68,7 +69,7 @@ def test_accuracy_and_loss_of_a_run_are_drawn(readable):
     newest, worst, solved, _ = ax.lines
     assert newest.get_xydata().tolist() == [[1, 0.7], [2, 0.99], [3, 0.99], [4, 0.6], [5, 0.9]]
     assert list(worst.get_ydata()) == [0.7, 0.99, 0.95, 0.6, 0.9]
-    assert list(solved.get_ydata()) == [ts.curricula.SOLVED] * 2
+    assert list(solved.get_ydata()) == [curricula.SOLVED] * 2
     (losses,) = (one for one in ax.figure.axes if one is not ax)
     assert losses.lines[0].get_xydata().tolist() == [[1, 0.6], [2, 0.2], [3, 0.4], [4, 0.9], [5, 0.7]]
     assert losses.get_ylabel() == "loss (nats, summed over heads)"

@@ -15,11 +15,13 @@ from torch.func import jvp, vmap
 from tauscope.analysis.simulation import probabilities, random_bits
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model, State
+from tauscope.models.kernels.subnormals import flushing
 
 _TRACE_POINTS = 100
 _BLOCK_STEPS = 1024
 
 
+@flushing()
 @torch.no_grad()
 def lyapunov(
     model: Model,
@@ -100,6 +102,7 @@ def lyapunov(
     )
 
 
+@flushing()
 @torch.no_grad()
 def exponents_along(
     model: Model,

@@ -15,6 +15,7 @@ from torch.func import jvp, vmap
 from tauscope.analysis.lyapunov import flatten
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model, State
+from tauscope.models.kernels.subnormals import flushing
 from tauscope.models.run import run
 from tauscope.tasks.base import Task
 
@@ -59,6 +60,7 @@ def step_jacobian(model: Model, state: tuple[State, ...], x: Tensor) -> Tensor:
     return jacobian
 
 
+@flushing()
 @torch.no_grad()
 def modes(model: Model, task: Task, *, n_trials: int = 10, generator: torch.Generator | None = None) -> xr.Dataset:
     """Measure how fast the modes of a network are where its trials end; for a balanced one, eigenvalues of J diag(φ').

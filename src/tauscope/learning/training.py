@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -17,10 +18,12 @@ from tauscope.learning.curricula import Curriculum
 from tauscope.learning.objectives import LAST_STEPS
 from tauscope.models.base import Model
 from tauscope.models.kernels.gemm import keep_freed_memory
+from tauscope.models.kernels.subnormals import flushing
 from tauscope.models.run import run
 from tauscope.tasks.base import Task
 
 OPTIMIZERS = ("sgd", "adam")
+CANNOT_FLUSH = "this processor cannot take subnormal numbers for zero: long sequences may train slowly"
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,9 @@ class Training:
         One record for every finished epoch.
     best : dict
         Best score of the newest head on the current stage, and the epoch it was reached in.
+    flushes_subnormals : bool
+        Whether subnormal numbers are taken for zero, see `tauscope.models.kernels.subnormals`. A training goes on in the
+        mode in which it was begun; version 0.1 kept them.
     """
 
     model: Model
@@ -139,6 +145,7 @@ class Training:
     loss_sum: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
+    flushes_subnormals: bool = True
 
     def __post_init__(self) -> None:
         if self.curriculum.shared_head != self.model.heads.shared:
@@ -193,6 +200,7 @@ class Training:
             "loss_sum": self.loss_sum,
             "history": self.history,
             "best": self.best,
+            "flushes_subnormals": self.flushes_subnormals,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -205,6 +213,7 @@ class Training:
         self.curriculum.load_state_dict(state["curriculum"])
         self.epoch, self.step, self.loss_sum = int(state["epoch"]), int(state["step"]), float(state["loss_sum"])
         self.history, self.best = [dict(record) for record in state["history"]], dict(state["best"])
+        self.flushes_subnormals = bool(state.get("flushes_subnormals", False))
         self.task = replace(self.task, Ns=self.curriculum.Ns)
 
     def resolutions(self) -> list[tuple[Model, Task]]:
@@ -287,7 +296,11 @@ def train(
     if state is not None:
         training.load_state_dict(state)
     keep_freed_memory()
-    _loop(training, store, save_every, on_step, on_epoch, stop)
+    with flushing(training.flushes_subnormals) as flushed:
+        if training.flushes_subnormals and not flushed:
+            training.flushes_subnormals = False
+            warnings.warn(CANNOT_FLUSH, RuntimeWarning, stacklevel=2)
+        _loop(training, store, save_every, on_step, on_epoch, stop)
     return training
 
 

@@ -19,6 +19,9 @@ import torch
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.training import Training
 from tauscope.models import Model
+from tauscope.models.kernels.gemm import product_path
+from tauscope.models.kernels.processor import model_name
+from tauscope.models.kernels.subnormals import can_flush
 from tauscope.runs import checkpoints, published
 from tauscope.runs.config import Config, config_of
 from tauscope.runs.files import remove_unfinished, write_atomically
@@ -35,6 +38,8 @@ from tauscope.runs.folder import (
     read_options,
 )
 
+FLUSHED, KEPT = "flushed", "kept"
+"""What becomes of subnormal numbers, see `tauscope.models.kernels.subnormals`."""
 INITIAL, EPOCH = "rnn_init", "rnn_epoch_"
 OWN_FILES = (CONFIG, ENVIRONMENT, METRICS, STATS, checkpoints.STATE, "rnn_")
 """How the names of all files begin that only the process which holds the lock may write."""
@@ -51,7 +56,8 @@ def environment(device: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        Versions, git commit of the package, threads, device, processor, time.
+        Versions, git commit of the package, threads, device, processor, the path of its products, whether it flushes
+        subnormal numbers where it trains or differentiates, time.
 
     Examples
     --------
@@ -75,6 +81,9 @@ def environment(device: str) -> dict[str, Any]:
         "device": device,
         "threads": torch.get_num_threads(),
         "processor": platform.machine(),
+        "processor_model": model_name(),
+        "products": {name: product_path(getattr(torch, name)) for name in ("float32", "bfloat16")},
+        "subnormals": FLUSHED if can_flush() else KEPT,
         "capability": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "started": now(),
@@ -225,11 +234,15 @@ class Run:
         here, sessions = environment(self.device), self._sessions()
         remove_unfinished(self.folder, OWN_FILES)
         checkpoints.turn_states(self.folder)
+        if state is not None and not state.get("flushes_subnormals", False):
+            here["subnormals"] = KEPT
         if state is not None and sessions:
+            # What version 0.1 did not write down cannot be compared.
+            before = {"products": here["products"], "subnormals": here["subnormals"]} | sessions[-1]
             notices += [
-                f"{name} was {sessions[-1].get(name)} and is {here[name]}: the result will not be bitwise the same"
-                for name in ("torch", "threads", "device", "capability")
-                if sessions[-1].get(name) != here[name]
+                f"{name} was {before.get(name)} and is {here[name]}: the result will not be bitwise the same"
+                for name in ("torch", "threads", "device", "capability", "products", "subnormals")
+                if before.get(name) != here[name]
             ]
         options = self.config.to_dict()
         self._write_json(CONFIG, options | {CHECKSUM: checksum_of(options)})
