@@ -34,8 +34,11 @@ class ElmanCell(ts.Cell):
         del noise
         return (self.rnn(x.unsqueeze(0), state[0].unsqueeze(0))[1][0],)
 
-    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run a sequence by torch's kernel."""
+    def sequence(
+        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run a sequence by torch's kernel, which knows neither noise nor held states."""
+        del noise, hold
         outputs, last = self.rnn(inputs, state[0].unsqueeze(0))
         return outputs, (last[0],)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import tauscope as ts
-from tauscope.models import State, init
+from tauscope.models import State, Weight, init
 from tauscope.plotting.timescales import plot_autocorrelations
 
 
@@ -31,6 +31,13 @@ class AdaptingCell(ts.Cell):
         drive = self.recurrent(h) + self.input(x) - self.beta * a
         h = torch.relu(drive if noise is None else drive + noise)
         return h, self.rho * a + (1 - self.rho) * h
+
+    def weights(self) -> dict[str, Weight]:
+        """Name what can be measured and perturbed."""
+        return {
+            "recurrent": Weight("recurrent", self.recurrent, "weight"),
+            "input": Weight("input", self.input, "weight"),
+        }
 
 
 # %%
@@ -55,4 +62,5 @@ if __name__ == "__main__":
     timescales = ts.analysis.timescales(model, n_trials=4, n_steps=10_000, max_lag=60)
     print(ts.analysis.timescales_summary(timescales).round(2).to_dataframe())
     print(ts.analysis.lyapunov(model, 3, n_trials=2, n_steps=200).exponents.mean("trial").round(decimals=3).values)
+    print(f"spectral radius {ts.analysis.connectivity(model).spectral_radius.item():.2f}")
     autocorrelations = plot_autocorrelations(timescales)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rounding import assert_same_spectrum
 from tauscope import Heads, InputError, LeakyCell, LeakyRNN, Model, build_model, load
 from tauscope.analysis.connectivity import connectivity, recurrent_matrices, step_matrix
+from tauscope.models import Weight
 from tauscope.models.wrapped import wrap
 
 
@@ -103,9 +104,8 @@ def test_a_single_unit_has_no_weights_off_the_diagonal(generator: torch.Generato
 
 def test_a_cell_of_ones_own_with_recurrent_weights_is_measured(generator: torch.Generator) -> None:
     class Own(LeakyCell):
-        @property
-        def recurrent_weights(self) -> torch.Tensor:
-            return torch.diag(torch.arange(1.0, 4.0))
+        def weights(self) -> dict[str, Weight]:
+            return {"own": Weight("recurrent", torch.nn.ParameterDict({"W": torch.diag(torch.arange(1.0, 4.0))}), "W")}
 
     model = Model([Own(1, 3, generator)], Heads(3, [2], 2, False, generator))
     assert connectivity(model).spectral_radius.item() == 3

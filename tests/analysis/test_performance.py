@@ -56,7 +56,7 @@ def test_the_loss_is_a_ratio_of_sums_over_all_trials() -> None:
     generator, parts = torch.Generator().manual_seed(3), []
     for n in (500, 200):
         batch = TASK.sample(n, generator)
-        states, _ = model(batch.inputs, None, batch.hold)
+        states, _ = model(batch.inputs, hold=batch.hold)
         parts.append(torch.stack([*TASK.excess(model.readout(states[-6:], (1,)), batch), batch.info["delay"]]))
     excess, scale, delay = torch.cat(parts, dim=1).detach().numpy()
     assert result.fractional_loss.item() == pytest.approx(excess.sum() / scale.sum())

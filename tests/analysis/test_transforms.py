@@ -292,7 +292,7 @@ def test_a_perturbed_ablated_network_is_both(generator: torch.Generator) -> None
 @pytest.mark.parametrize(
     ("name", "which", "epsilon", "line"),
     [
-        ("gru", "tau", 0.1, "GRUCell has no tau parameters that are known: expected one of LeakyCell"),
+        ("gru", "tau", 0.1, "GRUCell has no tau parameters that are known: expected a cell whose `weights` has some"),
         ("wrapped", "recurrent", 0.1, "WrappedCell has no recurrent parameters"),
         ("default", "weights", 0.1, "what is perturbed 'weights' is unknown"),
         ("default", "tau", -0.1, "epsilon is -0.1: expected at least 0"),

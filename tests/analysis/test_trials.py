@@ -274,7 +274,7 @@ def test_leaky_units_keep_their_own_timescale_and_gates_theirs() -> None:
     np.testing.assert_allclose(trial_gate_timescales(leaky, task), leaky.tau.detach(), rtol=1e-5)
     gated = relu(cell="relu_gru")
     batch = task.sample(100, torch.Generator().manual_seed(0))
-    states, _ = gated(batch.inputs, None, batch.hold)
+    states, _ = gated(batch.inputs, hold=batch.hold)
     before = torch.cat([torch.zeros(1, 100, 12), states[:-1]])[5:25]
     cell = gated.layers[0]
     z = torch.sigmoid((cell.input(batch.inputs[5:25]) + cell.recurrent(before)).chunk(3, dim=-1)[1])

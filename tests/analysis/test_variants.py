@@ -9,7 +9,7 @@ from tauscope.analysis import variants as module
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
 from tauscope.analysis.variants import run_variants
 from tauscope.models import State
-from zoo import LEAKY, ZOO
+from zoo import LEAKY, N_UNITS, ZOO
 
 N_STEPS, N_TRIALS = 9, 3
 
@@ -67,13 +67,17 @@ def test_variants_run_together_as_they_would_alone(name: str, kind: str, N: int,
     torch.testing.assert_close(together, _one_by_one(models, inputs, state, N), atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("noisy", [False, True])
 @pytest.mark.parametrize("name", LEAKY)
-def test_the_fast_path_equals_the_mapped_step(name: str, generator: torch.Generator) -> None:
+def test_the_fast_path_equals_the_mapped_step(name: str, noisy: bool, generator: torch.Generator) -> None:
     model = ZOO[name](generator)
     models = [perturb(ablate(model, unit), "recurrent", 0.2, generator) for unit in range(3)]
     inputs, state = _setting(model, 3, generator)
-    fast = module._run_leaky(models, inputs, state, 3)
-    torch.testing.assert_close(fast, module._run_mapped(models, inputs, state, 3), atol=1e-6, rtol=1e-5)
+    noise = torch.randn(*inputs.shape[:-1], N_UNITS, generator=generator) if noisy else None
+    fast = module._run_leaky(models, inputs, state, 3, noise)
+    torch.testing.assert_close(fast, module._run_mapped(models, inputs, state, 3, noise), atol=1e-6, rtol=1e-5)
+    if noisy:
+        assert not torch.allclose(fast, module._run_leaky(models, inputs, state, 3, None), atol=1e-2)
 
 
 @pytest.mark.parametrize("name", ["default", "gru"])

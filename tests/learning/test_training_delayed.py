@@ -44,7 +44,7 @@ def test_the_steps_are_those_of_adam_on_the_loss_with_both_penalties(condition: 
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
     for _ in range(4):
         batch = task.sample(5, drawn)
-        states, _ = model(batch.inputs, model.initial_state(5), batch.hold)
+        states, _ = model(batch.inputs, model.initial_state(5), hold=batch.hold)
         loss = task.loss(model.readout(states[-10:], [1]), batch)
         squares = torch.stack([parameter.square().sum() for parameter in model.parameters()]).sum()
         loss = loss + cost * activity_penalty(states) + rho * squares

@@ -12,7 +12,7 @@ from torch import Tensor
 from problems import Accumulator, LinearCell, delay_line, linear_model, linear_states
 from tauscope import Cell, Heads, InputError, LeakyRNN, Model, build_model
 from tauscope.models import State
-from tauscope.models.base import sharing_copy
+from tauscope.models.weights import sharing_copy
 
 
 def linear_problem(seed: int = 0) -> tuple[Model, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -121,7 +121,7 @@ def test_held_steps_are_as_if_they_had_not_been(cell: str, generator: torch.Gene
     inputs = torch.randn(9, 5, 1, generator=generator, dtype=torch.float64)
     hold = torch.rand(9, 5, generator=generator) < 0.4
     state = model.initial_state(5, generator)
-    states, last = model(inputs, state, hold)
+    states, last = model(inputs, state, hold=hold)
     start = model.hidden(state)
     for i in range(5):
         alone = tuple(tuple(one[i : i + 1] for one in layer) for layer in state)
@@ -141,9 +141,9 @@ def test_holding_nothing_changes_nothing_and_holding_all_keeps_the_state(generat
     state = model.initial_state(3, generator)
     free, _ = model(inputs, state)
     torch.testing.assert_close(
-        model(inputs, state, torch.zeros(5, 3, dtype=torch.bool))[0], free, rtol=1e-12, atol=1e-14
+        model(inputs, state, hold=torch.zeros(5, 3, dtype=torch.bool))[0], free, rtol=1e-12, atol=1e-14
     )
-    held, last = model(inputs, state, torch.ones(5, 3, dtype=torch.bool))
+    held, last = model(inputs, state, hold=torch.ones(5, 3, dtype=torch.bool))
     assert torch.equal(held, model.hidden(state).expand(5, 3, 6))
     assert torch.equal(last[0][0], state[0][0])
 
@@ -152,7 +152,7 @@ def test_gradients_pass_through_held_steps() -> None:
     model, W, _, initial, inputs = linear_problem()
     start = torch.from_numpy(initial).requires_grad_()
     hold = torch.tensor([0, 1, 1, 0, 1, 0], dtype=torch.bool)[:, None].expand(6, 3)
-    _, last = model(torch.from_numpy(inputs), ((start,),), hold)
+    _, last = model(torch.from_numpy(inputs), ((start,),), hold=hold)
     (gradient,) = torch.autograd.grad(last[0][0][:, 2].sum(), start)
     np.testing.assert_allclose(gradient[0].numpy(), np.linalg.matrix_power(W, 3)[2], rtol=1e-10)
 

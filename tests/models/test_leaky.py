@@ -267,9 +267,9 @@ def test_fifty_training_steps_follow_those_of_a_plain_autograd_loop(
     fast, fast_model = run()
     looped = []
 
-    def loop(cell: Cell, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def loop(cell: Cell, inputs: Tensor, state: State, **options: Any) -> tuple[Tensor, State]:
         looped.append(cell)
-        return Cell.sequence(cell, inputs.to(dtype), state)
+        return Cell.sequence(cell, inputs, state, **options)
 
     monkeypatch.setattr(LeakyCell, "sequence", loop)
     plain, plain_model = run()

@@ -15,6 +15,7 @@ from torch import Tensor
 from rounding import tolerance
 from tauscope import InputError, Model
 from tauscope.analysis import ablate, lyapunov
+from tauscope.analysis.connectivity import recurrent_matrices
 from tauscope.models import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN, State
 from tauscope.models.relu import glorot_normal, near_identity, scaled_orthogonal
 
@@ -104,8 +105,8 @@ def test_forward_equals_the_loop_over_step_and_the_equations(cell: str, held: bo
     wanted = [*model.parameters(), inputs, *(h for one in state for h in one)]
     weights = sequence(n_channels=N_UNITS, seed=2)
     outcomes = []
-    for run in (model, lambda x, s, mask: by_step(model, x, s, mask)):
-        states, last = run(inputs, state, hold)
+    for run in (lambda: model(inputs, state, hold=hold), lambda: by_step(model, inputs, state, hold)):
+        states, last = run()
         loss = (
             (states * weights).sum() + sum(h.square().sum() for h in last[0]) + model.readout(states, 1).square().sum()
         )
@@ -137,7 +138,8 @@ def test_gradcheck_of_every_parameter(cell: str, held: bool) -> None:
 
     def run(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         parameters, start = rest[: len(names)], rest[len(names) :]
-        states, last = torch.func.functional_call(model, dict(zip(names, parameters, strict=True)), (x, (start,), hold))
+        own = dict(zip(names, parameters, strict=True))
+        states, last = torch.func.functional_call(model, own, (x, (start,)), {"hold": hold})
         return states, *last[0]
 
     assert torch.autograd.gradcheck(run, (inputs, *values, *state[0]))
@@ -180,9 +182,11 @@ def test_gradients_are_clipped_at_every_step_as_by_hooks(cell: str, held: bool) 
     wanted = [*model.cells.parameters(), inputs]
     weights = sequence(n_channels=N_UNITS, seed=2)
     state = random_state(model)
-    found = torch.autograd.grad((model(inputs, state, hold)[0] * weights).sum(), wanted)
+    found = torch.autograd.grad((model(inputs, state, hold=hold)[0] * weights).sum(), wanted)
     expected = torch.autograd.grad((clipped_loop(model, inputs, state[0], clip, hold) * weights).sum(), wanted)
-    unclipped = torch.autograd.grad((free(inputs, state, hold)[0] * weights).sum(), [*free.cells.parameters(), inputs])
+    unclipped = torch.autograd.grad(
+        (free(inputs, state, hold=hold)[0] * weights).sum(), [*free.cells.parameters(), inputs]
+    )
     for one, other, without in zip(found, expected, unclipped, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
         assert not torch.allclose(one, without, rtol=0.1)
@@ -204,7 +208,7 @@ def test_a_held_step_is_as_if_it_were_not_there(cell: str) -> None:
     model, inputs = network(cell), sequence()
     hold = torch.zeros(N_STEPS, N_BATCH, dtype=torch.bool)
     hold[3:6] = True
-    whole, last = model(inputs, None, hold)
+    whole, last = model(inputs, hold=hold)
     short, end = model(inputs[[0, 1, 2, 6, 7]])
     torch.testing.assert_close(whole[[0, 1, 2, 6, 7]], short)
     torch.testing.assert_close(whole[3:6], whole[2].expand(3, -1, -1))
@@ -216,7 +220,7 @@ def test_an_ablated_network_holds_its_state_too(cell: str) -> None:
     model, inputs, hold = network(cell), sequence(), some_held()
     twin = ablate(model, [1])
     state = twin.initial_state(N_BATCH)
-    found, _ = twin(inputs, state, hold)
+    found, _ = twin(inputs, state, hold=hold)
     torch.testing.assert_close(found, by_step(twin, inputs, state, hold)[0])
     assert not found[..., 1].any()
     assert found[..., 2].any()
@@ -264,7 +268,7 @@ def test_input_and_readout_start_as_published(cell: str, gain: float, generator:
     biases = [one for name, one in model.named_parameters() if name.endswith("bias")]
     assert len(biases) == {"relu_gru": 2}.get(cell, 3)
     assert all(not one.any() for one in biases)
-    recurrent = own.recurrent_weights  # type: ignore[attr-defined]
+    recurrent = list(recurrent_matrices(own).values())[-1]
     assert recurrent.shape == (200, 200)
     assert recurrent.diagonal().eq(0.9).all()
     if cell == "relu_gru":
@@ -351,5 +355,5 @@ def test_bad_options_are_refused_in_one_line(options: dict[str, Any], line: str,
 
 @pytest.mark.parametrize("make", [ReluCell, HebbianCell, ReluGRUCell])
 def test_orthogonal_starts_are_those_of_every_cell(make: Callable[..., ReluCell], generator: torch.Generator) -> None:
-    W = make(2, 6, generator, lambda_0=0.9, start="orthogonal").recurrent_weights.detach()
+    *_, W = recurrent_matrices(make(2, 6, generator, lambda_0=0.9, start="orthogonal")).values()
     torch.testing.assert_close(W @ W.t(), 0.81 * torch.eye(6), rtol=0, atol=tolerance(torch.float32, length=6))

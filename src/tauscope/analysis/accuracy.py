@@ -12,6 +12,7 @@ from scipy.special import betaincinv
 
 from tauscope.errors import require_at_least, require_choice
 from tauscope.models.base import Model
+from tauscope.models.run import run
 from tauscope.tasks.binary import BinaryMemoryTask
 
 
@@ -132,11 +133,9 @@ def _count_right(
     right = torch.zeros(len(heads), len(task.Ns), dtype=torch.long)
     for first in range(0, n_sequences, batch_size):
         batch = task.sample(min(batch_size, n_sequences - first), generator)
-        n_steps, n_batch, _ = batch.inputs.shape
-        initial = model.initial_state(n_batch, generator)
-        _, last = model(batch.inputs, initial, noise=model.draw_noise(n_steps, n_batch, generator))
+        outputs = run(model, batch, generator, heads=heads, first=len(batch.inputs) - 1).outputs
         if heads:
-            said = model.readout(model.hidden(last), heads).argmax(dim=-1)
+            said = outputs[0].argmax(dim=-1)
             right += (said[:, :, None] == batch.targets[0][:, None, :]).sum(dim=0).cpu()
     return right.numpy()
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model
+from tauscope.models.run import run
 from tauscope.tasks.base import validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask
 
@@ -180,8 +181,8 @@ def _samples(
     block = _BLOCK_STEPS * task.repeat
     skipped = warm_up
     for inputs, targets in zip(batch.inputs.split(block), batch.targets.split(block), strict=True):
-        noise = model.draw_noise(len(inputs), n_trials, generator)
-        states, state = model(inputs.to(model.hidden(state)), state, noise=noise)
+        trace = run(model, inputs, generator, state=state)
+        states, state = trace.states, trace.final
         if not states.sum().isfinite():
             raise InputError("the network diverged: expected finite activity under random bits")
         # The last step of every bit, when the network has seen all of it.

@@ -15,6 +15,7 @@ from tauscope.analysis.balance import mean_rates
 from tauscope.errors import InputError
 from tauscope.models.balanced import BalancedCell
 from tauscope.models.base import Model
+from tauscope.models.run import run
 from tauscope.tasks.tracking import Tracking
 
 Array = NDArray[np.float64]
@@ -232,10 +233,7 @@ def noisy_states(model: Model, inputs: Tensor, generator: torch.Generator) -> Te
     >>> noisy_states(BalancedRNN(8, generator=generator), torch.ones(5, 2, 1), generator).shape
     torch.Size([5, 2, 8])
     """
-    n_steps, n_trials, _ = inputs.shape
-    initial = model.initial_state(n_trials, generator)
-    noise = model.draw_noise(n_steps, n_trials, generator)
-    states, _ = model(inputs.to(model.hidden(initial)), initial, noise=noise)
+    states = run(model, inputs, generator).states
     if not states.sum().isfinite():
         raise InputError("the activity is not finite: expected a network that stays bounded on its input")
     return states

@@ -13,6 +13,7 @@ from torch import Tensor
 from tauscope.analysis.accuracy import binomial_interval
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model
+from tauscope.models.run import run
 from tauscope.tasks.base import validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask
 
@@ -39,7 +40,7 @@ def resolution(
     Parameters
     ----------
     model : Model
-        A continuous-time network, at whatever resolution.
+        A continuous-time network, at whatever resolution; run with its private noise where it has any.
     task : BinaryMemoryTask
         Its coding and length are used; Ns, p and steps a bit are those given here.
     Ns : sequence of int
@@ -53,7 +54,7 @@ def resolution(
     p : float
         Probability of a 1. At 0.5 no constant answer beats chance.
     generator : torch.Generator, optional
-        Source of sequences and initial states; seeded with 0 if not given.
+        Source of sequences, initial states and private noise; seeded with 0 if not given.
 
     Returns
     -------
@@ -99,8 +100,8 @@ def resolution(
             batch = replace(bare, repeat=k, plus_minus=task.plus_minus).batch_of(bits)
             state = start
             # Block by block: the memory does not grow with k.
-            for block in batch.inputs.to(network.hidden(state)).split(_BLOCK_STEPS):
-                _, state = network(block, state)
+            for block in batch.inputs.split(_BLOCK_STEPS):
+                state = run(network, block, generator, state=state, first=len(block) - 1).final
             said = network.readout(network.hidden(state), Ns).argmax(dim=-1)
             right[i] += (said == batch.targets[0]).sum(dim=0).cpu()
     return _dataset(right, n_sequences, ks, bare).assign_attrs(n_sequences=n_sequences, p=p, seed=str(seed))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.base import Model
+from tauscope.models.run import run
 from tauscope.tasks.base import Batch, Task
 
 MODES = ("robust", "reference")
@@ -55,10 +56,7 @@ def task_states(
     if generator is None:
         generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
     batch = task.sample(n_trials, generator)
-    initial = model.initial_state(n_trials, generator)
-    noise = model.draw_noise(len(batch.inputs), n_trials, generator)
-    states, _ = model(batch.inputs.to(model.hidden(initial)), initial, batch.hold, noise)
-    return states, batch
+    return run(model, batch, generator).states, batch
 
 
 def sequentiality(

@@ -22,7 +22,13 @@ _CHUNK_BYTES = 4 * 2**20
 
 @torch.no_grad()
 def run_variants(
-    models: Sequence[Model], inputs: Tensor, state: tuple[State, ...], N: int, chunk_bytes: int = _CHUNK_BYTES
+    models: Sequence[Model],
+    inputs: Tensor,
+    state: tuple[State, ...],
+    N: int,
+    chunk_bytes: int = _CHUNK_BYTES,
+    *,
+    noise: Tensor | None = None,
 ) -> Tensor:
     """Run many variants of one network and read one head out at every step.
 
@@ -39,6 +45,8 @@ def run_variants(
         Label of the head that is read.
     chunk_bytes : int
         Largest size of the parameters in which variants that run together differ.
+    noise : Tensor [time, variant, trial, unit], optional
+        Private noise; may be expanded where variants share it.
 
     Returns
     -------
@@ -62,7 +70,7 @@ def run_variants(
     for start in range(0, len(models), size):
         own = slice(start, start + size)
         part = tuple(tuple(tensor[own] for tensor in one) for one in state)
-        logits.append(run(models[own], inputs[:, own], part, N))
+        logits.append(run(models[own], inputs[:, own], part, N, None if noise is None else noise[:, own]))
     return torch.cat(logits, dim=1)
 
 
@@ -86,48 +94,53 @@ class _Answering(nn.Module):
         self.model = model
         self.N = N
 
-    def forward(self, inputs: Tensor, state: tuple[State, ...]) -> Tensor:
+    def forward(self, inputs: Tensor, state: tuple[State, ...], noise: Tensor | None) -> Tensor:
+        # Read out at once: the states of all steps of all variants would take hundreds of times the room.
         logits = []
-        for x in inputs.unbind(0):
-            state = self.model.step(x, state)
+        for t, x in enumerate(inputs.unbind(0)):
+            state = self.model.step(x, state, None if noise is None else noise[t])
             logits.append(self.model.readout(self.model.hidden(state), self.N))
         return torch.stack(logits)
 
 
-def _run_mapped(models: Sequence[Model], inputs: Tensor, state: tuple[State, ...], N: int) -> Tensor:
+def _run_mapped(
+    models: Sequence[Model], inputs: Tensor, state: tuple[State, ...], N: int, noise: Tensor | None
+) -> Tensor:
     """Run networks of any cell by mapping their step over the parameters in which they differ."""
     module = _Answering(models[0], N)
     stacked = {f"model.{name}": tensor for name, tensor in _differing(models, N).items()}
 
-    def run(own: dict[str, Tensor], inputs: Tensor, state: tuple[State, ...]) -> Tensor:
-        logits: Tensor = functional_call(module, own, (inputs, state))
+    def run(own: dict[str, Tensor], inputs: Tensor, state: tuple[State, ...], noise: Tensor | None) -> Tensor:
+        logits: Tensor = functional_call(module, own, (inputs, state, noise))
         return logits
 
-    logits: Tensor = vmap(run, in_dims=(0, 1, 0), out_dims=1)(stacked, inputs, state)
+    dims = (0, 1, 0, None if noise is None else 1)
+    logits: Tensor = vmap(run, in_dims=dims, out_dims=1)(stacked, inputs, state, noise)
     return logits
-
-
-def _intact(cell: Cell) -> Cell:
-    return cell.cell if isinstance(cell, SilencedCell) else cell
 
 
 def _is_leaky(model: Model) -> bool:
     plain = type(model) in (Model, LeakyRNN) and type(model.heads) is Heads
-    return plain and all(type(_intact(cell)) is LeakyCell for cell in model.layers)
+    return plain and all(type(cell.intact) is LeakyCell for cell in model.layers)
 
 
-def _run_leaky(models: Sequence[Model], inputs: Tensor, state: tuple[State, ...], N: int) -> Tensor:
+def _run_leaky(
+    models: Sequence[Model], inputs: Tensor, state: tuple[State, ...], N: int, noise: Tensor | None
+) -> Tensor:
     """Run leaky networks; equal to `_run_mapped`, but what does not change is computed once, before the first step."""
     stacks = zip(*(model.layers for model in models), strict=True)
     layers = [_LeakyLayers(cells, one[0]) for cells, one in zip(stacks, state, strict=True)]
     heads = [cast(nn.Linear, model.heads.linears[model.heads.index(N)]) for model in models]
     weight = _shared_or_stacked([head.weight for head in heads])
-    bias = _shared_or_stacked([head.bias for head in heads])[:, None]
+    biases = [head.weight.new_zeros(len(head.weight)) if head.bias is None else head.bias for head in heads]
+    bias = _shared_or_stacked(biases)[:, None]
+    sizes = [cell.n_units for cell in models[0].layers]
     logits = []
-    for x in inputs.unbind(0):
-        below = layers[0].advance(x)
-        for layer in layers[1:]:
-            below = layer.advance(torch.cat([below, x], dim=-1) if models[0].skip_input else below)
+    for t, x in enumerate(inputs.unbind(0)):
+        private = [None] * len(layers) if noise is None else noise[t].split(sizes, dim=-1)
+        below = layers[0].advance(x, private[0])
+        for layer, own in zip(layers[1:], private[1:], strict=True):
+            below = layer.advance(torch.cat([below, x], dim=-1) if models[0].skip_input else below, own)
         logits.append(_product(below, weight).add_(bias))
     return torch.stack(logits)
 
@@ -136,7 +149,7 @@ class _LeakyLayers:
     """The same layer of all variants, with its weights, timescales and masks."""
 
     def __init__(self, cells: Sequence[Cell], state: Tensor) -> None:
-        leaky = [cast(LeakyCell, _intact(cell)) for cell in cells]
+        leaky = [cast(LeakyCell, cell.intact) for cell in cells]
         weights, biases = zip(*(cell.input_map() for cell in leaky), strict=True)
         masks = [cell.mask if isinstance(cell, SilencedCell) else state.new_ones(cell.n_units) for cell in cells]
         self.inside = leaky[0].form == "default"
@@ -148,9 +161,11 @@ class _LeakyLayers:
         self.mask = _shared_or_stacked(masks)[:, None]
         self.h = state * self.mask
 
-    def advance(self, x: Tensor) -> Tensor:
-        """Take one step with the input ``x [variant, trial, channel]``; returns the states."""
+    def advance(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        """Take one step with the input ``x [variant, trial, channel]`` and noise of the units; returns the states."""
         drive = _product(self.h, self.recurrent).add_(_product(x, self.input)).add_(self.bias)
+        if noise is not None:
+            drive.add_(noise)
         h = self.phi(self.h.lerp(drive, self.a)) if self.inside else self.h.lerp(self.phi(drive), self.a)
         self.h = h.mul_(self.mask)
         return self.h

@@ -14,7 +14,7 @@ import numpy as np
 from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
 from tauscope.learning.curricula import Curriculum
-from tauscope.learning.gradients import answer
+from tauscope.learning.objectives import LAST_STEPS
 from tauscope.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -355,15 +355,19 @@ def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Op
 
 def _step(training: Training) -> float:
     """Take one optimiser step for every time resolution and return the mean loss."""
+    from tauscope.models.run import run
+
     recipe, total = training.recipe, 0.0
     resolutions = training.resolutions()
     for model, task in resolutions:
         batch = task.sample(recipe.batch_size, training.generators["data"])
-        initial = model.initial_state(recipe.batch_size, training.generators["state"])
-        noise = model.draw_noise(len(batch.inputs), recipe.batch_size, training.generators["state"])
-        logits, states = answer(model, batch, task.Ns, initial, noise, with_states=recipe.activity_cost > 0)
-        loss = task.loss(logits, batch)
-        (loss + training.penalty(states) if recipe.activity_cost else loss).backward()
+        n_answers, n_steps = len(batch.targets), len(batch.inputs)
+        # The penalty looks at the last steps, and at all that are asked.
+        n_needed = max(n_answers, LAST_STEPS) if recipe.activity_cost else n_answers
+        first = max(n_steps - n_needed, 0)
+        trace = run(model, batch, training.generators["state"], heads=task.Ns, first=first)
+        loss = task.loss(trace.outputs[-n_answers:], batch)
+        (loss + training.penalty(trace.states) if recipe.activity_cost else loss).backward()
         norm = torch.nn.utils.clip_grad_norm_(training.asked, recipe.clip).item()
         value = loss.item()
         if not (math.isfinite(value) and math.isfinite(norm)):
@@ -406,12 +410,13 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
 
 def _test(training: Training) -> list[float]:
     """Return the score of every active head on fresh sequences."""
+    from tauscope.models.run import run
+
     scores = []
     for _ in range(training.recipe.test_steps):
         for model, task in training.resolutions():
             batch = task.sample(training.recipe.batch_size, training.generators["test"])
-            initial = model.initial_state(training.recipe.batch_size, training.generators["test"])
-            noise = model.draw_noise(len(batch.inputs), training.recipe.batch_size, training.generators["test"])
-            outputs, _ = answer(model, batch, task.Ns, initial, noise)
-            scores.append(task.score(outputs, batch).double())
+            first = len(batch.inputs) - len(batch.targets)
+            trace = run(model, batch, training.generators["test"], heads=task.Ns, first=first)
+            scores.append(task.score(trace.outputs, batch).double())
     return [float(score) for score in torch.stack(scores).mean(dim=0)]

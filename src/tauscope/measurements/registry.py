@@ -10,9 +10,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from tauscope.analysis.connectivity import connectivity, recurrent_matrices
+from tauscope.errors import InputError
 from tauscope.measurements import WHAT, making, numbers
 from tauscope.measurements.subject import Subject
-from tauscope.models.leaky import LeakyCell
 from tauscope.plotting.connectivity import plot_eigenvalues, plot_weights
 from tauscope.plotting.currents import plot_input_balance
 from tauscope.plotting.dimensionality import plot_variance_spectrum
@@ -58,9 +58,11 @@ def _lacks_tau(subject: Subject) -> str:
 
 
 def _lacks_time_steps(subject: Subject) -> str:
-    continuous = all(isinstance(cell, LeakyCell) and cell.form == "continuous" for cell in subject.model.layers)
-    own = "" if continuous else "the network has no time step to change: expected one in continuous time"
-    return making.lacks_Ns(subject) or own
+    try:
+        subject.model.at_resolution(1)
+    except InputError:
+        return making.lacks_Ns(subject) or "the network has no time step to change: expected one in continuous time"
+    return making.lacks_Ns(subject)
 
 
 def _plot_first_weights(_: xr.Dataset, subject: Subject) -> Axes:

@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     from tauscope.models.build import build_model, user_cell
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
+    from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
+    from tauscope.models.run import Trace, run
+    from tauscope.models.solvers import Fast, Loop, Solver
+    from tauscope.models.weights import Weight
 else:
     __getattr__, __dir__ = exports(
         __name__,
@@ -22,8 +26,12 @@ else:
             "tauscope.models.build": ("build_model", "user_cell"),
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
+            "tauscope.models.rate": ("RateCell",),
             "tauscope.models.readout": ("Heads",),
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
+            "tauscope.models.run": ("Trace", "run"),
+            "tauscope.models.solvers": ("Fast", "Loop", "Solver"),
+            "tauscope.models.weights": ("Weight",),
         },
     )
 
@@ -34,17 +42,24 @@ __all__ = [
     "BalancedCell",
     "BalancedRNN",
     "Cell",
+    "Fast",
     "GRUCell",
     "Heads",
     "HebbianCell",
     "LSTMCell",
     "LeakyCell",
     "LeakyRNN",
+    "Loop",
     "Model",
+    "RateCell",
     "ReluCell",
     "ReluGRUCell",
     "ReluRNN",
+    "Solver",
     "State",
+    "Trace",
+    "Weight",
     "build_model",
+    "run",
     "user_cell",
 ]

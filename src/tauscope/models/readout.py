@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least
 from tauscope.models import init
+from tauscope.models.weights import Weight
 
 
 class Heads(nn.Module):
@@ -28,6 +29,8 @@ class Heads(nn.Module):
         Whether the first head answers every label, as in single-head training.
     generator : torch.Generator
         Source of the initial weights.
+    bias : bool
+        Whether a head has a bias.
 
     Notes
     -----
@@ -36,13 +39,19 @@ class Heads(nn.Module):
     """
 
     def __init__(
-        self, n_units: int, labels: Sequence[int], n_outputs: int, shared: bool, generator: torch.Generator
+        self,
+        n_units: int,
+        labels: Sequence[int],
+        n_outputs: int,
+        shared: bool,
+        generator: torch.Generator,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         require_at_least("number of heads", len(labels), 1)
         self.labels = tuple(labels)
         self.shared = shared
-        self.linears = nn.ModuleList(init.linear(n_units, n_outputs, generator) for _ in self.labels)
+        self.linears = nn.ModuleList(init.linear(n_units, n_outputs, generator, bias) for _ in self.labels)
 
     def index(self, label: int) -> int:
         """Return the position of the head that answers a label.
@@ -64,6 +73,15 @@ class Heads(nn.Module):
         """Return the heads that answer a label, or several."""
         return [cast(nn.Linear, self.linears[self.index(one)]) for one in np.atleast_1d(label).tolist()]
 
+    def weights(self) -> dict[str, Weight]:
+        """Return weights and biases of all heads, by their names among the read-outs."""
+        found: dict[str, Weight] = {}
+        for i, head in enumerate(self.linears):
+            found[f"linears.{i}.weight"] = Weight("readout", head, "weight")
+            if head.bias is not None:
+                found[f"linears.{i}.bias"] = Weight("bias", head, "bias")
+        return found
+
     def forward(self, hidden: Tensor, label: int | Sequence[int]) -> Tensor:
         """Read heads out.
 
@@ -81,9 +99,11 @@ class Heads(nn.Module):
         """
         heads = self.asked(label)
         weight = torch.cat([head.weight for head in heads])
-        bias = torch.cat([head.bias for head in heads])
+        biases: list[Tensor] = [head.bias for head in heads if head.bias is not None]
         # The few outputs first and the many states last: the other order takes up to ten times as long where the batch is
         # stored innermost, and gives back a gradient that has to be transposed.
         states = hidden.reshape(-1, hidden.shape[-1])
-        outputs = torch.addmm(bias[:, None], weight, states.t()).t().view(*hidden.shape[:-1], len(weight))
+        transposed = states.t()
+        outputs = torch.addmm(torch.cat(biases)[:, None], weight, transposed) if biases else weight @ transposed
+        outputs = outputs.t().view(*hidden.shape[:-1], len(weight))
         return outputs if np.ndim(label) == 0 else outputs.unflatten(-1, (len(heads), -1))

@@ -60,7 +60,7 @@ def to_published(model: models.Model) -> dict[str, Tensor]:
     Parameters
     ----------
     model : Model
-        Leaky, GRU or LSTM; any other network keeps its own names.
+        Leaky, GRU or LSTM as the published code has them; any other network keeps its own names.
 
     Returns
     -------
@@ -76,7 +76,9 @@ def to_published(model: models.Model) -> dict[str, Tensor]:
     """
     weights: dict[str, Tensor] = model.state_dict()
     names = _names(model)
-    return weights if names is None else {published: weights[ours] for published, ours in names.items()}
+    if names is None or not weights.keys() >= set(names.values()):
+        return weights
+    return {published: weights[ours] for published, ours in names.items()}
 
 
 def describe(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:

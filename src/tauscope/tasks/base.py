@@ -35,6 +35,8 @@ class Batch:
         Loss mask or time weights; ``None`` weighs every answer equally.
     hold : Tensor [time, batch] of bool, optional
         Steps at which the state is held (variable delays).
+    start : Tensor [batch, code], optional
+        What the initial states are made of, for networks with a ``start``.
     info : dict
         What an ideal observer of the task knows.
     """
@@ -43,6 +45,7 @@ class Batch:
     targets: Tensor
     weight: Tensor | None = None
     hold: Tensor | None = None
+    start: Tensor | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
 
