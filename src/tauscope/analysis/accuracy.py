@@ -12,7 +12,7 @@ from scipy.special import betaincinv
 
 from tauscope.errors import require_at_least, require_choice
 from tauscope.models.base import Model
-from tauscope.models.run import run
+from tauscope.models.trace import run
 from tauscope.tasks.binary import BinaryMemoryTask
 
 

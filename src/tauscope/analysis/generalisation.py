@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model
-from tauscope.models.run import run
+from tauscope.models.trace import run
 from tauscope.tasks.base import validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask
 

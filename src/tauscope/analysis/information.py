@@ -15,7 +15,7 @@ from tauscope.analysis.balance import mean_rates
 from tauscope.errors import InputError
 from tauscope.models.balanced import BalancedCell
 from tauscope.models.base import Model
-from tauscope.models.run import run
+from tauscope.models.trace import run
 from tauscope.tasks.tracking import Tracking
 
 Array = NDArray[np.float64]

@@ -16,7 +16,7 @@ from tauscope.analysis.lyapunov import flatten
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model, State
 from tauscope.models.kernels.subnormals import flushing
-from tauscope.models.run import run
+from tauscope.models.trace import run
 from tauscope.tasks.base import Task
 
 Array = NDArray[np.float64]

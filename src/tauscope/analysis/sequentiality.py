@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.base import Model
-from tauscope.models.run import run
+from tauscope.models.trace import run
 from tauscope.tasks.base import Batch, Task
 
 MODES = ("robust", "reference")

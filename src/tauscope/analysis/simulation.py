@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model
-from tauscope.models.run import run
+from tauscope.models.trace import run
 
 # Numbers in a block of activity: 16 MB in float32, long enough to feed a matrix product well.
 _BLOCK_NUMBERS = 2**22

@@ -355,7 +355,7 @@ def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Op
 
 def _step(training: Training) -> float:
     """Take one optimiser step for every time resolution and return the mean loss."""
-    from tauscope.models.run import run
+    from tauscope.models.trace import run
 
     recipe, total = training.recipe, 0.0
     resolutions = training.resolutions()
@@ -410,7 +410,7 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
 
 def _test(training: Training) -> list[float]:
     """Return the score of every active head on fresh sequences."""
-    from tauscope.models.run import run
+    from tauscope.models.trace import run
 
     scores = []
     for _ in range(training.recipe.test_steps):

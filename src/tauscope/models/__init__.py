@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
-    from tauscope.models.run import Trace, run
     from tauscope.models.solvers import Fast, Loop, Solver
+    from tauscope.models.trace import Trace, run
     from tauscope.models.weights import Weight
 else:
     __getattr__, __dir__ = exports(
@@ -29,7 +29,7 @@ else:
             "tauscope.models.rate": ("RateCell",),
             "tauscope.models.readout": ("Heads",),
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
-            "tauscope.models.run": ("Trace", "run"),
+            "tauscope.models.trace": ("Trace", "run"),
             "tauscope.models.solvers": ("Fast", "Loop", "Solver"),
             "tauscope.models.weights": ("Weight",),
         },
