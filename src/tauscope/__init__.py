@@ -4,45 +4,49 @@ from tauscope import analysis
 from tauscope._version import __version__
 from tauscope.analysis.accuracy import evaluate
 from tauscope.errors import DamagedFileError, DivergedError, InputError
-from tauscope.learning.curricula import Cumulative, Curriculum, NoCurriculum, Single, Sliding
+from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
 from tauscope.learning.training import Recipe, Training, train
 from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, build_model
 from tauscope.models.wrapped import wrap
 from tauscope.runs.config import TrainConfig
 from tauscope.runs.loading import load, load_model
 from tauscope.runs.published import read_stats
-from tauscope.tasks import Batch, DelayedMatchToSample, Parity, Task
+from tauscope.tasks import Batch, DelayedMatchToSample, Head, Parity, Stage, Task
 
 __all__ = [
     "Batch",
     "Cell",
-    "Cumulative",
+    "Criterion",
     "Curriculum",
     "DamagedFileError",
     "DelayedMatchToSample",
     "DivergedError",
     "GRUCell",
+    "Head",
     "Heads",
     "InputError",
     "LSTMCell",
     "LeakyCell",
     "LeakyRNN",
     "Model",
-    "NoCurriculum",
     "Parity",
     "Recipe",
-    "Single",
-    "Sliding",
+    "Stage",
     "Task",
     "TrainConfig",
     "Training",
     "__version__",
     "analysis",
     "build_model",
+    "cumulative",
     "evaluate",
+    "ladder",
     "load",
     "load_model",
+    "once",
     "read_stats",
+    "single",
+    "sliding",
     "train",
     "wrap",
 ]

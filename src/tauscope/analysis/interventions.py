@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from tauscope.analysis.variants import run_variants
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.base import Model, State, sharing_copy
 from tauscope.models.readout import Heads
-from tauscope.tasks.binary import BinaryMemoryTask
+from tauscope.tasks.binary import BinaryMemoryTask, head_name
 
 GROUPS = ("slowest", "fastest", "random")
 EPSILONS: dict[str, tuple[float, ...]] = {
@@ -190,7 +190,7 @@ def ablation(
     variants = [ablate(tested, units, mode) for units in ([], *sets)]
     trials = _Trials.draw(model, task, N, protocol or Protocol(), generator)
     state = tuple(tuple(tensor.expand(len(variants), *tensor.shape) for tensor in one) for one in trials.state)
-    logits = run_variants(variants, trials.inputs[:, None].expand(-1, len(variants), -1, -1), state, N)
+    logits = run_variants(variants, trials.inputs[:, None].expand(-1, len(variants), -1, -1), state, head_name(N))
     accuracy = trials.accuracy(logits)
     result = trials.dataset(accuracy[1:], accuracy[0], "group" if together else "unit")
     tied = 0 if timescales is None else int((timescales == timescales.min()).sum())
@@ -262,7 +262,7 @@ def perturbation(
     variants = [perturb(tested, which, size, generator) for size in sizes for _ in range(n_trials)]
     # Every trial of every size is a variant of its own, with one stream.
     state = tuple(tuple(torch.cat([tensor[:, None]] * len(sizes)) for tensor in one) for one in trials.state)
-    logits = run_variants(variants, trials.inputs[:, :, None].repeat(1, len(sizes), 1, 1), state, N)
+    logits = run_variants(variants, trials.inputs[:, :, None].repeat(1, len(sizes), 1, 1), state, head_name(N))
     accuracy = trials.accuracy(logits.reshape(len(logits), len(sizes), n_trials, -1))
     return (
         trials.dataset(accuracy, accuracy[0], "epsilon")
@@ -299,7 +299,7 @@ class _Trials:
         if protocol.warm_up < N - 1:
             raise InputError(f"warm-up is {protocol.warm_up}: expected at least N - 1 = {N - 1}, to know every answer")
         length = protocol.warm_up + protocol.n_steps
-        asked = replace(task, Ns=(N,), p=protocol.p, labels="every", length=length)
+        asked = task.replace(Ns=(N,), p=protocol.p, labels="every", length=length)
         batch = asked.sample(protocol.n_trials, generator)
         state = model.initial_state(protocol.n_trials, generator)
         # The last step of every bit after the warm-up.
@@ -336,10 +336,10 @@ def _with_head(model: Model, N: int) -> Model:
 
     The first is what a published ablation cuts.
     """
-    kept = sorted({0, model.heads.index(N)})
+    kept = sorted({0, model.heads.index(head_name(N))})
     twin, heads = cast(Model, sharing_copy(model)), cast(Heads, sharing_copy(model.heads))
     heads.linears = nn.ModuleList(heads.linears[i] for i in kept)
-    heads.labels = tuple(heads.labels[i] for i in kept)
+    heads.names = tuple(heads.names[i] for i in kept)
     twin.heads = heads
     return twin
 

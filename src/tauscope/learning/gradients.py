@@ -15,7 +15,7 @@ from tauscope.tasks.base import Batch
 def answer(
     model: Model,
     batch: Batch,
-    Ns: Sequence[int],
+    heads: Sequence[str],
     initial: tuple[State, ...],
     noise: Tensor | None = None,
     with_states: bool = False,
@@ -28,8 +28,8 @@ def answer(
         The network.
     batch : Batch
         What it is shown, and how many steps are asked.
-    Ns : sequence of int
-        Heads.
+    heads : sequence of str
+        Names of the heads.
     initial : tuple of layer states
         State before the first step.
     noise : Tensor [time, batch, unit], optional
@@ -49,7 +49,7 @@ def answer(
     >>> import tauscope as ts, torch
     >>> generator = torch.Generator().manual_seed(0)
     >>> model, batch = ts.LeakyRNN(8, generator=generator), ts.Parity([2, 3]).sample(4, generator)
-    >>> logits, states = answer(model, batch, [2, 3], model.initial_state(4))
+    >>> logits, states = answer(model, batch, ["N2", "N3"], model.initial_state(4))
     >>> logits.shape, states.shape
     (torch.Size([1, 4, 2, 2]), torch.Size([5, 4, 8]))
     """
@@ -64,7 +64,7 @@ def answer(
     states, last = model(inputs, initial, hold, noise)
     states = ending(states, max(n_answers, LAST_STEPS))
     seen = model.hidden(last).unsqueeze(0) if n_answers == 1 else ending(states, n_answers)
-    return model.readout(seen, Ns), states
+    return model.readout(seen, heads), states
 
 
 def _cut(series: Tensor | None, step: int) -> tuple[Any, Any]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.learning.curricula import Curriculum, Stages
+from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.training import Recipe, generators
 from tauscope.models import BalancedRNN, Model
 from tauscope.models.balanced import STARTS
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.runs.config.base import Config, option
-from tauscope.tasks import Tracking
+from tauscope.tasks import Stage, Tracking
 
 SCRIPTS = {"runOneStimulus": 1, "runTwoStimuli": 2, "runThreeStimuli": 3}
 """Signals of the published example scripts, which differ in nothing else."""
@@ -89,7 +89,7 @@ class TrackingConfig(Config):
 
     def curriculum(self) -> Curriculum:
         """Return the curriculum at its start."""
-        return Stages(1, self.epochs)
+        return Curriculum([Stage("N1_N1")], Criterion(Tracking.metric, 0.0, epochs=self.epochs))
 
     def template(self) -> Tracking:
         """Return the task."""
@@ -103,11 +103,6 @@ class TrackingConfig(Config):
             reference=self.reference,
         )
 
-    def measured_task(self, N: int) -> Tracking:
-        """Return the task."""
-        del N
-        return self.template()
-
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
         return Recipe(
@@ -119,6 +114,7 @@ class TrackingConfig(Config):
             lr=self.lr,
             clip=math.inf,
             activity_cost=self.activity_cost,
+            activity="answers",
             seed=self.seed or 0,
         )
 
