@@ -49,7 +49,7 @@ if __name__ == "__main__":
         50, n_inputs=task.n_inputs, n_outputs=task.n_outputs, generator=torch.Generator().manual_seed(0)
     )
     recipe = ts.Recipe(epochs=10, steps_per_epoch=100, batch_size=64, lr=0.1)
-    training = ts.train(model, task, ts.Cumulative(max_N=5), recipe)
+    training = ts.train(model, task, ts.cumulative(last=5), recipe)
     for record in training.history:
         print(record["epoch"], record["Ns"], [round(accuracy, 3) for accuracy in record["accuracy"]])
     learning = plot_training(training.history)

@@ -32,7 +32,7 @@ def learn(curriculum: ts.Curriculum) -> ts.Training:
 # An epoch ends with a test on fresh sequences. A stage is solved when the mean over its heads and the newest head both
 # exceed 98 %; then the next N is added.
 
-multi = learn(ts.Cumulative(max_N=10))
+multi = learn(ts.cumulative(last=10))
 learning = plot_training(multi.history)
 
 # %%
@@ -40,7 +40,7 @@ learning = plot_training(multi.history)
 # -----------
 # The same rule, for one N at a time.
 
-single = learn(ts.Single(max_N=10))
+single = learn(ts.single(last=10))
 progress = plot_progress({"multi-head": multi.history, "single-head": single.history})
 
 # %%

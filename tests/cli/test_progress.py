@@ -61,7 +61,7 @@ def show(terminal: bool) -> tuple[str, list[dict[str, Any]]]:
     recipe = ts.Recipe(epochs=3, steps_per_epoch=2, batch_size=2, test_steps=1)
     with Display(console) as display:
         training = ts.train(
-            model, ts.Parity((2,)), ts.Cumulative(), recipe, on_step=display.on_step, on_epoch=display.on_epoch
+            model, ts.Parity(), ts.cumulative(), recipe, on_step=display.on_step, on_epoch=display.on_epoch
         )
         if terminal:
             display._bar.refresh()

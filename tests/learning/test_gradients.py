@@ -9,6 +9,7 @@ from tauscope.learning.objectives import LAST_STEPS
 from tauscope.tasks import Batch
 
 BATCH, N_STEPS = 5, 12
+HEADS = ["N2", "N3"]
 
 
 def drawn(
@@ -30,16 +31,16 @@ def drawn(
 def test_an_answer_and_its_gradients_are_those_of_the_whole_sequence(hold, noise, n_answers, with_states):
     model, batch, initial, private = drawn(n_answers, hold, noise)
     every, _ = model(batch.inputs, initial, batch.hold, private)
-    logits, states = answer(model, batch, [2, 3], initial, private, with_states)
+    logits, states = answer(model, batch, HEADS, initial, private, with_states)
     torch.testing.assert_close(states, every[-max(n_answers, LAST_STEPS) :])
-    torch.testing.assert_close(logits, model.readout(every[-n_answers:], [2, 3]))
+    torch.testing.assert_close(logits, model.readout(every[-n_answers:], HEADS))
     found, expected = (
         torch.autograd.grad(
             said.square().sum() + (end[-LAST_STEPS:].square().mean() if with_states else 0),
             list(model.parameters()),
             allow_unused=True,
         )
-        for said, end in ((logits, states), (model.readout(every[-n_answers:], [2, 3]), every))
+        for said, end in ((logits, states), (model.readout(every[-n_answers:], HEADS), every))
     )
     for ours, theirs in zip(found, expected, strict=True):
         assert (ours is None) == (theirs is None)
@@ -49,8 +50,8 @@ def test_an_answer_and_its_gradients_are_those_of_the_whole_sequence(hold, noise
 
 def test_a_head_that_is_not_there_is_named():
     model, batch, initial, _ = drawn(1)
-    with pytest.raises(ts.InputError, match="no head for N = 7"):
-        answer(model, batch, [7], initial)
+    with pytest.raises(ts.InputError, match="no head 'N7'"):
+        answer(model, batch, ["N7"], initial)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -58,7 +59,7 @@ def test_training_repeats_bit_for_bit(n_threads):
     def weights() -> torch.Tensor:
         model = ts.LeakyRNN(512, n_heads=4, generator=torch.Generator().manual_seed(0))
         recipe = ts.Recipe(epochs=1, steps_per_epoch=3, batch_size=130, test_steps=1)
-        ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=3), recipe)
+        ts.train(model, ts.Parity([2]), ts.cumulative(last=3), recipe)
         return torch.cat([one.detach().flatten() for one in model.parameters()])
 
     torch.set_num_threads(n_threads)

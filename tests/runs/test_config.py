@@ -60,7 +60,7 @@ def test_the_defaults_are_the_published_ones() -> None:
     assert (recipe.epochs, recipe.steps_per_epoch, recipe.batch_size, recipe.test_steps) == (1000, 600, 256, 50)
     assert (recipe.optimizer, recipe.lr, recipe.momentum, recipe.clip) == ("sgd", 0.05, 0.1, 2.0)
     model = config.model()
-    assert (model.n_units, model.heads.labels) == (500, tuple(range(2, 102)))
+    assert (model.n_units, model.heads.names) == (500, tuple(f"N{N}" for N in range(2, 102)))
     assert (config.curriculum().Ns, config.curriculum().max_N) == ((2,), 101)
     task = config.template()
     assert (task.p, task.plus_minus, task.length_range) == (None, False, (4, 9))
@@ -133,7 +133,7 @@ def test_a_seed_gives_the_network() -> None:
 def test_there_is_a_head_for_every_N_that_is_asked() -> None:
     assert TrainConfig(max_N=10).n_heads == 100
     config = TrainConfig(num_neurons=3, max_N=150)
-    assert config.model().heads.labels[-1] == 150
+    assert config.model().heads.names[-1] == "N150"
 
 
 @pytest.mark.parametrize(

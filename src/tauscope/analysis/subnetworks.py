@@ -6,11 +6,10 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
-
 from tauscope.analysis.balance import input_map
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.models.base import Model
+from tauscope.tasks.base import OUT
 
 Array = NDArray[np.float64]
 

@@ -22,8 +22,9 @@ class Criterion:
     ----------
     metric : str
         Name of the score that counts: the task's `metric`.
-    threshold : float
-        A stage is solved when the mean over its heads and the newest head are both better than this.
+    threshold : float, optional
+        A stage is solved when the mean over its heads and the newest head are both better than this; an accuracy of
+        98 % if not given. Of another metric, no stage is solved without one.
     better : {"more", "less"}, optional
         Which scores are better; that of the metric in `tauscope.tasks.METRICS` if not given.
     epochs : int, optional
@@ -36,7 +37,7 @@ class Criterion:
     """
 
     metric: str = "accuracy"
-    threshold: float = SOLVED
+    threshold: float | None = None
     better: Literal["more", "less"] | None = None
     epochs: int | None = None
 
@@ -45,11 +46,17 @@ class Criterion:
             require_choice("metric", self.metric, METRICS)
             object.__setattr__(self, "better", METRICS[self.metric])
         require_choice("better", self.better, ("more", "less"))
+        if self.threshold is None and self.metric == "accuracy":
+            object.__setattr__(self, "threshold", SOLVED)
         if self.epochs is not None:
             require_at_least("epochs", self.epochs, 1)
+        elif self.threshold is None:
+            raise InputError(f"a criterion of {self.metric} without a threshold: expected one, or a number of epochs")
 
     def is_solved(self, scores: Sequence[float]) -> bool:
         """Return whether the mean of scores and the last of them are both better than the threshold."""
+        if self.threshold is None:
+            return False
         sign = 1 if self.better == "more" else -1
         return all(sign * value > sign * self.threshold for value in (sum(scores) / len(scores), scores[-1]))
 

@@ -173,7 +173,6 @@ class Training:
             raise InputError(
                 f"{of_it} the heads {', '.join(stage.heads)}, the network a single one: expected shared_head=False"
             )
-        self.model.heads.asked(stage.heads)
 
     def ask(self) -> None:
         """Find what the heads that are asked now depend on, and let the optimiser see it."""

@@ -164,7 +164,7 @@ class MemoryConfig(Config):
         """Return the curriculum at its start: the task, and the one that is learnt then; their networks are files N1, N2."""
         tasks = self._tasks()
         names = [f"N{i}_N{i}" for i in range(1, 1 + len(tasks))]
-        return Curriculum(ladder("task", tasks, names), Criterion(tasks[0].metric, 0.0, epochs=self.epochs))
+        return Curriculum(ladder("task", tasks, names), Criterion(tasks[0].metric, epochs=self.epochs))
 
     def template(self) -> DelayedResponseTask:
         """Return the first task."""

@@ -89,7 +89,7 @@ class TrackingConfig(Config):
 
     def curriculum(self) -> Curriculum:
         """Return the curriculum at its start."""
-        return Curriculum([Stage("N1_N1")], Criterion(Tracking.metric, 0.0, epochs=self.epochs))
+        return Curriculum([Stage("N1_N1")], Criterion(Tracking.metric, epochs=self.epochs))
 
     def template(self) -> Tracking:
         """Return the task."""
