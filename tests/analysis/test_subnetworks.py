@@ -126,7 +126,7 @@ def test_alignment_of_other_networks(generator: torch.Generator) -> None:
     assert alignment(leaky, head="N4").correlation.shape == (1, 2)
     head = leaky.heads.linears[2].weight.detach().double().numpy()
     np.testing.assert_allclose(alignment(leaky, head="N4").output_weight, head.T)
-    with pytest.raises(InputError, match="no head for N = 9"):
+    with pytest.raises(InputError, match="no head 'N9'"):
         alignment(leaky, head="N9")
     with pytest.raises(NotApplicableError, match="a network of 2 layers"):
         alignment(LeakyRNN([3, 3], generator=generator), head="N2")

@@ -47,7 +47,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_a_line_says_whether_the_stage_was_solved() -> None:
     record: dict[str, Any] = {
-        "epoch": 3, "Ns": [2, 3], "loss": 0.25, "accuracy": [1.0, 0.5], "solved": False, "steps_per_second": 12.34
+        "epoch": 3, "stage": "N2_N3", "Ns": [2, 3], "loss": 0.25, "accuracy": [1.0, 0.5], "solved": False, "steps_per_second": 12.34
     }  # fmt: skip
     assert epoch_line(record) == "epoch 3 | loss 0.2500 | N 2: 100.0, 3: 50.0 % | 12.3 steps/s"
     assert epoch_line(record | {"solved": True}).endswith(" steps/s | solved N = 3")

@@ -111,12 +111,12 @@ def test_every_claim_of_a_scale_is_judged_or_out_of_reach(scale: str) -> None:
 
 def test_costly_measurements_are_made_where_the_scale_says_and_others_at_each_N(tmp_path: Path) -> None:
     networks = {one.numbers[0]: one for one in plan("quick", tmp_path).networks}
-    records = [{"Ns": [N], "solved": True} for N in range(2, 12)]
+    records = [{"stage": f"N{N}_N{N}", "solved": True} for N in range(2, 12)]
     asked = {what: sorted(N for name, N in networks["single", 2].asked(records) if name == what)
              for what in ("retraining", "timescales", "forgetting")}  # fmt: skip
     assert asked == {"retraining": [8], "timescales": [2, 5, 8, 10, 11], "forgetting": [11]}
     assert not networks["multi_lstm", 1].asked(records)
-    assert not networks["single", 1].asked([{"Ns": [2], "solved": False}])
+    assert not networks["single", 1].asked([{"stage": "N2_N2", "solved": False}])
 
 
 def test_another_cell_or_task_is_asked_what_it_has(tmp_path: Path) -> None:

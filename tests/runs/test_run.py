@@ -367,11 +367,15 @@ def test_a_run_that_went_further_is_cut_where_another_would_have_ended(
     options: dict[str, Any], kept: int, finished: bool
 ) -> None:
     accuracies = [[1.0], [1.0, 0.5], [1.0, 1.0], [1.0, 1.0, 0.5], [1.0, 1.0, 1.0]]
-    records = [{"epoch": i, "Ns": list(range(2, 2 + len(one))), "accuracy": one} for i, one in enumerate(accuracies, 1)]
+    solved = [True, False, True, False, True]
+    records = [
+        {"epoch": i, "stage": f"N2_N{1 + len(one)}", "accuracy": one, "solved": one_solved}
+        for i, (one, one_solved) in enumerate(zip(accuracies, solved, strict=True), 1)
+    ]
     assert asked_for(TrainConfig(**options), records) == (records[:kept], finished)
     assert asked_for(TrainConfig(**options), []) == ([], False)
 
 
 def test_a_run_without_a_curriculum_ends_when_its_N_is_solved() -> None:
-    records = [{"epoch": i, "Ns": [7], "accuracy": [i / 3]} for i in (1, 2, 3, 4)]
+    records = [{"epoch": i, "stage": "N7_N7", "accuracy": [i / 3], "solved": i >= 3} for i in (1, 2, 3, 4)]
     assert asked_for(TrainConfig(curriculum_type="single_nocurr", ns_init=7), records) == (records[:3], True)

@@ -213,7 +213,7 @@ class Training:
             one.set_state(state["generators"][name].cpu())
         self.curriculum.load_state_dict(state["curriculum"])
         self.epoch, self.step, self.loss_sum = int(state["epoch"]), int(state["step"]), float(state["loss_sum"])
-        self.history = [{"stage": stage_name(record)} | record for record in state["history"]]
+        self.history = [record | {"stage": stage_name(record)} for record in state["history"]]
         self.task = self.template.at(self.curriculum.stage)
 
     def resolutions(self) -> list[tuple[Model, Task]]:

@@ -117,9 +117,8 @@ def last_records(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | 
 
 def _with_stage(record: Any) -> Any:
     """Return a record as it is written now; those of version 0.1 do not name their stage."""
-    if isinstance(record, dict) and isinstance(Ns := record.get("Ns"), list) and Ns:
-        return {"stage": f"N{Ns[0]}_N{Ns[-1]}"} | record
-    return record
+    Ns = record.get("Ns") if isinstance(record, dict) and "stage" not in record else None
+    return record | {"stage": f"N{Ns[0]}_N{Ns[-1]}"} if isinstance(Ns, list) and Ns else record
 
 
 def _whole(text: str) -> int:

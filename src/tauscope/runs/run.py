@@ -229,16 +229,18 @@ class Run:
                 for name in ("torch", "threads", "device", "capability")
                 if sessions[-1].get(name) != here[name]
             ]
+        history = [] if state is None else state["history"]
+        if history:
+            # The run may be asked for more than when that epoch ended.
+            history[-1] |= {"finished": asked_for(self.config, history)[1], "epochs": self.config.recipe().epochs}
+            self._write_history(history)
         options = self.config.to_dict()
         self._write_json(CONFIG, options | {CHECKSUM: checksum_of(options)})
         self._write_json(ENVIRONMENT, [*sessions, here])
         if state is None:
             checkpoints.save_weights(self.folder / INITIAL, published.to_published(self._model))
-        history = [] if state is None else state["history"]
-        if history:
-            # It may be asked for more, or for less, than when that epoch ended.
-            history[-1] |= {"finished": asked_for(self.config, history)[1], "epochs": self.config.recipe().epochs}
-        self._write_history(history)
+        if not history:
+            self._write_history([])
         return self._model, state, notices
 
     def save_state(self, training: Training) -> None:

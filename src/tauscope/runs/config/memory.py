@@ -120,15 +120,15 @@ class MemoryConfig(Config):
                 f"condition {self.condition} with then {self.then}: expected 'multitask' with a second task, such as "
                 "2afc after cd, or neither"
             )
-        kinds = {(one.n_inputs, one.n_outputs, one.metric) for one in self._tasks()}
-        if len(kinds) > 1:
-            raise InputError(
-                f"tasks with (inputs, outputs, metric) {sorted(kinds)} cannot share a network: expected equal ones"
-            )
         if self.condition in ("dynamic", "vardelay") and self.task == "sine":
             raise InputError(
                 f"condition {self.condition} of task sine: expected another task, because its input is in the delay "
                 "(nearest valid condition: basic)"
+            )
+        kinds = {(one.n_inputs, one.n_outputs, one.metric) for one in self._tasks()}
+        if len(kinds) > 1:
+            raise InputError(
+                f"tasks with (inputs, outputs, metric) {sorted(kinds)} cannot share a network: expected equal ones"
             )
 
     def _check_start(self) -> None:
