@@ -28,7 +28,13 @@ def step(n_units: int, batch_size: int, n_steps: int) -> Work:
     """Return a training step of tauscope's loop on one signal: data, noise, both passes, penalty, optimiser."""
     model = BalancedRNN(n_units, generator=torch.Generator().manual_seed(0))
     recipe = Recipe(
-        epochs=1, batch_size=batch_size, optimizer="adam", lr=1e-3, clip=math.inf, activity_cost=1e-4, activity="answers"
+        epochs=1,
+        batch_size=batch_size,
+        optimizer="adam",
+        lr=1e-3,
+        clip=math.inf,
+        activity_cost=1e-4,
+        activity="answers",
     )
     curriculum = Curriculum([Stage("tracking")], Criterion(Tracking.metric, epochs=1))
     state = Training(model, Tracking(n_steps=n_steps), curriculum, recipe)

@@ -82,7 +82,9 @@ def test_silencing_leaves_the_network_without_the_units(form: str, afunc: str, g
     expected, _ = smaller(inputs, ((initial[:, kept],),))
     torch.testing.assert_close(states[..., kept], expected)
     assert (states[..., [1, 5]] == 0).all()
-    torch.testing.assert_close(ablated.readout(states, ["N2", "N3", "N4"]), smaller.readout(expected, ["N2", "N3", "N4"]))
+    torch.testing.assert_close(
+        ablated.readout(states, ["N2", "N3", "N4"]), smaller.readout(expected, ["N2", "N3", "N4"])
+    )
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

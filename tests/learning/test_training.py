@@ -18,6 +18,7 @@ from torch import Tensor
 
 import tauscope as ts
 from tauscope.learning import curricula, training
+from tauscope.models import ReluRNN
 from tauscope.tasks import BinaryMemoryTask
 
 N_HEADS = 6
@@ -101,7 +102,9 @@ def pure_logits(model: ts.Model, inputs: Tensor, generator: torch.Generator, Ns:
 def test_steps_are_clipped_nesterov_sgd_on_the_loss_summed_over_heads(
     kind: str, duplicates: tuple[int, ...] | None, clip: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curricula.Criterion, "is_solved", lambda *_: True)  # so that the second epoch asks one more head
+    monkeypatch.setattr(
+        curricula.Criterion, "is_solved", lambda *_: True
+    )  # so that the second epoch asks one more head
     options = recipe(steps_per_epoch=2, epochs=2, lr=0.3, momentum=0.4, clip=clip, duplicates=duplicates)
     trained, expected = network(kind), network(kind)
     losses: list[float] = []
@@ -150,9 +153,13 @@ def test_a_head_that_is_no_longer_asked_does_not_move(optimizer: str, monkeypatc
     model, states = network(), []
 
     def keep(_: ts.Training, record: dict[str, Any]) -> None:
-        states.append((record["Ns"], [head.weight.detach().clone() for head in model.heads.asked(f"N{N}" for N in range(2, 8))]))
+        states.append(
+            (record["Ns"], [head.weight.detach().clone() for head in model.heads.asked(f"N{N}" for N in range(2, 8))])
+        )
 
-    ts.train(model, ts.Parity(), ts.sliding(last=6, width=2, forget=1), recipe(optimizer=optimizer, lr=0.1), on_epoch=keep)
+    ts.train(
+        model, ts.Parity(), ts.sliding(last=6, width=2, forget=1), recipe(optimizer=optimizer, lr=0.1), on_epoch=keep
+    )
     assert [Ns for Ns, _ in states] == [[2, 3], [3, 4], [4, 5]]
     for (_, before), (Ns, after) in itertools.pairwise(states):
         moved = [not torch.equal(old, new) for old, new in zip(before, after, strict=True)]
@@ -202,9 +209,7 @@ def test_a_stage_is_solved_only_above_98_percent_on_average_and_on_the_newest_he
     tests = iter([[0.98], [0.99], [1.0, 0.98], [0.96, 1.0], [0.97, 0.995], [1.0, 1.0, 1.0], [0.5] * 4])
     monkeypatch.setattr(training, "_test", lambda _: next(tests))
     keeper = Keeper()
-    result = ts.train(
-        network(), ts.Parity(), ts.cumulative(last=6), recipe(epochs=7, steps_per_epoch=1), store=keeper
-    )
+    result = ts.train(network(), ts.Parity(), ts.cumulative(last=6), recipe(epochs=7, steps_per_epoch=1), store=keeper)
     assert keeper.kept == [None, "N2_N2", None, None, "N2_N3", "N2_N4", None]
     assert [record["Ns"] for record in result.history] == [[2], [2], [2, 3], [2, 3], [2, 3], [2, 3, 4], [2, 3, 4, 5]]
 
@@ -258,7 +263,9 @@ def test_the_loss_falls(kind: str, task: str) -> None:
 @pytest.mark.parametrize("form", ["default", "mod"])
 def test_a_diverged_training_says_so_before_the_weights_are_lost(form: str, afunc: str) -> None:
     model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0), n_heads=6, form=form, afunc=afunc)
-    with pytest.raises(ts.DivergedError, match=r"^training diverged at epoch 1, step \d+, stage N2_N2: .*below 1e\+30$"):
+    with pytest.raises(
+        ts.DivergedError, match=r"^training diverged at epoch 1, step \d+, stage N2_N2: .*below 1e\+30$"
+    ):
         ts.train(model, ts.Parity(), ts.cumulative(last=7), recipe(lr=1e30, steps_per_epoch=50))
     assert all(bool(torch.isfinite(one).all()) for one in model.parameters())
 
@@ -335,7 +342,9 @@ def run(kind: str, curriculum: str, options: ts.Recipe, stop_every: int = 10**9)
 def test_an_interrupted_training_ends_bitwise_as_an_uninterrupted_one(
     kind: str, optimizer: str, curriculum: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curricula.Criterion, "is_solved", lambda *_: True)  # so that every epoch moves the curriculum on
+    monkeypatch.setattr(
+        curricula.Criterion, "is_solved", lambda *_: True
+    )  # so that every epoch moves the curriculum on
     options = recipe(optimizer=optimizer, lr=0.01, duplicates=(2, 3) if kind == "continuous" else None)
     straight = run(kind, curriculum, options)
     assert straight["epoch"] == (1 if curriculum == "single_nocurr" else 3)
@@ -401,9 +410,7 @@ def test_a_raised_max_N_reopens_a_finished_curriculum(monkeypatch: pytest.Monkey
     keeper = Keeper()
     ts.train(network(), ts.Parity(), ts.cumulative(last=3), recipe(epochs=9), store=keeper)
     assert keeper.kept == ["N2_N2", "N2_N3"]
-    end = ts.train(
-        network(), ts.Parity(), ts.cumulative(last=5), recipe(epochs=9), state=keeper.last(), store=keeper
-    )
+    end = ts.train(network(), ts.Parity(), ts.cumulative(last=5), recipe(epochs=9), state=keeper.last(), store=keeper)
     assert keeper.kept[2:] == ["N2_N4", "N2_N5"]
     assert end.finished
 
@@ -444,3 +451,66 @@ def test_a_recipe_that_cannot_be_followed_is_refused(options: dict[str, Any], me
 def test_duplicates_are_for_continuous_time() -> None:
     with pytest.raises(ts.InputError, match="expected 'continuous'"):
         ts.train(network(), ts.Parity(), ts.cumulative(last=7), recipe(duplicates=(2,)))
+
+
+# --- stages that fit --------------------------------------------------------------------------------------------------
+
+
+def decisions(n_units: int = 6) -> tuple[ts.Model, ts.tasks.TwoAlternativeChoice]:
+    """Return a network and a task that is scored by a fractional loss."""
+    task = ts.tasks.TwoAlternativeChoice(stim_steps=3, delay_steps=4, resp_steps=5)
+    return ReluRNN(n_units, n_inputs=task.n_inputs, generator=torch.Generator().manual_seed(0)), task
+
+
+def test_a_fractional_loss_worse_than_chance_solves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tests = iter([[1.44], [0.83], [0.2], [0.05]])
+    monkeypatch.setattr(training, "_test", lambda _: next(tests))
+    model, task = decisions()
+    curriculum = ts.Curriculum(ts.ladder("delay_steps", (4, 8)), ts.Criterion("fractional_loss", 0.5))
+    keeper = Keeper()
+    history = ts.train(model, task, curriculum, recipe(epochs=4, steps_per_epoch=1), store=keeper).history
+    assert [record["solved"] for record in history] == [False, False, True, True]
+    assert [record["delay_steps"] for record in history] == [4, 4, 4, 8]
+    assert keeper.kept == [None, None, "delay_steps4", "delay_steps8"]
+
+
+def test_a_score_is_the_ratio_of_sums_over_all_batches() -> None:
+    model, task = decisions()
+    options = recipe(epochs=1, steps_per_epoch=1, test_steps=9, batch_size=2)
+    curriculum = ts.Curriculum([ts.Stage("only")], ts.Criterion(task.metric, epochs=1))
+    score = ts.train(model, task, curriculum, options).history[0]["fractional_loss"][0]
+    draws, parts, ratios = training.generators(options.seed)["test"], np.zeros(2), []
+    for _ in range(options.test_steps):
+        batch = task.sample(options.batch_size, draws)
+        with torch.no_grad():
+            states, _ = model(batch.inputs, model.initial_state(options.batch_size, draws))
+            sums = [float(one.sum()) for one in task.excess(model.readout(states[-5:], ["out"]), batch)]
+        parts += sums
+        ratios.append(sums[0] / sums[1])
+    assert score == pytest.approx(parts[0] / parts[1], rel=1e-6)
+    assert abs(np.mean(ratios) - score) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("stages", "shared", "line"),
+    [
+        (ts.cumulative(last=3), True, "stage N2_N3 has the heads N2, N3, the network a single one"),
+        (ts.cumulative(last=9), False, "no head 'N8': expected N2 … N7"),
+        (ts.single(last=3), False, "no head 'out': expected N2 … N7"),
+        ([ts.Stage("a", {"Ns": (2, 3)}, ("N2",))], False, "stage a has 1 heads for 2 questions"),
+        ([ts.Stage("a", {"NS": (2, 3)}, ("N2",))], False, "Parity has no field 'NS': .*did you mean 'Ns'"),
+        ([ts.Stage("a", {"task": ts.tasks.Tracking(n_signals=2)})], True, "stage a has the metric relative_error"),
+    ],
+)
+def test_stages_that_fit_neither_task_nor_network_are_refused(stages: Any, shared: bool, line: str) -> None:
+    with pytest.raises(ts.InputError, match=line):
+        ts.train(network(shared_head=shared), ts.Parity(), stages, recipe())
+
+
+def test_a_task_of_other_inputs_or_of_a_metric_that_the_criterion_does_not_judge_is_refused() -> None:
+    model, task = decisions()
+    with pytest.raises(ts.InputError, match="has the metric fractional_loss: expected accuracy"):
+        ts.train(model, task, [ts.Stage("only")], recipe())
+    curriculum = ts.Curriculum([ts.Stage("only")], ts.Criterion(task.metric, 0.1))
+    with pytest.raises(ts.InputError, match="stage only has 50 inputs, the network 1"):
+        ts.train(network(shared_head=True), task, curriculum, recipe())

@@ -273,7 +273,9 @@ def test_training_lets_it_follow_the_signal() -> None:
     for _ in range(60):
         batch = task.sample(10, generator)
         states, _ = model(batch.inputs, noise=model.draw_noise(task.n_steps, 10, generator))
-        loss = task.loss(model.readout(states[-task.n_answers :], task.heads), batch).sum() + 1e-4 * answer_penalty(states, batch)
+        loss = task.loss(model.readout(states[-task.n_answers :], task.heads), batch).sum() + 1e-4 * answer_penalty(
+            states, batch
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

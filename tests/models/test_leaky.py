@@ -14,7 +14,6 @@ from torch import Tensor
 from problems import leaky_states
 from tauscope import (
     Cell,
-    cumulative,
     DelayedMatchToSample,
     InputError,
     LeakyCell,
@@ -22,8 +21,9 @@ from tauscope import (
     Model,
     Parity,
     Recipe,
-    single,
     Task,
+    cumulative,
+    single,
     train,
 )
 from tauscope.models import State

@@ -106,7 +106,9 @@ def test_forward_equals_the_loop_over_step_and_the_equations(cell: str, held: bo
     for run in (model, lambda x, s, mask: by_step(model, x, s, mask)):
         states, last = run(inputs, state, hold)
         loss = (
-            (states * weights).sum() + sum(h.square().sum() for h in last[0]) + model.readout(states, "out").square().sum()
+            (states * weights).sum()
+            + sum(h.square().sum() for h in last[0])
+            + model.readout(states, "out").square().sum()
         )
         outcomes.append([states, *last[0], *torch.autograd.grad(loss, wanted)])
     for fast, plain in zip(*outcomes, strict=True):

@@ -12,8 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tauscope import Batch, InputError, Parity
-from tauscope.tasks.base import validate_Ns, weighted_mean
+from tauscope import Batch, Head, InputError, Parity, Stage
+from tauscope.tasks import ClassificationTask, Tracking, TwoAlternativeChoice
+from tauscope.tasks.base import METRICS, validate_Ns, weighted_mean
 
 SIZES = {"n_answers": st.integers(1, 4), "n_batch": st.integers(1, 5), "n_heads": st.integers(1, 3)}
 
@@ -105,3 +106,99 @@ def test_batches_and_tasks_cannot_be_changed() -> None:
         batch.inputs = torch.empty(0)  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
         Parity().p = 0.3  # type: ignore[misc]
+
+
+# --- what a stage asks ------------------------------------------------------------------------------------------------
+
+
+class Repeated(Parity):
+    """A task that a user makes in a way of its own."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__((3,), repeat=times)
+        object.__setattr__(self, "times", times)
+
+
+class Recall(ClassificationTask):
+    """A task that is no dataclass, with a field that cannot be set."""
+
+    source = "this test"
+    corpus: tuple[int, ...]
+
+    def __init__(self) -> None:
+        self.horizon, self.corpus = 1, tuple(range(100))
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        return {"out": Head(100, 0.01, 1.0)}
+
+    @property
+    def length(self) -> int:
+        return 2 * self.horizon
+
+    def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
+        raise NotImplementedError
+
+
+def test_a_stage_asks_a_copy_of_the_task_with_other_fields() -> None:
+    task = Parity(p=0.3, repeat=2, length=30)
+    asked = task.at(Stage("N2_N3", {"Ns": [2, 3], "p": 0.5}))
+    assert asked == Parity((2, 3), p=0.5, repeat=2, length=30)
+    assert task == Parity((2,), p=0.3, repeat=2, length=30)
+    assert list(asked.heads) == ["N2", "N3"]
+    assert task.at(Stage("as it is")) == task
+
+
+def test_a_task_with_a_constructor_of_its_own_is_copied_and_not_made_anew() -> None:
+    task = Repeated(4)
+    asked = task.replace(Ns=(2, 5))
+    assert type(asked) is Repeated
+    assert (asked.Ns, asked.times, asked.repeat) == ((2, 5), 4, 4)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="expected ascending integers"):
+        task.replace(Ns=(5, 2))
+
+
+def test_a_task_that_is_no_dataclass_is_copied() -> None:
+    task = Recall()
+    asked = task.replace(horizon=7)
+    assert (asked.horizon, asked.length, task.horizon) == (7, 14, 1)
+    assert asked.corpus is task.corpus
+
+
+@pytest.mark.parametrize(
+    ("task", "ask", "line"),
+    [
+        (Parity(), {"horizon": 3}, "Parity has no field 'horizon': expected one of Ns, p, .*"),
+        (Recall(), {"horizn": 3}, "Recall has no field 'horizn': .*did you mean 'horizon'"),
+        (Recall(), {"length": 3}, "length of Recall cannot be set: expected a field"),
+        (Parity(length=4), {"Ns": (5,)}, "length 4 is too short for N = 5"),
+    ],
+)
+def test_what_a_task_cannot_be_asked_is_refused(task: Parity, ask: dict[str, Any], line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        task.at(Stage("wrong", ask))
+
+
+def test_a_stage_may_ask_another_task() -> None:
+    other = Tracking()
+    assert Parity().at(Stage("tracking", {"task": other})) == other
+    assert Parity().at(Stage("tracking", {"task": other, "n_steps": 7})) == Tracking(n_steps=7)
+
+
+# --- scores over several batches --------------------------------------------------------------------------------------
+
+
+def test_a_score_over_batches_is_the_ratio_of_sums_and_not_the_mean_of_ratios(generator: torch.Generator) -> None:
+    task = TwoAlternativeChoice(gain=0.05)
+    batches = [task.sample(n, generator) for n in (3, 40)]
+    outputs = [torch.randn(batch.targets.shape, generator=generator) for batch in batches]
+    parts = [task.excess(said, batch) for said, batch in zip(outputs, batches, strict=True)]
+    expected = sum(float(excess.sum()) for excess, _ in parts) / sum(float(scale.sum()) for _, scale in parts)
+    part, whole = sum(torch.stack(task.tally(said, batch)) for said, batch in zip(outputs, batches, strict=True))
+    assert float(part / whole) == pytest.approx(expected, rel=1e-12)
+    ratios = [float(task.score(said, batch)) for said, batch in zip(outputs, batches, strict=True)]
+    assert abs(np.mean(ratios) - expected) > 1e-3
+
+
+def test_every_metric_has_a_direction() -> None:
+    assert METRICS == {"accuracy": "more", "fractional_loss": "less", "relative_error": "less", "score": "more"}

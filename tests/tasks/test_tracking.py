@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tauscope import InputError
-from tauscope.tasks import Tracking
 from tauscope.learning.objectives import answer_penalty
+from tauscope.tasks import Tracking
 from tauscope.tasks.tracking import ornstein_uhlenbeck
 
 N_MANY = 40_000

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+
 from tauscope.analysis.balance import input_map
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.models.base import Model
