@@ -458,7 +458,7 @@ def test_duplicates_are_for_continuous_time() -> None:
 
 def decisions(n_units: int = 6) -> tuple[ts.Model, ts.tasks.TwoAlternativeChoice]:
     """Return a network and a task that is scored by a fractional loss."""
-    task = ts.tasks.TwoAlternativeChoice(stim_steps=3, delay_steps=4, resp_steps=5)
+    task = ts.tasks.TwoAlternativeChoice(stim_steps=3, delay_steps=4, resp_steps=5, gain=0.05)
     return ReluRNN(n_units, n_inputs=task.n_inputs, generator=torch.Generator().manual_seed(0)), task
 
 

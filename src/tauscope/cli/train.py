@@ -120,8 +120,11 @@ def run(options: argparse.Namespace, console: Console) -> int:
 def _report(training: Training, config: Config, folder: Path, caught: list[int], console: Console) -> int:
     """Say how the call ended, and return its exit code."""
     if training.finished:
-        more = "" if training.curriculum.finished else "; raise --epochs to go on"
-        how = reached(training.history, training.curriculum)
+        curriculum = training.curriculum
+        # The only stage of a number of epochs lasts as long as it is asked to.
+        lasting = curriculum.criterion.epochs is not None and len(curriculum.stages) == 1
+        more = "; raise --epochs to go on" if lasting or not curriculum.finished else ""
+        how = reached(training.history, curriculum)
         message, code = f"finished after {training.epoch} epochs: {how}{more}", 0
     else:
         own = ["--cell", config.cell] if ":" in config.cell else []

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.tasks.base import METRICS, OUT, Stage
+from tauscope.models.base import Model
+from tauscope.tasks.base import METRICS, OUT, Stage, Task
 from tauscope.tasks.binary import head_name
 
 SOLVED = 0.98
@@ -164,6 +165,41 @@ class Curriculum:
         if self.criterion.epochs is not None:
             return epoch >= self.criterion.epochs * len(self.stages)
         return solved and stage == self.stages[-1].name
+
+
+def require_fitting(curriculum: Curriculum, task: Task, model: Model) -> None:
+    """Refuse stages whose scores the criterion does not judge, or for whose questions the network has no heads.
+
+    Raises
+    ------
+    InputError
+        If there are any.
+    """
+    metric = curriculum.criterion.metric
+    for stage in curriculum.stages:
+        asked, of_it = task.at(stage), f"stage {stage.name} has"
+        if asked.metric != metric:
+            raise InputError(f"{of_it} the metric {asked.metric}: expected {metric}, that of the criterion")
+        if asked.n_inputs != model.n_inputs:
+            raise InputError(f"{of_it} {asked.n_inputs} inputs, the network {model.n_inputs}: expected as many")
+        if len(stage.heads) != len(asked.heads):
+            raise InputError(f"{of_it} {len(stage.heads)} heads for {len(asked.heads)} questions: expected as many")
+        if len(stage.heads) > 1 and model.heads.shared:
+            names = ", ".join(stage.heads)
+            raise InputError(f"{of_it} the heads {names}, the network a single one: expected shared_head=False")
+        model.heads.asked(stage.heads)
+
+
+def plain_fields(stage: Stage) -> dict[str, Any]:
+    """Return the fields that a stage asks, as far as a record can hold them: all but a task.
+
+    Examples
+    --------
+    >>> plain_fields(once(5)[0])
+    {'Ns': [5]}
+    """
+    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in stage.ask.items()}
+    return {name: value for name, value in fields.items() if not isinstance(value, Task)}
 
 
 def stage_name(record: Mapping[str, Any]) -> str:

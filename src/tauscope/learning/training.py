@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
-from tauscope.learning.curricula import Curriculum, stage_name
+from tauscope.learning.curricula import Curriculum, plain_fields, require_fitting, stage_name
 from tauscope.learning.gradients import answer
 from tauscope.learning.objectives import ACTIVITY
 from tauscope.models.base import Model
@@ -144,8 +144,7 @@ class Training:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for stage in self.curriculum.stages:
-            self._require_fitting(stage)
+        require_fitting(self.curriculum, self.template, self.model)
         self.task = self.template.at(self.curriculum.stage)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         # It needs one to begin with; `ask` adds the others.
@@ -159,20 +158,6 @@ class Training:
     def finished(self) -> bool:
         """Whether the curriculum or the epochs are used up."""
         return self.curriculum.finished or self.epoch >= self.recipe.epochs
-
-    def _require_fitting(self, stage: Stage) -> None:
-        """Refuse a stage whose scores the criterion does not judge, or that has not a head for every question."""
-        task, criterion, of_it = self.template.at(stage), self.curriculum.criterion, f"stage {stage.name} has"
-        if task.metric != criterion.metric:
-            raise InputError(f"{of_it} the metric {task.metric}: expected {criterion.metric}, that of the criterion")
-        if task.n_inputs != self.model.n_inputs:
-            raise InputError(f"{of_it} {task.n_inputs} inputs, the network {self.model.n_inputs}: expected as many")
-        if len(stage.heads) != len(task.heads):
-            raise InputError(f"{of_it} {len(stage.heads)} heads for {len(task.heads)} questions: expected as many")
-        if len(stage.heads) > 1 and self.model.heads.shared:
-            raise InputError(
-                f"{of_it} the heads {', '.join(stage.heads)}, the network a single one: expected shared_head=False"
-            )
 
     def ask(self) -> None:
         """Find what the heads that are asked now depend on, and let the optimiser see it."""
@@ -364,8 +349,9 @@ def _step(training: Training) -> float:
         value = loss.item()
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise DivergedError(
-                f"training diverged at epoch {training.epoch + 1}, step {training.step + 1}, "
-                f"stage {training.curriculum.stage.name}: loss {value}, gradient norm {norm}; expected finite ones, try a learning rate below {recipe.lr}"
+                f"training diverged at epoch {training.epoch + 1}, step {training.step + 1}, stage "
+                f"{training.curriculum.stage.name}: loss {value}, gradient norm {norm}; expected finite ones, try a "
+                f"learning rate below {recipe.lr}"
             )
         training.optimizer.step()
         for parameter in training.asked:
@@ -380,7 +366,7 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
     scores = _test(training)
     solved = training.curriculum.update({metric: scores})
     training.epoch += 1
-    record = _plain(stage) | {
+    record = plain_fields(stage) | {
         "epoch": training.epoch,
         "stage": stage.name,
         "loss": training.loss_sum / training.step,
@@ -395,12 +381,6 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
     training.step, training.loss_sum = 0, 0.0
     training.task = training.template.at(training.curriculum.stage)
     return record
-
-
-def _plain(stage: Stage) -> dict[str, Any]:
-    """Return the fields that a stage asks, as far as a record can hold them: all but a task."""
-    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in stage.ask.items()}
-    return {name: value for name, value in fields.items() if not isinstance(value, Task)}
 
 
 @torch.no_grad()
