@@ -79,11 +79,11 @@ def test_the_paper_scale_is_the_published_protocol(tmp_path: Path) -> None:
         "adam",
         0.001,
     )
-    assert configs["sliding"].curriculum().Ns == tuple(range(2, 12))
+    assert configs["sliding"].curriculum().stage.ask["Ns"] == tuple(range(2, 12))
     assert configs["continuous"].duplicates == (7, 8, 9, 10)
     assert [configs[f"multi_tau{tau}"].tau for tau in (1, 2, 3)] == [1.0, 2.0, 3.0]
     for N in NO_CURRICULUM:
-        assert configs[f"nocurr_{N}"].curriculum().Ns == (N,)
+        assert configs[f"nocurr_{N}"].curriculum().stage.ask["Ns"] == (N,)
 
 
 @pytest.mark.parametrize("scale", ["quick", "standard"])
