@@ -378,7 +378,9 @@ def test_diverged_training_ends_with_3_and_keeps_what_was_saved(
 ) -> None:
     assert train(tmp_path, "--lr", "1e30", "--save-every", "0") == 3
     line = one_line(capsys.readouterr().err)
-    assert re.search(r"training diverged at epoch \d, step \d, stage N2_N2: loss .*try a learning rate below 1e\+30$", line)
+    assert re.search(
+        r"training diverged at epoch \d, step \d, stage N2_N2: loss .*try a learning rate below 1e\+30$", line
+    )
     state, notices = load_state(tmp_path / NAME)
     assert notices == []
     assert state is not None

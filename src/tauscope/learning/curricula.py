@@ -79,7 +79,7 @@ class Curriculum:
     Attributes
     ----------
     position : int
-        Number of stages that are over, of which the last one is never counted.
+        Index of the stage that is asked now.
     epoch : int
         Finished epochs.
     finished : bool

@@ -248,7 +248,7 @@ class Run:
         checkpoints.save_state(self.folder, training.state_dict())
 
     def save_epoch(self, training: Training, kept: str | None) -> None:
-        """Keep a finished epoch: the network if it is to be kept under a stage's name, the state that counts it, the records.
+        """Keep a finished epoch: the network under a stage's name if it is to be kept, the state that counts it, the records.
 
         Killed in between, a run goes on from either state: `begin` writes the records anew from it.
         """

@@ -250,7 +250,7 @@ def _progress(
     asked = options if planned is None else planned.options
     same = all(options.get(name) == value for name, value in asked.items() if name != "seed")
     if last is not None and same and "epochs" in last:
-        return bool(last["finished"]), last["epochs"]
+        return bool(last["finished"]), int(last["epochs"])
     if last is None and planned is not None:
         return False, planned.epochs
     # What it is asked for has changed, or there is no record of now: only its configuration knows, and to make one takes

@@ -128,13 +128,10 @@ class Task(abc.ABC):
         """
         twin = copy.copy(self)
         for name, value in values.items():
-            if not hasattr(self, name):
+            if name not in vars(self):
                 raise InputError(f"{type(self).__name__} has no field {name!r}: {nearest(name, vars(self))}")
-            try:
-                # Tasks are frozen; this copy is nobody else's yet.
-                object.__setattr__(twin, name, value)
-            except AttributeError as error:
-                raise InputError(f"{name} of {type(self).__name__} cannot be set: expected a field") from error
+            # Tasks are frozen; this copy is nobody else's yet.
+            object.__setattr__(twin, name, value)
         # What a dataclass requires of its fields.
         getattr(twin, "__post_init__", lambda: None)()
         return twin
