@@ -288,7 +288,7 @@ def test_the_time_that_is_left_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last = {"stage": "N2_N2", "Ns": [2], "accuracy": [0.5], "steps_per_second": 10.0, "seconds": 60.0}
-    running = Sight("a", "running", epoch=4, epochs=9, solved=7, record=last, changed=time.time() - 65, planned=True)
+    running = Sight("a", "running", epoch=4, epochs=9, solved="7", record=last, changed=time.time() - 65, planned=True)
     waiting = Sight("b", "pending", epochs=9, planned=True)
     monkeypatch.setattr(status_command, "survey", lambda _: ([running, waiting], ["a plan cannot be read"]))
     rows, summary = status(tmp_path, capsys)

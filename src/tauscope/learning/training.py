@@ -375,7 +375,6 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
         "seconds": seconds,
         "steps_per_second": n_steps / seconds if n_steps else 0.0,
         "finished": training.finished,
-        "epochs": training.recipe.epochs,
     }
     training.history.append(record)
     training.step, training.loss_sum = 0, 0.0

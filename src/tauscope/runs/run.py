@@ -232,7 +232,7 @@ class Run:
         history = [] if state is None else state["history"]
         if history:
             # The run may be asked for more than when that epoch ended.
-            history[-1] |= {"finished": asked_for(self.config, history)[1], "epochs": self.config.recipe().epochs}
+            history[-1]["finished"] = asked_for(self.config, history)[1]
             self._write_history(history)
         options = self.config.to_dict()
         self._write_json(CONFIG, options | {CHECKSUM: checksum_of(options)})
@@ -379,8 +379,9 @@ class Run:
         write_atomically(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
 
     def _write_history(self, records: list[dict[str, Any]]) -> None:
-        """Write the records of all epochs, and what the published code keeps of them."""
-        lines = "".join(json.dumps(record) + "\n" for record in records)
+        """Write the records of all epochs, the last one with how many there may be, and what the published code keeps."""
+        limit = {"epochs": self.config.recipe().epochs}
+        lines = "".join(json.dumps(record | (limit if record is records[-1] else {})) + "\n" for record in records)
         write_atomically(self.folder / METRICS, lines.encode())
         # The published code knows no other score.
         if records and "accuracy" in records[0]:
