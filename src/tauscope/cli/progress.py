@@ -86,7 +86,8 @@ def reached(records: Sequence[dict[str, Any]], curriculum: Curriculum) -> str:
 
     Examples
     --------
-    >>> reached([{"stage": "N2_N2", "Ns": [2], "solved": True}], Curriculum(single()))
+    >>> import tauscope as ts
+    >>> reached([{"stage": "N2_N2", "Ns": [2], "solved": True}], ts.Curriculum(ts.single()))
     'solved N = 2'
     """
     if records and curriculum.criterion.epochs is not None:
