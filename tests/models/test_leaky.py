@@ -209,7 +209,7 @@ def trained(
     recipe = Recipe(
         epochs=1, steps_per_epoch=n_steps, test_steps=1, optimizer=optimizer, **({"batch_size": 32} | options)
     )
-    curriculum = single() if model.heads.shared else cumulative(start=3)
+    curriculum = single() if model.heads.shared else cumulative(start=3, last=4)
     train(model, task or Parity(), curriculum, recipe, on_step=lambda _, loss: losses.append(loss))
     return losses
 
