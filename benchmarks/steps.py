@@ -50,15 +50,14 @@ def network(kind: str, device: str = "cpu") -> ts.Model:
         return ts.build_model(kind, UNITS, generator=generator)
     if kind == "rnn":
         cell = ElmanCell(1, UNITS).to(device)
-        return ts.Model([cell], ts.Heads(UNITS, range(2, 102), 2, False, generator))
+        return ts.Model([cell], ts.Heads(UNITS, [f"N{N}" for N in range(2, 102)], 2, False, generator))
     return ts.LeakyRNN(UNITS, precision=kind, generator=generator)
 
 
 def training(kind: str, N: int, device: str = "cpu") -> ts.Training:
     """Return the multi-head curriculum at 2 … N, with sequences of the mean length."""
-    curriculum = ts.Cumulative(init_heads=N - 1)
-    task = ts.Parity(curriculum.Ns, length=n_bits(N))
-    return ts.Training(network(kind, device), task, curriculum, ts.Recipe(batch_size=BATCH))
+    curriculum = ts.Curriculum(ts.cumulative(start=N - 1, last=N))
+    return ts.Training(network(kind, device), ts.Parity(length=n_bits(N)), curriculum, ts.Recipe(batch_size=BATCH))
 
 
 def step(kind: str, N: int, device: str = "cpu") -> Work:

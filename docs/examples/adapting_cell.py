@@ -49,9 +49,9 @@ if __name__ == "__main__":
     generator = torch.Generator().manual_seed(0)
     model = ts.Model([AdaptingCell(1, 50, generator)], ts.Heads(50, range(2, 12), 2, False, generator))
     recipe = ts.Recipe(epochs=10, steps_per_epoch=200, batch_size=64, lr=0.1)
-    training = ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=4), recipe)
-    print(f"{training.epoch} epochs, Ns {training.curriculum.Ns}")
-    print(ts.evaluate(model, ts.Parity([2], p=0.5), Ns=[2, 3, 4, 5]).to_series())
+    training = ts.train(model, ts.Parity(), ts.cumulative(last=4), recipe)
+    print(f"{training.epoch} epochs, stage {training.curriculum.stage.name}")
+    print(ts.evaluate(model, ts.Parity(p=0.5), Ns=[2, 3, 4, 5]).to_series())
 
 # %%
 # Measure it

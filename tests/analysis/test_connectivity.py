@@ -107,7 +107,7 @@ def test_a_cell_of_ones_own_with_recurrent_weights_is_measured(generator: torch.
         def weights(self) -> dict[str, Weight]:
             return {"own": Weight("recurrent", torch.nn.ParameterDict({"W": torch.diag(torch.arange(1.0, 4.0))}), "W")}
 
-    model = Model([Own(1, 3, generator)], Heads(3, [2], 2, False, generator))
+    model = Model([Own(1, 3, generator)], Heads(3, ["N2"], 2, False, generator))
     assert connectivity(model).spectral_radius.item() == 3
 
 

@@ -23,7 +23,7 @@ SHORT = Protocol(n_trials=4, n_steps=60, warm_up=10)
 def _reader(n_units: int) -> Model:
     """A delay line whose head answers 1-parity, the last bit, from unit 0, which shows it."""
     delays = linear_model(np.eye(n_units, k=-1), np.eye(n_units, 1))
-    heads = Heads(n_units, [1], 2, False, torch.Generator().manual_seed(0)).double()
+    heads = Heads(n_units, ["N1"], 2, False, torch.Generator().manual_seed(0)).double()
     with torch.no_grad():
         head = heads.linears[0]
         head.weight.zero_()
@@ -107,7 +107,7 @@ def _published_accuracy(
     right, near = np.zeros((2, bits.shape[1]))
     for t in range(len(bits)):
         state = model.step(torch.from_numpy(bits[t, :, None]).float(), state)
-        logits = model.readout(model.hidden(state), N)
+        logits = model.readout(model.hidden(state), f"N{N}")
         if t >= warm_up:
             window = bits[t - N + 1 : t + 1]
             label = (window[0] == window[-1]) if dms else window.sum(axis=0) % 2
@@ -255,7 +255,7 @@ def test_published_grids_are_the_default(generator: torch.Generator) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"N": 9}, "no head for N = 9"),
+        ({"N": 9}, "no head 'N9'"),
         ({"N": 5, "protocol": Protocol(2, 5, 3)}, "warm-up is 3: expected at least N - 1 = 4"),
         ({"groups": ["slow"]}, "group of units 'slow' is unknown"),
         ({"n": 5}, "3 groups of 5 of 10 units: expected at most 3 a group"),

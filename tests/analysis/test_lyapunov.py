@@ -71,7 +71,7 @@ def test_the_logistic_map_has_ln_2() -> None:
 
 def test_lorenz() -> None:
     """λ = .906, 0, -14.572 (Sprott, Chaos and Time-Series Analysis, 2003), with the sum -(σ + 1 + β) = -13.667."""
-    model = Model([Lorenz()], Heads(3, [2], 2, False, torch.Generator().manual_seed(0)))
+    model = Model([Lorenz()], Heads(3, ["N2"], 2, False, torch.Generator().manual_seed(0)))
     result = lyapunov(model, 3, n_trials=400, n_steps=300, burn_in=300)
     exponents = result.exponents.mean("trial").values / Lorenz.dt
     np.testing.assert_allclose(exponents, [0.906, 0, -14.572], atol=0.03)

@@ -21,7 +21,7 @@ class Counting(Model):
 
     def __init__(self, task: TwoAlternativeChoice, factor: float) -> None:
         n = task.n_inputs
-        super().__init__([Accumulator(n, n)], Heads(n, (1,), 1, True, torch.Generator().manual_seed(0)))
+        super().__init__([Accumulator(n, n)], Heads(n, ["out"], 1, True, torch.Generator().manual_seed(0)))
         self.task, self.factor = task, factor
 
     def readout(self, states: Tensor, N: object) -> Tensor:
@@ -79,7 +79,7 @@ def test_the_standard_error_is_the_spread_of_repeated_measurements() -> None:
 def test_an_untrained_network_is_near_chance_or_worse(task: ChangeDetection | DelayedEstimation) -> None:
     model = ReluRNN(8, n_inputs=50, generator=torch.Generator().manual_seed(0), lambda_0=0.1)
     result = performance(model, task, n_trials=500)
-    assert result.chance == task.chance(1)
+    assert result.chance == task.chance()
     assert result.fractional_loss > 0.9 * result.chance
 
 

@@ -46,7 +46,7 @@ class _Counter(Cell):
 
 
 def counter() -> Model:
-    heads = Heads(4, [2], 2, False, torch.Generator().manual_seed(0))
+    heads = Heads(4, ["N2"], 2, False, torch.Generator().manual_seed(0))
     with torch.no_grad():
         heads.linears[0].weight.zero_()
         heads.linears[0].weight[1, 3] = 1.0

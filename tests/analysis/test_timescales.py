@@ -214,7 +214,7 @@ def test_leaky_networks(form):
 @pytest.mark.parametrize("cell", [ts.GRUCell, ts.LSTMCell, LinearCell])
 def test_networks_without_tau(cell):
     generator = torch.Generator().manual_seed(0)
-    model = Model([cell(1, 6, generator)], ts.Heads(6, [2], 2, False, generator))
+    model = Model([cell(1, 6, generator)], ts.Heads(6, ["N2"], 2, False, generator))
     result = timescales(model, plus_minus=True, **QUICK)
     assert result.tau.isnull().all()
     assert result.tau_net.notnull().all()

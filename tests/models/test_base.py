@@ -27,7 +27,7 @@ def stack(n_layers: int, skip_input: bool, n_units: int = 3) -> Model:
     generator = torch.Generator().manual_seed(3)
     sizes = [2] + [n_units + 2 * skip_input] * (n_layers - 1)
     cells = [LinearCell(n_inputs, n_units, generator) for n_inputs in sizes]
-    return Model(cells, Heads(n_units, range(2, 6), 2, False, generator), skip_input).double()
+    return Model(cells, Heads(n_units, ["N2", "N3", "N4", "N5"], 2, False, generator), skip_input).double()
 
 
 def test_a_users_cell_runs_as_its_closed_form_says() -> None:
@@ -57,7 +57,7 @@ def test_a_delay_line_repeats_its_input(generator: torch.Generator) -> None:
 
 
 def test_a_cell_without_parameters_runs() -> None:
-    model = Model([Accumulator(1, 1)], Heads(1, [2], 2, False, torch.Generator().manual_seed(0)))
+    model = Model([Accumulator(1, 1)], Heads(1, ["N2"], 2, False, torch.Generator().manual_seed(0)))
     states, _ = model(torch.arange(1.0, 6.0)[:, None, None])
     assert states.flatten().tolist() == [1.0, 3.0, 6.0, 10.0, 15.0]
 
@@ -160,10 +160,10 @@ def test_gradients_pass_through_held_steps() -> None:
 def test_heads_read_the_top_layer_alone(generator: torch.Generator) -> None:
     model = stack(2, skip_input=False)
     states = torch.randn(4, 2, 6, generator=generator, dtype=torch.float64)
-    logits = model.readout(states, [2, 4])
-    torch.testing.assert_close(logits, model.heads(states[..., 3:], [2, 4]))
+    logits = model.readout(states, ["N2", "N4"])
+    torch.testing.assert_close(logits, model.heads(states[..., 3:], ["N2", "N4"]))
     states[..., :3] = 0
-    assert torch.equal(model.readout(states, [2, 4]), logits)
+    assert torch.equal(model.readout(states, ["N2", "N4"]), logits)
 
 
 def test_without_a_state_the_mean_initial_state_is_taken(generator: torch.Generator) -> None:

@@ -15,7 +15,6 @@ from problems import leaky_states
 from rounding import tolerance
 from tauscope import (
     Cell,
-    Cumulative,
     DelayedMatchToSample,
     InputError,
     LeakyCell,
@@ -23,8 +22,9 @@ from tauscope import (
     Model,
     Parity,
     Recipe,
-    Single,
     Task,
+    cumulative,
+    single,
     train,
 )
 from tauscope.models import State
@@ -91,7 +91,7 @@ def test_forward_equals_the_loop_over_step_and_the_equations(
     outcomes = []
     for run in (model, lambda x, s: by_step(model, x, s)):
         states, last = run(inputs, state)
-        logits = model.readout(states, [2, 4])
+        logits = model.readout(states, ["N2", "N4"])
         loss = (states * weights).sum() + model.hidden(last).square().sum() + logits.square().sum()
         outcomes.append([states, model.hidden(last), *torch.autograd.grad(loss, wanted)])
     for fast, plain in zip(*outcomes, strict=True):
@@ -211,8 +211,8 @@ def trained(
     recipe = Recipe(
         epochs=1, steps_per_epoch=n_steps, test_steps=1, optimizer=optimizer, **({"batch_size": 32} | options)
     )
-    curriculum = Single() if model.heads.shared else Cumulative(init_heads=3)
-    train(model, task or Parity((2,)), curriculum, recipe, on_step=lambda _, loss: losses.append(loss))
+    curriculum = single() if model.heads.shared else cumulative(start=3, last=4)
+    train(model, task or Parity(), curriculum, recipe, on_step=lambda _, loss: losses.append(loss))
     return losses
 
 
@@ -239,13 +239,13 @@ def test_training_leaves_a_fixed_tau_the_diagonal_and_the_resting_heads_alone(op
 @pytest.mark.parametrize(
     ("options", "duplicates", "task", "dtype"),
     [
-        ({"form": "default"}, None, Parity((2,)), torch.float64),
+        ({"form": "default"}, None, Parity(), torch.float64),
         ({"form": "default", "afunc": "tanh", "tau": 2.0}, None, DelayedMatchToSample((2,)), torch.float64),
         ({"form": "default", "afunc": "tanh", "tau": 2.0}, None, DelayedMatchToSample((2,)), torch.float32),
         ({"form": "default", "n_units": [24, 24]}, None, Parity((2,), labels="every"), torch.float64),
         ({"form": "mod", "afunc": "relu"}, None, Parity((2,), plus_minus=True), torch.float64),
-        ({"form": "continuous", "afunc": "leakyrelu"}, (2, 3), Parity((2,)), torch.float64),
-        ({"form": "continuous", "afunc": "tanh"}, (2, 3), Parity((2,)), torch.float32),
+        ({"form": "continuous", "afunc": "leakyrelu"}, (2, 3), Parity(), torch.float64),
+        ({"form": "continuous", "afunc": "tanh"}, (2, 3), Parity(), torch.float32),
     ],
     ids=["default", "fixed tau, dms", "float32", "two layers, every step", "mod", "continuous", "continuous, float32"],
 )
@@ -293,7 +293,7 @@ def test_bfloat16_stays_close_to_float32(form: str) -> None:
         model = LeakyRNN(64, generator=torch.Generator().manual_seed(3), form=form, precision=precision)
         states, last = model(inputs, model.initial_state(16, torch.Generator().manual_seed(0)))
         assert states.dtype == last[0][0].dtype == torch.float32
-        model.readout(last[0][0], [2]).square().sum().backward()
+        model.readout(last[0][0], ["N2"]).square().sum().backward()
         gradients = {name: one.grad for name, one in model.cells.named_parameters()}
         outcomes.append((states, last[0][0], *gradients.values()))
     for exact, low in zip(*outcomes, strict=True):

@@ -108,7 +108,9 @@ def test_forward_equals_the_loop_over_step_and_the_equations(cell: str, held: bo
     for run in (lambda: model(inputs, state, hold=hold), lambda: by_step(model, inputs, state, hold)):
         states, last = run()
         loss = (
-            (states * weights).sum() + sum(h.square().sum() for h in last[0]) + model.readout(states, 1).square().sum()
+            (states * weights).sum()
+            + sum(h.square().sum() for h in last[0])
+            + model.readout(states, "out").square().sum()
         )
         outcomes.append([states, *last[0], *torch.autograd.grad(loss, wanted)])
     for fast, plain in zip(*outcomes, strict=True):
@@ -286,8 +288,8 @@ def test_a_network_starts_silent_and_one_head_answers_whatever_is_asked(cell: st
     model = network(cell, n_outputs=2)
     assert all(not h.any() for one in model.initial_state(4, torch.Generator()) for h in one)
     states, _ = model(sequence())
-    assert model.readout(states[-3:], [1]).shape == (3, N_BATCH, 1, 2)
-    assert torch.equal(model.readout(states, 1), model.readout(states, 9))
+    assert model.readout(states[-3:], ["out"]).shape == (3, N_BATCH, 1, 2)
+    assert torch.equal(model.readout(states, "out"), model.readout(states, "N9"))
 
 
 @pytest.mark.parametrize("cell", CELLS)

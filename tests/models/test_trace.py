@@ -76,7 +76,7 @@ def test_every_cell_handles_noise_and_held_states_as_its_step_does(name: str, no
 def test_states_and_gradients_from_a_step_on_are_those_of_the_whole_sequence(first: int, name: str, hold: bool) -> None:
     model, batch = network(name), drawn(hold)
     found, whole = (
-        run(model, batch, torch.Generator().manual_seed(2), heads=[2, 3], first=start) for start in (first, 0)
+        run(model, batch, torch.Generator().manual_seed(2), heads=["N2", "N3"], first=start) for start in (first, 0)
     )
     assert len(found.states) == len(found.outputs) == N_STEPS - first
     torch.testing.assert_close(found.states, whole.states[first:], rtol=1e-9, atol=1e-12)
@@ -127,7 +127,7 @@ def test_a_run_goes_on_from_a_state() -> None:
 
 def test_trials_are_cast_to_the_precision_of_the_network() -> None:
     model = network("gru")
-    trace = run(model, drawn(dtype=torch.float32), torch.Generator().manual_seed(0), heads=[2])
+    trace = run(model, drawn(dtype=torch.float32), torch.Generator().manual_seed(0), heads=["N2"])
     assert trace.states.dtype == trace.outputs.dtype == torch.float64
 
 
@@ -141,7 +141,7 @@ def test_initial_states_are_made_of_the_codes_of_the_trials() -> None:
     below, above = model.initial_state(BATCH, generator, codes)
     torch.testing.assert_close(torch.cat([below[0], above[0]], dim=1), codes @ start.weight.t())
     assert not below[1].any()
-    trace = run(model, batch, generator, heads=[2])
+    trace = run(model, batch, generator, heads=["N2"])
     torch.testing.assert_close(trace.states, model(batch.inputs, (below, above))[0])
     assert any(one is start.weight for one in model.asked_parameters([2]))
     # What the codes are mapped with is trained with the rest.
@@ -156,7 +156,7 @@ def test_initial_states_are_made_of_the_codes_of_the_trials() -> None:
 
 def test_a_head_that_is_not_there_is_named() -> None:
     with pytest.raises(ts.InputError, match="no head for N = 7"):
-        run(network("default"), drawn(), torch.Generator(), heads=[7])
+        run(network("default"), drawn(), torch.Generator(), heads=["N7"])
 
 
 # The first forward derivative of a process makes torch warn of what it does itself.

@@ -65,10 +65,10 @@ def world(agrees: bool = True, n: int = 3) -> Results:
                 {name: ("unit", [value + noise]) for name, value in (("imbalance", 0.2), ("correlation", 0.5))}
             )
             if one.name in PARITY:
-                history: Any = ({"Ns": [3], "solved": [3], "accuracy": [0.99], "loss": 0.1},)
+                history: Any = ({"stage": "N3_N3", "Ns": [3], "solved": [3], "accuracy": [0.99], "loss": 0.1},)
                 found = {("balance", 3): imbalance}
             else:
-                history = ({"Ns": [1], "solved": False, "relative_error": [0.2], "loss": 0.1},)
+                history = ({"stage": "N1_N1", "solved": False, "relative_error": [0.2], "loss": 0.1},)
                 after = xr.Dataset({"before": 1.0, "after": 3.0 + noise if agrees else 0.5 + noise})
                 found = {("course", 1): course(SIGNALS[one.name], agrees, noise), ("information", 1): after,
                          ("balance", 1): imbalance}  # fmt: skip

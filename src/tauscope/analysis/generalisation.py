@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -80,7 +80,7 @@ def generalise(
     --------
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
-    >>> result = generalise(model, ts.Parity([2]), [1, 2], n_steps=200)
+    >>> result = generalise(model, ts.Parity(), [1, 2], n_steps=200)
     >>> dict(result.accuracy.sizes), bool(result.accuracy.sel(N=1).mean() > 0.99)
     ({'N': 2, 'trial': 10}, True)
     """
@@ -94,7 +94,7 @@ def generalise(
     if generator is None:
         generator = torch.Generator().manual_seed(0)
     seed = generator.initial_seed()
-    asked = replace(task, Ns=Ns, p=p, labels="every", length=warm_up + n_steps)
+    asked = task.replace(Ns=Ns, p=p, labels="every", length=warm_up + n_steps)
     errors, total = _cross_validated(_samples(model, asked, n_trials, warm_up, generator), n_trials, n_folds, ridges)
     best = errors.argmin(dim=0)
     weights = _ridge_weights(total, ridges)[best, :, torch.arange(len(Ns))].T

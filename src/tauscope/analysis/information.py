@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from tauscope.errors import InputError
 from tauscope.models.balanced import BalancedCell
 from tauscope.models.base import Model
 from tauscope.models.trace import run
+from tauscope.tasks.base import OUT
 from tauscope.tasks.tracking import Tracking
 
 Array = NDArray[np.float64]
@@ -192,9 +192,9 @@ def information(
             raise InputError(f"the network's dt is {cell.dt}, the task's {task.dt}: expected one time step for both")
     generator = generator or torch.Generator(next(model.parameters()).device).manual_seed(0)
     seed = generator.initial_seed()
-    signals = replace(task, n_steps=n_steps).sample(n_trials, generator).inputs
+    signals = task.replace(n_steps=n_steps).sample(n_trials, generator).inputs
     states = noisy_states(model, signals, generator)
-    rate, outputs = mean_rates(model, states), model.readout(states, task.Ns[0])
+    rate, outputs = mean_rates(model, states), model.readout(states, OUT)
     responses = [one.double().cpu().numpy() for one in (rate, *outputs.unbind(-1))]
     told = [
         [information_rate(signal, response, task.dt, segment=segment) for response in responses]

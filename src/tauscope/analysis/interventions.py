@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from tauscope.analysis.variants import run_variants
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.base import Model, State
 from tauscope.models.weights import sharing_copy
-from tauscope.tasks.binary import BinaryMemoryTask
+from tauscope.tasks.binary import BinaryMemoryTask, head_name
 
 GROUPS = ("slowest", "fastest", "random")
 EPSILONS: dict[str, tuple[float, ...]] = {
@@ -192,7 +192,7 @@ def ablation(
     inputs, noise = trials.inputs[:, None].expand(-1, len(variants), -1, -1), trials.noise
     if noise is not None:
         noise = noise[:, None].expand(-1, len(variants), -1, -1)
-    logits = run_variants(variants, inputs, state, N, noise=noise)
+    logits = run_variants(variants, inputs, state, head_name(N), noise=noise)
     accuracy = trials.accuracy(logits)
     result = trials.dataset(accuracy[1:], accuracy[0], "group" if together else "unit")
     tied = 0 if timescales is None else int((timescales == timescales.min()).sum())
@@ -267,7 +267,7 @@ def perturbation(
     inputs, noise = trials.inputs[:, :, None].repeat(1, len(sizes), 1, 1), trials.noise
     if noise is not None:
         noise = noise[:, :, None].repeat(1, len(sizes), 1, 1)
-    logits = run_variants(variants, inputs, state, N, noise=noise)
+    logits = run_variants(variants, inputs, state, head_name(N), noise=noise)
     accuracy = trials.accuracy(logits.reshape(len(logits), len(sizes), n_trials, -1))
     return (
         trials.dataset(accuracy, accuracy[0], "epsilon")
@@ -306,7 +306,7 @@ class _Trials:
         if protocol.warm_up < N - 1:
             raise InputError(f"warm-up is {protocol.warm_up}: expected at least N - 1 = {N - 1}, to know every answer")
         length = protocol.warm_up + protocol.n_steps
-        asked = replace(task, Ns=(N,), p=protocol.p, labels="every", length=length)
+        asked = task.replace(Ns=(N,), p=protocol.p, labels="every", length=length)
         batch = asked.sample(protocol.n_trials, generator)
         state = model.initial_state(protocol.n_trials, generator)
         # The last step of every bit after the warm-up.
@@ -343,10 +343,10 @@ def _with_head(model: Model, N: int) -> Model:
 
     The first is what a published ablation cuts.
     """
-    kept = sorted({0, model.heads.index(N)})
+    kept = sorted({0, model.heads.index(head_name(N))})
     twin, heads = sharing_copy(model), sharing_copy(model.heads)
     heads.linears = nn.ModuleList(heads.linears[i] for i in kept)
-    heads.labels = tuple(heads.labels[i] for i in kept)
+    heads.names = tuple(heads.names[i] for i in kept)
     twin.heads = heads
     return twin
 

@@ -49,7 +49,7 @@ def task_states(
     >>> import tauscope as ts
     >>> model, task = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0)), ts.Parity([2], length=9)
     >>> states, batch = task_states(model, task, n_trials=3)
-    >>> states.shape, task.score(model.readout(states[-1:], task.Ns), batch).shape
+    >>> states.shape, task.score(model.readout(states[-1:], task.heads), batch).shape
     (torch.Size([9, 3, 8]), torch.Size([1]))
     """
     require_at_least("number of trials", n_trials, 1)

@@ -25,7 +25,7 @@ def run_variants(
     models: Sequence[Model],
     inputs: Tensor,
     state: tuple[State, ...],
-    N: int,
+    head: str,
     chunk_bytes: int = _CHUNK_BYTES,
     *,
     noise: Tensor | None = None,
@@ -41,7 +41,7 @@ def run_variants(
         Input of every variant and trial; may be expanded where variants share it.
     state : tuple of layer states
         State before the first step, tensors [variant, trial, unit].
-    N : int
+    head : str
         Label of the head that is read.
     chunk_bytes : int
         Largest size of the parameters in which variants that run together differ.
@@ -60,25 +60,25 @@ def run_variants(
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
     >>> variants = [ablate(model, []), ablate(model, 3)]
     >>> state = (((torch.zeros(2, 4, 8)),),)
-    >>> run_variants(variants, torch.ones(5, 2, 4, 1), state, N=2).shape
+    >>> run_variants(variants, torch.ones(5, 2, 4, 1), state, "N2").shape
     torch.Size([5, 2, 4, 2])
     """
     run = _run_leaky if all(_is_leaky(model) for model in models) else _run_mapped
-    differing = sum(tensor.nbytes for tensor in _differing(models, N).values())
+    differing = sum(tensor.nbytes for tensor in _differing(models, head).values())
     size = max(1, chunk_bytes // max(differing // len(models), 1))
     logits = []
     for start in range(0, len(models), size):
         own = slice(start, start + size)
         part = tuple(tuple(tensor[own] for tensor in one) for one in state)
-        logits.append(run(models[own], inputs[:, own], part, N, None if noise is None else noise[:, own]))
+        logits.append(run(models[own], inputs[:, own], part, head, None if noise is None else noise[:, own]))
     return torch.cat(logits, dim=1)
 
 
-def _differing(models: Sequence[Model], N: int) -> dict[str, Tensor]:
-    """Return the tensors, stacked over variants, in which these networks and their heads for N differ."""
+def _differing(models: Sequence[Model], head: str) -> dict[str, Tensor]:
+    """Return the tensors, stacked over variants, in which these networks and the head of that name differ."""
     tensors = [{**dict(model.named_parameters()), **dict(model.named_buffers())} for model in models]
     unread = {f"heads.linears.{i}." for i in range(len(models[0].heads.linears))}
-    unread.discard(f"heads.linears.{models[0].heads.index(N)}.")
+    unread.discard(f"heads.linears.{models[0].heads.index(head)}.")
     return {
         name: torch.stack([other[name] for other in tensors])
         for name, first in tensors[0].items()
@@ -89,26 +89,26 @@ def _differing(models: Sequence[Model], N: int) -> dict[str, Tensor]:
 class _Answering(nn.Module):
     """A network whose call runs its pure step over a sequence and reads one head out."""
 
-    def __init__(self, model: Model, N: int) -> None:
+    def __init__(self, model: Model, head: str) -> None:
         super().__init__()
         self.model = model
-        self.N = N
+        self.head = head
 
     def forward(self, inputs: Tensor, state: tuple[State, ...], noise: Tensor | None) -> Tensor:
         # Read out at once: the states of all steps of all variants would take hundreds of times the room.
         logits = []
         for t, x in enumerate(inputs.unbind(0)):
             state = self.model.step(x, state, None if noise is None else noise[t])
-            logits.append(self.model.readout(self.model.hidden(state), self.N))
+            logits.append(self.model.readout(self.model.hidden(state), self.head))
         return torch.stack(logits)
 
 
 def _run_mapped(
-    models: Sequence[Model], inputs: Tensor, state: tuple[State, ...], N: int, noise: Tensor | None
+    models: Sequence[Model], inputs: Tensor, state: tuple[State, ...], head: str, noise: Tensor | None
 ) -> Tensor:
     """Run networks of any cell by mapping their step over the parameters in which they differ."""
-    module = _Answering(models[0], N)
-    stacked = {f"model.{name}": tensor for name, tensor in _differing(models, N).items()}
+    module = _Answering(models[0], head)
+    stacked = {f"model.{name}": tensor for name, tensor in _differing(models, head).items()}
 
     def run(own: dict[str, Tensor], inputs: Tensor, state: tuple[State, ...], noise: Tensor | None) -> Tensor:
         logits: Tensor = functional_call(module, own, (inputs, state, noise))
@@ -125,12 +125,12 @@ def _is_leaky(model: Model) -> bool:
 
 
 def _run_leaky(
-    models: Sequence[Model], inputs: Tensor, state: tuple[State, ...], N: int, noise: Tensor | None
+    models: Sequence[Model], inputs: Tensor, state: tuple[State, ...], head: str, noise: Tensor | None
 ) -> Tensor:
     """Run leaky networks; equal to `_run_mapped`, but what does not change is computed once, before the first step."""
     stacks = zip(*(model.layers for model in models), strict=True)
     layers = [_LeakyLayers(cells, one[0]) for cells, one in zip(stacks, state, strict=True)]
-    heads = [cast(nn.Linear, model.heads.linears[model.heads.index(N)]) for model in models]
+    heads = [cast(nn.Linear, model.heads.linears[model.heads.index(head)]) for model in models]
     weight = _shared_or_stacked([head.weight for head in heads])
     biases = [head.weight.new_zeros(len(head.weight)) if head.bias is None else head.bias for head in heads]
     bias = _shared_or_stacked(biases)[:, None]

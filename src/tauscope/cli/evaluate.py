@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -70,7 +69,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     last = trained[1] if trained else 10
     Ns = options.Ns or tuple(range(1, last + 6))
     heads = (
-        "own" if options.heads == "own" else [2] if model.heads.shared else _trained_heads(model.heads.labels, trained)
+        "own" if options.heads == "own" else [2] if model.heads.shared else _trained_heads(model.heads.names, trained)
     )
     generator = torch.Generator(device).manual_seed(options.seed)
     accuracy = evaluate(model, task, Ns, heads=heads, n_sequences=options.sequences, generator=generator)
@@ -96,11 +95,12 @@ def _task(path: Path, options: argparse.Namespace) -> BinaryMemoryTask:
             f"{path.parent.name} answers trials, of no N: expected a network of N-parity or N-DMS; what it loses is "
             f"measured by: tauscope analyze performance {shlex.quote(str(options.path))}"
         )
-    return replace(task, **{name: value for name, value in given.items() if value is not None})
+    return task.replace(Ns=(longest,), **{name: value for name, value in given.items() if value is not None})
 
 
-def _trained_heads(labels: tuple[int, ...], trained: tuple[int, int] | None) -> list[int]:
-    return [N for N in labels if trained is None or trained[0] <= N <= trained[1]]
+def _trained_heads(names: tuple[str, ...], trained: tuple[int, int] | None) -> list[int]:
+    Ns = [int(name.removeprefix("N")) for name in names]
+    return [N for N in Ns if trained is None or trained[0] <= N <= trained[1]]
 
 
 def _table(accuracy: xr.DataArray) -> Table:

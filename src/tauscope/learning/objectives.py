@@ -1,11 +1,14 @@
-"""What is added to a loss to keep a network's activity small."""
+"""What is added to a loss to keep a network's activity small, and which states that concerns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from tauscope.tasks.base import Batch
 
 LAST_STEPS = 5
 """Steps at the end of a trial whose activity is penalised, as published."""
@@ -46,3 +49,38 @@ def activity_penalty(states: Tensor) -> Tensor:
     tensor(4.)
     """
     return ending(states, LAST_STEPS).square().mean()
+
+
+def answer_penalty(states: Tensor, batch: Batch) -> Tensor:
+    """Return Σ x² / (B T S) over the steps of B trials of T steps that are asked for S outputs.
+
+    Engelken & Goedeke (NeurIPS 2022, published code) add 1e-4 times it.
+
+    Parameters
+    ----------
+    states : Tensor [time, batch, unit]
+        Activity x, at least of the steps that are asked; trials end with them.
+    batch : Batch
+        The trials.
+
+    Returns
+    -------
+    Tensor []
+        The penalty.
+
+    Examples
+    --------
+    >>> from tauscope.tasks.base import Batch
+    >>> batch = Batch(torch.zeros(4, 1, 1), torch.zeros(2, 1, 1, 1))
+    >>> answer_penalty(torch.full((4, 1, 3), 2.0), batch)
+    tensor(6.)
+    """
+    squares = ending(states, len(batch.targets)).square()
+    return squares.sum() / (squares.shape[1] * len(batch.inputs) * batch.targets.shape[-1])
+
+
+ACTIVITY: dict[str, Callable[[Tensor, Batch], Tensor]] = {
+    "end": lambda states, _: activity_penalty(states),
+    "answers": answer_penalty,
+}
+"""What `Recipe.activity_cost` is multiplied with, by the names of the states that `Recipe.activity` takes."""

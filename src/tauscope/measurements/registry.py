@@ -175,7 +175,7 @@ def askable(subject: Subject) -> dict[str, tuple[str, ...]]:
     >>> import torch
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
-    >>> [what for what in WHAT if what not in askable(Subject(model, ts.Parity((1,)), (2, 3), seed=0))]
+    >>> [what for what in WHAT if what not in askable(Subject(model, ts.Parity(), (2, 3), seed=0))]
     ['performance', 'resolution', 'all']
     """
     kept = {

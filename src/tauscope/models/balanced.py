@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import torch
@@ -259,21 +259,21 @@ class RateHeads(Heads):
     Examples
     --------
     >>> heads = RateHeads(4, 2, "relu", torch.Generator().manual_seed(0))
-    >>> heads(-torch.ones(3, 4), 1).abs().sum(), heads(torch.ones(3, 4), [1]).shape
+    >>> heads(-torch.ones(3, 4), "out").abs().sum(), heads(torch.ones(3, 4), ["out"]).shape
     (tensor(0., grad_fn=<SumBackward0>), torch.Size([3, 1, 2]))
     """
 
     def __init__(self, n_units: int, n_outputs: int, afunc: str, generator: torch.Generator) -> None:
-        super().__init__(n_units, (1,), n_outputs, True, generator)
+        super().__init__(n_units, ("out",), n_outputs, True, generator)
         self.afunc = afunc
         linear = cast(nn.Linear, self.linears[0])
         noise = torch.randn(n_outputs, n_units, generator=generator, device=generator.device)
         linear.weight = nn.Parameter(1 + 0.2 * noise)
         linear.bias = nn.Parameter(torch.zeros_like(linear.bias), requires_grad=False)
 
-    def forward(self, hidden: Tensor, label: int | Sequence[int]) -> Tensor:
+    def forward(self, hidden: Tensor, names: str | Iterable[str]) -> Tensor:
         """Read states x ``[..., unit]`` out, as `Heads` does."""
-        return super().forward(ACTIVATIONS[self.afunc].function(hidden), label) / hidden.shape[-1]
+        return super().forward(ACTIVATIONS[self.afunc].function(hidden), names) / hidden.shape[-1]
 
 
 class BalancedRNN(Model):
@@ -308,7 +308,7 @@ class BalancedRNN(Model):
     >>> generator = torch.Generator().manual_seed(0)
     >>> model = BalancedRNN(20, n_inputs=2, generator=generator)
     >>> states, last = model(torch.ones(6, 3, 2), noise=model.draw_noise(6, 3, generator))
-    >>> states.shape, model.readout(states, [1]).shape
+    >>> states.shape, model.readout(states, ["out"]).shape
     (torch.Size([6, 3, 20]), torch.Size([6, 3, 1, 2]))
     """
 

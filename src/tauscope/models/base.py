@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -341,19 +341,19 @@ class Model(nn.Module):
         """Return the units of all layers of a state, ``[batch, unit]``."""
         return state[0][0] if len(state) == 1 else torch.cat([one[0] for one in state], dim=-1)
 
-    def readout(self, states: Tensor, N: int | Sequence[int]) -> Tensor:
+    def readout(self, states: Tensor, heads: str | Iterable[str]) -> Tensor:
         """Read one head or several out.
 
         Parameters
         ----------
         states : Tensor [..., unit]
             Units of all layers, as `forward` and `hidden` return them.
-        N : int or sequence of int
-            Label of the head, or of several.
+        heads : str or iterable of str
+            Name of the head, or of several.
 
         Returns
         -------
-        Tensor [..., output], or [..., head, output] for a sequence
+        Tensor [..., output], or [..., head, output] for several
             Logits.
 
         Raises
@@ -361,12 +361,12 @@ class Model(nn.Module):
         InputError
             If there is no such head.
         """
-        outputs: Tensor = self.heads(states[..., self.n_units - self.layers[-1].n_units :], N)
+        outputs: Tensor = self.heads(states[..., self.n_units - self.layers[-1].n_units :], heads)
         return outputs
 
-    def asked_parameters(self, N: int | Sequence[int]) -> list[nn.Parameter]:
-        """Return the parameters of start, layers and the heads that answer N, which an answer depends on."""
-        parts = [self.cells, *dict.fromkeys([*([] if self.start is None else [self.start]), *self.heads.asked(N)])]
+    def asked_parameters(self, heads: str | Iterable[str]) -> list[nn.Parameter]:
+        """Return the parameters of start, layers and these heads, which an answer depends on."""
+        parts = [self.cells, *dict.fromkeys([*([] if self.start is None else [self.start]), *self.heads.asked(heads)])]
         return [parameter for part in parts for parameter in part.parameters()]
 
     @property

@@ -15,7 +15,7 @@ from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.leaky import leaky_inside, leaky_matrix, leaky_outside
 from tauscope.models.names import FORMS, PRECISIONS
 from tauscope.models.rate import RateCell
-from tauscope.models.readout import Heads
+from tauscope.models.readout import Heads, numbered
 from tauscope.models.weights import Weight, sharing_copy
 
 LARGEST_INITIAL_STATE = 0.1
@@ -214,7 +214,7 @@ class LeakyRNN(Model):
     --------
     >>> model = LeakyRNN(20, generator=torch.Generator().manual_seed(0))
     >>> states, last = model(torch.zeros(5, 3, 1))
-    >>> states.shape, model.readout(states[-1], N=2).shape, model.readout(states, N=[2, 3]).shape
+    >>> states.shape, model.readout(states[-1], "N2").shape, model.readout(states, ["N2", "N3"]).shape
     (torch.Size([5, 3, 20]), torch.Size([3, 2]), torch.Size([5, 3, 2, 2]))
     """
 
@@ -248,5 +248,5 @@ class LeakyRNN(Model):
             )
         for cell in cells:
             cell.precision = precision
-        heads = Heads(sizes[-1], range(2, 2 + n_heads), n_outputs, shared_head, generator)
+        heads = Heads(sizes[-1], numbered(n_heads), n_outputs, shared_head, generator)
         super().__init__(cells, heads, skip_input=True)

@@ -345,7 +345,7 @@ class ReluRNN(Model):
     --------
     >>> model = ReluRNN(20, n_inputs=5, generator=torch.Generator().manual_seed(0), lambda_0=0.9, sigma_0=0.1)
     >>> states, last = model(torch.zeros(6, 3, 5))
-    >>> states.shape, model.readout(states, [1]).shape
+    >>> states.shape, model.readout(states, ["out"]).shape
     (torch.Size([6, 3, 20]), torch.Size([6, 3, 1, 1]))
     """
 
@@ -361,6 +361,6 @@ class ReluRNN(Model):
     ) -> None:
         require_choice("cell", cell, RELU_CELLS)
         only = RELU_CELLS[cell](n_inputs, n_units, generator, **options)
-        heads = Heads(n_units, (1,), n_outputs, True, generator)
+        heads = Heads(n_units, ("out",), n_outputs, True, generator)
         heads.linears[0] = linear_of(glorot_normal(n_units, n_outputs, 0.05 if cell == "relu_gru" else 0.95, generator))
         super().__init__([only], heads)

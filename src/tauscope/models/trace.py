@@ -65,7 +65,7 @@ def run(
     batch: Trials | Tensor,
     generator: torch.Generator,
     *,
-    heads: Sequence[int] = (),
+    heads: Sequence[str] = (),
     solver: Solver = Fast(),  # noqa: B008
     noise: float = 1.0,
     first: int = 0,
@@ -81,8 +81,8 @@ def run(
         The trials, or their input alone; cast to the network's device and precision.
     generator : torch.Generator
         Source of the initial states, drawn first, and of the private noise.
-    heads : sequence of int
-        Labels of the heads that are read out.
+    heads : sequence of str
+        Names of the heads that are read out.
     solver : Solver
         How the states are found.
     noise : float
@@ -107,8 +107,8 @@ def run(
     --------
     >>> import tauscope as ts
     >>> generator = torch.Generator().manual_seed(0)
-    >>> model, batch = ts.LeakyRNN(8, generator=generator), ts.Parity([2, 3], length=9).sample(4, generator)
-    >>> trace = run(model, batch, generator, heads=[2, 3], first=8)
+    >>> model, batch = ts.LeakyRNN(8, generator=generator), ts.Parity((2, 3), length=9).sample(4, generator)
+    >>> trace = run(model, batch, generator, heads=["N2", "N3"], first=8)
     >>> trace.states.shape, trace.outputs.shape
     (torch.Size([1, 4, 8]), torch.Size([1, 4, 2, 2]))
     """

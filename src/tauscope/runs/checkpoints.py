@@ -29,15 +29,15 @@ _ARCHIVE = b"PK\x03\x04"
 _LEGACY_PICKLES = 5
 
 
-def checkpoint_name(Ns: tuple[int, ...]) -> str:
-    """Return the published name of the file that keeps a network which solved these Ns.
+def checkpoint_name(stage: str) -> str:
+    """Return the name of the file that keeps a network which solved the stage of this name, as published.
 
     Examples
     --------
-    >>> checkpoint_name((2, 3, 4))
+    >>> checkpoint_name("N2_N4")
     'rnn_N2_N4'
     """
-    return f"rnn_N{Ns[0]}_N{Ns[-1]}"
+    return f"rnn_{stage}"
 
 
 def _dump(content: Any) -> bytes:

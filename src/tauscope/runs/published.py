@@ -45,7 +45,7 @@ def _gated_names(cell: str, n_layers: int, n_heads: int) -> dict[str, str]:
 
 
 def _names(model: models.Model) -> dict[str, str] | None:
-    n_layers, n_heads = len(model.cells), len(model.heads.labels)
+    n_layers, n_heads = len(model.cells), len(model.heads.names)
     if isinstance(model.cells[0], models.LeakyCell):
         return _leaky_names(n_layers, n_heads)
     for cell, kind in models.GATED.items():

@@ -151,16 +151,14 @@ def asked_for(config: Config, records: list[dict[str, Any]]) -> tuple[list[dict[
     Examples
     --------
     >>> from tauscope.runs.config import TrainConfig
-    >>> records = [{"epoch": N - 1, "Ns": [N], "accuracy": [1.0]} for N in (2, 3, 4)]
+    >>> records = [{"epoch": N - 1, "stage": f"N{N}_N{N}", "solved": True} for N in (2, 3, 4)]
     >>> kept, finished = asked_for(TrainConfig(curriculum_type="single", max_N=3), records)
     >>> len(kept), finished
     (2, True)
     """
-    epochs, curriculum, metric = config.recipe().epochs, config.curriculum(), config.template().metric
+    curriculum, epochs = config.curriculum(), config.recipe().epochs
     for i, record in enumerate(records, start=1):
-        curriculum.load_state_dict({"Ns": record["Ns"], "epoch": i - 1, "finished": False})
-        curriculum.update(record[metric])
-        if record["epoch"] >= epochs or curriculum.finished:
+        if record["epoch"] >= epochs or curriculum.ends(record["stage"], record["epoch"], record["solved"]):
             return records[:i], True
     return records, False
 
@@ -246,20 +244,26 @@ class Run:
                 for name in ("torch", "threads", "device", "capability", "products", "subnormals")
                 if before.get(name) != here[name]
             ]
+        history = [] if state is None else state["history"]
+        if history:
+            # The run may be asked for more than when that epoch ended.
+            history[-1]["finished"] = asked_for(self.config, history)[1]
+            self._write_history(history)
         options = self.config.to_dict()
         self._write_json(CONFIG, options | {CHECKSUM: checksum_of(options)})
         self._write_json(ENVIRONMENT, [*sessions, here])
         if state is None:
             checkpoints.save_weights(self.folder / INITIAL, published.to_published(self._model))
-        self._write_history([] if state is None else state["history"])
+        if not history:
+            self._write_history([])
         return self._model, state, notices
 
     def save_state(self, training: Training) -> None:
         """Keep the state of the run under way."""
         checkpoints.save_state(self.folder, training.state_dict())
 
-    def save_epoch(self, training: Training, kept: tuple[int, ...] | None) -> None:
-        """Keep a finished epoch: the network if it is to be kept for those Ns, the state that counts it, the records.
+    def save_epoch(self, training: Training, kept: str | None) -> None:
+        """Keep a finished epoch: the network under a stage's name if it is to be kept, the state that counts it, the records.
 
         Killed in between, a run goes on from either state: `begin` writes the records anew from it.
         """
@@ -325,7 +329,11 @@ class Run:
         try:
             trial = Training(self._model, config.template(), config.curriculum(), config.recipe())
             trial.load_state_dict(state)
+            # As they are written now: those of version 0.1 do not name their stage.
+            state["history"] = trial.history
             asked_for(config, trial.history)
+        except InputError:
+            raise
         except Exception as error:  # whatever a state lacks
             raise DamagedFileError(
                 f"{self.folder / checkpoints.STATE} is not a state of the run in {self.folder}: {error!r}"
@@ -386,8 +394,9 @@ class Run:
         write_atomically(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
 
     def _write_history(self, records: list[dict[str, Any]]) -> None:
-        """Write the records of all epochs, and what the published code keeps of them."""
-        lines = "".join(json.dumps(record) + "\n" for record in records)
+        """Write the records of all epochs, the last one with how many there may be, and what the published code keeps."""
+        limit = {"epochs": self.config.recipe().epochs}
+        lines = "".join(json.dumps(record | (limit if record is records[-1] else {})) + "\n" for record in records)
         write_atomically(self.folder / METRICS, lines.encode())
         # The published code knows no other score.
         if records and "accuracy" in records[0]:

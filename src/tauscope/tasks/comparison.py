@@ -32,10 +32,10 @@ class DecisionTask(PopulationTask):
     """
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the cross-entropy in nats, averaged over the response and trials, of log-odds ``[answer, batch, 1, 1]``."""
+        """Return the cross-entropy in nats, ``[1]``, averaged over response and trials, of log-odds ``[answer, batch, 1, 1]``."""
         stated = outputs.clamp(-_LARGEST, _LARGEST)
         errors = torch.nn.functional.binary_cross_entropy_with_logits(stated, batch.targets, reduction="none")
-        return weighted_mean(errors.squeeze(-1), batch.weight).sum()
+        return weighted_mean(errors.squeeze(-1), batch.weight)
 
     def excess(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return KL(p_ideal ‖ p_net) and KL(p_ideal ‖ 1/2), ``[batch]``, in nats."""
@@ -48,9 +48,8 @@ class DecisionTask(PopulationTask):
             lost, known = lost * uncertain, known * uncertain
         return lost, known
 
-    def chance(self, N: int) -> float:
+    def chance(self) -> float:
         """Return the information loss of the best answer without any input, which is "perhaps": 1."""
-        del N
         return 1.0
 
 

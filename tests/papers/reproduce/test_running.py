@@ -121,7 +121,7 @@ def test_only_what_is_missing_or_not_current_is_done(done: Path) -> None:
     assert begun == ["multi 1", "single 1", "single 2"]
     assert not [one for networks in results.networks.values() for one in networks if one.missing]
     assert [one for name, one in told if name == "multi 1"] == [Progress(3, 8, "measuring connectivity at N = 2")]
-    assert ("single 2", Progress(1, 8, "learning N = 3")) in told
+    assert ("single 2", Progress(1, 8, "learning N3_N3")) in told
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     # The network that was trained again is the same, so that its results are current.
     assert changed == {"rnn_N2_N2_connectivity.nc"}

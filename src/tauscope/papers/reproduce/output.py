@@ -293,5 +293,5 @@ def _training_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
     yield "condition", "network", "epoch", "N", "loss", *metrics
     for one in reproduced.networks():
         for record in one.history:
-            newest = record["Ns"][-1], record["loss"], *(record.get(metric, [""])[-1] for metric in metrics)
-            yield one.condition, one.network, record["epoch"], *newest
+            newest = record["loss"], *(record.get(metric, [""])[-1] for metric in metrics)
+            yield one.condition, one.network, record["epoch"], record.get("Ns", [record["stage"]])[-1], *newest

@@ -21,6 +21,7 @@ from tauscope.runs.checkpoints import checkpoint_name
 from tauscope.runs.config import Config, TrainConfig, config_of, kind_of
 from tauscope.runs.files import require_writable
 from tauscope.runs.folder import CONFIG, read_metrics
+from tauscope.runs.loading import trained_Ns
 from tauscope.runs.run import asked_for, read_config
 
 
@@ -81,8 +82,9 @@ class Network:
 
     def asked(self, records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Asked]:
         """Return what is measured of it, by measurement and N, given the records of its epochs."""
-        every = self.config.curriculum().keeps_every_epoch
-        solved = {one["Ns"][-1]: checkpoint_name(tuple(one["Ns"])) for one in records if one["solved"] or every}
+        criterion = self.config.curriculum().criterion
+        names = dict.fromkeys(checkpoint_name(one["stage"]) for one in records if criterion.keeps(one["solved"]))
+        solved = {Ns[1]: name for name in names if (Ns := trained_Ns(Path(name)))}
         wanted = {
             (measure.what, N): solved[N]
             for measure in self.measures
@@ -340,7 +342,7 @@ def _networks(
 
 def _measures(found: Paper, config: Config, conditions: Set[str]) -> tuple[Measure, ...]:
     """Return what is measured of a network of these conditions, without what it does not have."""
-    subject = Subject(config.measured_model(), config.measured_task(1), (1, 1), seed=0)
+    subject = Subject(config.measured_model(), config.measured_task(), (1, 1), seed=0)
     known = {**MEASUREMENTS, **found.measurements}
     return tuple(
         one

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tauscope.errors import InputError, nearest, require_at_least, require_choice
-from tauscope.learning.curricula import Curriculum, Stages
+from tauscope.learning.curricula import Criterion, Curriculum, ladder
 from tauscope.learning.training import Recipe, generators
 from tauscope.runs.config.base import Config, option
-from tauscope.tasks import POPULATION_TASKS, DelayedResponseTask, Succession, Task, population_task_name
+from tauscope.tasks import OUT, POPULATION_TASKS, DelayedResponseTask, population_task_name
 
 if TYPE_CHECKING:
     import torch
@@ -128,6 +128,11 @@ class MemoryConfig(Config):
                 f"condition {self.condition} of task sine: expected another task, because its input is in the delay "
                 "(nearest valid condition: basic)"
             )
+        kinds = {(one.n_inputs, one.n_outputs, one.metric) for one in self._tasks()}
+        if len(kinds) > 1:
+            raise InputError(
+                f"tasks with (inputs, outputs, metric) {sorted(kinds)} cannot share a network: expected equal ones"
+            )
 
     def _check_start(self) -> None:
         """Refuse a start that the cell does not have."""
@@ -159,23 +164,20 @@ class MemoryConfig(Config):
         return self.sigma_val * math.sqrt(self.num_neurons)
 
     def curriculum(self) -> Curriculum:
-        """Return the curriculum at its start."""
-        return Stages(1 if self.then is None else 2, self.epochs)
+        """Return the curriculum at its start: the task, and the one that is learnt then; their networks are files N1, N2."""
+        tasks = self._tasks()
+        names = [f"N{i}_N{i}" for i in range(1, 1 + len(tasks))]
+        return Curriculum(ladder("task", tasks, names), Criterion(tasks[0].metric, epochs=self.epochs))
 
-    def template(self) -> Task:
-        """Return the task, or both of them."""
-        first = self._task(self.task)
-        return first if self.then is None else Succession(tasks=(first, self._task(self.then)))
-
-    def measured_task(self, N: int) -> DelayedResponseTask:
-        """Return the task that was asked as N."""
-        return self._task(self.task if N == 1 or self.then is None else self.then)
+    def template(self) -> DelayedResponseTask:
+        """Return the first task."""
+        return self._task(self.task)
 
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
         activity_cost = 1e-1 if self.condition == "tethered" else 1e-4
         return Recipe(
-            epochs=self.epochs * self.curriculum().max_N,
+            epochs=self.epochs * len(self.curriculum().stages),
             steps_per_epoch=self.steps_per_epoch,
             batch_size=self.batch_size,
             test_steps=self.test_steps,
@@ -208,7 +210,7 @@ class MemoryConfig(Config):
             return made.to(device)
         kind = {"leaky": LeakyCell, "lstm": LSTMCell}.get(self.cell) or user_cell(self.cell)
         only = kind(task.n_inputs, self.num_neurons, generator)
-        return Model([only], Heads(self.num_neurons, (1,), task.n_outputs, True, generator)).to(device)
+        return Model([only], Heads(self.num_neurons, (OUT,), task.n_outputs, True, generator)).to(device)
 
     def facts(self) -> list[tuple[str, str]]:
         """Return network, start, task and condition in words."""
@@ -231,6 +233,9 @@ class MemoryConfig(Config):
     def _delays(self) -> tuple[int, ...]:
         usual = VARIABLE_DELAYS if self.condition == "vardelay" else (100,)
         return usual if self.delay_steps is None else self.delay_steps
+
+    def _tasks(self) -> list[DelayedResponseTask]:
+        return [self._task(name) for name in (self.task, self.then) if name is not None]
 
     def _task(self, name: str) -> DelayedResponseTask:
         options: dict[str, Any] = {"dynamic": True} if self.condition == "dynamic" else {}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.learning.curricula import Curriculum, Stages
+from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.training import Recipe, generators
 from tauscope.models.names import ACTIVATION_NAMES, BALANCED_STARTS
 from tauscope.runs.config.base import Config, option
-from tauscope.tasks import Tracking
+from tauscope.tasks import Stage, Tracking
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +91,7 @@ class TrackingConfig(Config):
 
     def curriculum(self) -> Curriculum:
         """Return the curriculum at its start."""
-        return Stages(1, self.epochs)
+        return Curriculum([Stage("N1_N1")], Criterion(Tracking.metric, epochs=self.epochs))
 
     def template(self) -> Tracking:
         """Return the task."""
@@ -105,11 +105,6 @@ class TrackingConfig(Config):
             reference=self.reference,
         )
 
-    def measured_task(self, N: int) -> Tracking:
-        """Return the task."""
-        del N
-        return self.template()
-
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
         return Recipe(
@@ -121,6 +116,7 @@ class TrackingConfig(Config):
             lr=self.lr,
             clip=math.inf,
             activity_cost=self.activity_cost,
+            activity="answers",
             seed=self.seed or 0,
         )
 
