@@ -47,7 +47,7 @@ def command(*arguments: str) -> subprocess.Popen[str]:
     script = "import sys; from tauscope.cli import main; sys.exit(main(sys.argv[1:]))"
     return subprocess.Popen(
         [sys.executable, "-c", script, "reproduce", *arguments],
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))},
         stdout=subprocess.PIPE,
         text=True,
     )
