@@ -127,7 +127,7 @@ def scores(model: Model, task: Task, *, n_trials: int = 5000, generator: torch.G
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
     >>> result = scores(model, ts.Parity([2], length=9), n_trials=2000)
-    >>> result.head.values, bool(abs(result.score - result.chance) < 6 * result.standard_error)
+    >>> result["head"].values, bool(abs(result.score - result.chance) < 6 * result.standard_error)
     (array(['N2'], dtype='<U2'), True)
     """
     require_at_least("number of trials", n_trials, 2 * _FEW)
