@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tauscope.analysis.accuracy import evaluate
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
     from tauscope.learning.training import Recipe, Training, train
+    from tauscope.measurements.retraining import forgetting, retrain
     from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, build_model
     from tauscope.models.wrapped import wrap
     from tauscope.runs.config import TrainConfig
@@ -34,6 +35,7 @@ else:
                 "sliding",
             ),
             "tauscope.learning.training": ("Recipe", "Training", "train"),
+            "tauscope.measurements.retraining": ("forgetting", "retrain"),
             "tauscope.models": (
                 "Cell",
                 "GRUCell",
@@ -79,11 +81,13 @@ __all__ = [
     "build_model",
     "cumulative",
     "evaluate",
+    "forgetting",
     "ladder",
     "load",
     "load_model",
     "once",
     "read_stats",
+    "retrain",
     "single",
     "sliding",
     "train",
