@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
     from tauscope.learning.training import Recipe, Training, train
     from tauscope.measurements.retraining import forgetting, retrain
-    from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, build_model
+    from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, Trace, build_model, run
     from tauscope.models.wrapped import wrap
     from tauscope.runs.config import TrainConfig
     from tauscope.runs.loading import load, load_model
@@ -44,7 +44,9 @@ else:
                 "LeakyRNN",
                 "LSTMCell",
                 "Model",
+                "Trace",
                 "build_model",
+                "run",
             ),
             "tauscope.models.wrapped": ("wrap",),
             "tauscope.runs.config": ("TrainConfig",),
@@ -74,6 +76,7 @@ __all__ = [
     "Recipe",
     "Stage",
     "Task",
+    "Trace",
     "TrainConfig",
     "Training",
     "__version__",
@@ -88,6 +91,7 @@ __all__ = [
     "once",
     "read_stats",
     "retrain",
+    "run",
     "single",
     "sliding",
     "train",
