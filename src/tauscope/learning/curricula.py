@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Model
 from tauscope.tasks.base import METRICS, OUT, Stage, Task
 from tauscope.tasks.binary import head_name
+
+if TYPE_CHECKING:
+    from tauscope.models.base import Model
 
 SOLVED = 0.98
 """Accuracy that the mean over active heads and the newest head must both exceed (Khajehabdollahi et al. 2024)."""
