@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import importlib
+import io
 import itertools
 import json
 import os
