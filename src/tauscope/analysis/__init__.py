@@ -11,7 +11,7 @@ from tauscope.analysis.information import information, information_rate, linear_
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.modes import modes
-from tauscope.analysis.performance import performance
+from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
 from tauscope.analysis.sequentiality import (
@@ -53,6 +53,7 @@ __all__ = [
     "perturbation",
     "resolution",
     "response_time",
+    "scores",
     "sequentiality",
     "sequentiality_index",
     "subnetworks",
