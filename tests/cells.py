@@ -14,7 +14,7 @@ N_INPUTS = 1
 
 
 def heads(generator: torch.Generator) -> Heads:
-    return Heads(N_UNITS, range(2, 6), 2, False, generator, bias=False)
+    return Heads(N_UNITS, [f"N{N}" for N in range(2, 6)], 2, False, generator, bias=False)
 
 
 def plain_tanh(generator: torch.Generator) -> Model:

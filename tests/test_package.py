@@ -11,7 +11,6 @@ import sys
 import pytest
 
 import tauscope as ts
-from tauscope.learning.curricula import CURRICULA
 from tauscope.measurements import MEASUREMENTS, NAMES
 from tauscope.models import CELLS, GATED
 from tauscope.models.kernels.activations import ACTIVATIONS
@@ -71,6 +70,5 @@ def test_names_that_are_known_without_torch_are_those_of_the_registries() -> Non
     assert tuple(MEASUREMENTS) == NAMES
     assert tuple(ACTIVATIONS) == ACTIVATION_NAMES
     assert ("leaky", *GATED) == CELLS
-    assert CURRICULA
     for name in PAPERS:
         assert set(paper(name).scales) <= set(SCALES)

@@ -47,7 +47,9 @@ class AdaptingCell(ts.Cell):
 
 if __name__ == "__main__":
     generator = torch.Generator().manual_seed(0)
-    model = ts.Model([AdaptingCell(1, 50, generator)], ts.Heads(50, range(2, 12), 2, False, generator))
+    model = ts.Model(
+        [AdaptingCell(1, 50, generator)], ts.Heads(50, [f"N{N}" for N in range(2, 12)], 2, False, generator)
+    )
     recipe = ts.Recipe(epochs=10, steps_per_epoch=200, batch_size=64, lr=0.1)
     training = ts.train(model, ts.Parity(), ts.cumulative(last=4), recipe)
     print(f"{training.epoch} epochs, stage {training.curriculum.stage.name}")

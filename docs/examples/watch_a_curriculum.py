@@ -54,7 +54,7 @@ def plot_kept(training: ts.Training):
     """Plot the accuracy of a trained network on every N."""
     Ns = training.history[-1]["Ns"]
     trained = Ns[0], Ns[-1]
-    return plot_forgetting(ts.analysis.forgetting(training.model, ts.Parity(), trained, Ns=range(2, 11)), trained)
+    return plot_forgetting(ts.forgetting(training.model, ts.Parity(), trained, Ns=range(2, 11)), trained)
 
 
 kept = plot_kept(multi)

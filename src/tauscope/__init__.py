@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from tauscope.analysis.accuracy import evaluate
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
     from tauscope.learning.training import Recipe, Training, train
-    from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, build_model
+    from tauscope.measurements.retraining import forgetting, retrain
+    from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, Trace, build_model, run
     from tauscope.models.wrapped import wrap
     from tauscope.runs.config import TrainConfig
     from tauscope.runs.loading import load, load_model
@@ -34,6 +35,7 @@ else:
                 "sliding",
             ),
             "tauscope.learning.training": ("Recipe", "Training", "train"),
+            "tauscope.measurements.retraining": ("forgetting", "retrain"),
             "tauscope.models": (
                 "Cell",
                 "GRUCell",
@@ -42,7 +44,9 @@ else:
                 "LeakyRNN",
                 "LSTMCell",
                 "Model",
+                "Trace",
                 "build_model",
+                "run",
             ),
             "tauscope.models.wrapped": ("wrap",),
             "tauscope.runs.config": ("TrainConfig",),
@@ -72,6 +76,7 @@ __all__ = [
     "Recipe",
     "Stage",
     "Task",
+    "Trace",
     "TrainConfig",
     "Training",
     "__version__",
@@ -79,11 +84,14 @@ __all__ = [
     "build_model",
     "cumulative",
     "evaluate",
+    "forgetting",
     "ladder",
     "load",
     "load_model",
     "once",
     "read_stats",
+    "retrain",
+    "run",
     "single",
     "sliding",
     "train",

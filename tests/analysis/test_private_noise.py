@@ -41,7 +41,7 @@ def test_an_analysis_runs_a_network_with_its_noise(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     form = "continuous" if name == "resolution" else "default"
     cell = ts.LeakyCell(1, 6, generator, form=form, afunc="tanh", sigma=2.0)
-    model = Model([cell], ts.Heads(6, range(2, 5), 2, False, generator))
+    model = Model([cell], ts.Heads(6, ["N2", "N3", "N4"], 2, False, generator))
     quiet = copy.deepcopy(model)
     quiet.layers[0].sigma = 0.0
     found, without = (np.asarray(ANALYSES[name](one)) for one in (model, quiet))
@@ -64,7 +64,7 @@ def test_the_exponents_of_a_noisy_network_are_those_of_its_noisy_course() -> Non
     """A lone tanh unit multiplies a small difference with its slope at every step: λ = ⟨ln(w φ')⟩."""
     generator = torch.Generator().manual_seed(0)
     cell = ts.LeakyCell(1, 1, generator, afunc="tanh", tau=1.0, bias=False, diagonal=True, sigma=1.0, start=0.0)
-    model = Model([cell], ts.Heads(1, [2], 2, False, generator)).double()
+    model = Model([cell], ts.Heads(1, ["N2"], 2, False, generator)).double()
     with torch.no_grad():
         cell.recurrent.weight.fill_(0.5)
         cell.input.weight.zero_()
@@ -81,7 +81,7 @@ def test_the_exponents_of_a_noisy_network_are_those_of_its_noisy_course() -> Non
 def test_trials_are_run_with_noise_too() -> None:
     generator = torch.Generator().manual_seed(0)
     cell = ts.LeakyCell(50, 6, generator, afunc="tanh", sigma=2.0)
-    model = Model([cell], ts.Heads(6, (1,), 1, True, generator))
+    model = Model([cell], ts.Heads(6, ("out",), 1, True, generator))
     quiet = copy.deepcopy(model)
     quiet.layers[0].sigma = 0.0
     noisy, silent = (analysis.trial_lyapunov(one, TRIALS, 2, n_trials=5).exponents for one in (model, quiet))

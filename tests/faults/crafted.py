@@ -291,7 +291,9 @@ def states(marker: Path, honest: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     yield "no dictionary", state(saved([1]))
     yield "nothing by name", state(saved({}))
     for key in honest:
-        yield f"without {key}", state(saved({name: one for name, one in honest.items() if name != key}))
+        # A state of version 0.1 does not say whether subnormal numbers were flushed.
+        if key != "flushes_subnormals":
+            yield f"without {key}", state(saved({name: one for name, one in honest.items() if name != key}))
         yield f"text for {key}", state(saved(honest | {key: "text"}))
     yield "one number repeated", state(archive(pickled(dictionary(model=tensor(storage(4), (HUGE,), (0,))))))
     yield (

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib
 import io
+import itertools
 import json
 import os
 import re
@@ -34,13 +35,13 @@ from tauscope.tasks import POPULATION_TASKS, TASKS
 ACCEPTED, REFUSED = "accepted", "refused"
 
 STUBS = {
-    "train": ("Run",),
-    "sweep": ("run_sweep", "submit"),
-    "evaluate": ("evaluate",),
-    "analyze": ("measure",),
-    "report": ("report_page",),
-    "compare": ("comparison_page",),
-    "reproduce": ("run_plan",),
+    "train": ("tauscope.cli.train.Run",),
+    "sweep": ("tauscope.cli.sweep.run_sweep", "tauscope.cli.sweep.submit"),
+    "evaluate": ("tauscope.analysis.accuracy.evaluate",),
+    "analyze": ("tauscope.measurements.keeping.measure",),
+    "report": ("tauscope.report.report_page",),
+    "compare": ("tauscope.report.comparison_page",),
+    "reproduce": ("tauscope.papers.reproduce.running.run_plan",),
     "status": (),
 }
 """What every command does after it has looked at all that it was given."""
@@ -240,10 +241,8 @@ def harness(base: Path) -> Iterator[None]:
     here = Path.cwd()
     (base / "here" / "inside").mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        for command, names in STUBS.items():
-            module = importlib.import_module(f"tauscope.cli.{command}")
-            for name in names:
-                stack.enter_context(mock.patch.object(module, name, _accept))
+        for name in itertools.chain.from_iterable(STUBS.values()):
+            stack.enter_context(mock.patch(name, _accept))
         stack.enter_context(bounded_memory())
         os.chdir(base / "here" / "inside")
         try:

@@ -14,8 +14,8 @@ from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.keeping import Asked, measure, subject_of, target
 from tauscope.runs import published
 from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.environment import environment
 from tauscope.runs.results import load_result
-from tauscope.runs.run import environment
 
 HERE = environment("cpu")
 FEW = {"n_trials": 2, "n_steps": 40, "warm_up": 5}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import tauscope as ts
 from cells import NETWORKS, network
-from tauscope.learning.curricula import Stages
+from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.models import BalancedCell, Fast, Loop, Model, State, init, run
 from tauscope.tasks import Batch, Task, Tracking, TwoAlternativeChoice
 
@@ -135,7 +135,7 @@ def test_initial_states_are_made_of_the_codes_of_the_trials() -> None:
     generator = torch.Generator().manual_seed(0)
     start = init.linear(3, 10, generator, bias=False)
     cells = [ts.models.LSTMCell(1, 6, generator), ts.models.LSTMCell(6, 4, generator)]
-    model = Model(cells, ts.Heads(4, [2], 2, False, generator), start=start)
+    model = Model(cells, ts.Heads(4, ["N2"], 2, False, generator), start=start)
     codes = torch.randn(BATCH, 3, generator=generator)
     batch = Batch(torch.zeros(2, BATCH, 1), torch.zeros(1, BATCH, 1), start=codes)
     below, above = model.initial_state(BATCH, generator, codes)
@@ -143,7 +143,7 @@ def test_initial_states_are_made_of_the_codes_of_the_trials() -> None:
     assert not below[1].any()
     trace = run(model, batch, generator, heads=["N2"])
     torch.testing.assert_close(trace.states, model(batch.inputs, (below, above))[0])
-    assert any(one is start.weight for one in model.asked_parameters([2]))
+    assert any(one is start.weight for one in model.asked_parameters(["N2"]))
     # What the codes are mapped with is trained with the rest.
     trace.outputs.sum().backward()
     assert start.weight.grad is not None
@@ -155,7 +155,7 @@ def test_initial_states_are_made_of_the_codes_of_the_trials() -> None:
 
 
 def test_a_head_that_is_not_there_is_named() -> None:
-    with pytest.raises(ts.InputError, match="no head for N = 7"):
+    with pytest.raises(ts.InputError, match="no head 'N7': expected N2 … N5"):
         run(network("default"), drawn(), torch.Generator(), heads=["N7"])
 
 
@@ -208,7 +208,7 @@ def test_what_a_solver_says_is_kept_by_layer(first: int, expected: dict[str, int
 def test_every_cell_trains_in_float64(name: str) -> None:
     model = network(name)
     before = {key: one.detach().clone() for key, one in model.cells.named_parameters()}
-    curriculum = ts.Single() if model.heads.shared else ts.Cumulative()
+    curriculum = ts.single(last=4) if model.heads.shared else ts.cumulative(last=4)
     recipe = ts.Recipe(epochs=1, steps_per_epoch=2, batch_size=8, test_steps=1, lr=0.01)
     training = ts.train(model, ts.Parity([2]), curriculum, recipe)
     assert training.epoch == 1
@@ -221,9 +221,10 @@ def test_every_cell_trains_in_float64(name: str) -> None:
 def test_tasks_of_continuous_answers_are_learnt_in_float64(kind: str, task: Task, n_outputs: int) -> None:
     generator = torch.Generator().manual_seed(0)
     cell = {"leaky": ts.LeakyCell, "gru": ts.GRUCell, "balanced": BalancedCell}[kind](task.n_inputs, 6, generator)
-    model = Model([cell], ts.Heads(6, (1,), n_outputs, True, generator)).double()
+    model = Model([cell], ts.Heads(6, ("out",), n_outputs, True, generator)).double()
     recipe = ts.Recipe(epochs=1, steps_per_epoch=2, batch_size=4, test_steps=1, optimizer="adam", activity_cost=0.1)
-    training = ts.train(model, task, Stages(1, 1), recipe)
+    curriculum = Curriculum((ts.Stage("task"),), Criterion(task.metric, epochs=1))
+    training = ts.train(model, task, curriculum, recipe)
     assert training.epoch == 1
     assert {one.dtype for one in model.parameters()} == {torch.float64}
 
@@ -233,7 +234,7 @@ def test_training_repeats_bit_for_bit(n_threads: int) -> None:
     def weights() -> torch.Tensor:
         model = ts.LeakyRNN(512, n_heads=4, generator=torch.Generator().manual_seed(0))
         recipe = ts.Recipe(epochs=1, steps_per_epoch=3, batch_size=130, test_steps=1)
-        ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=3), recipe)
+        ts.train(model, ts.Parity([2]), ts.cumulative(last=3), recipe)
         return torch.cat([one.detach().flatten() for one in model.parameters()])
 
     torch.set_num_threads(n_threads)

@@ -52,7 +52,7 @@ def leaky() -> tuple[Model, nn.Module, str]:
 
 def own() -> tuple[Model, nn.Module, str]:
     generator = torch.Generator().manual_seed(0)
-    model = Model([Named(1, UNITS, generator)], ts.Heads(UNITS, [2, 3], 2, False, generator)).double()
+    model = Model([Named(1, UNITS, generator)], ts.Heads(UNITS, ["N2", "N3"], 2, False, generator)).double()
     return model, model.layers[0], "recurrent"
 
 
@@ -90,7 +90,7 @@ def recurrent(model: Model) -> Tensor:
 
 def answers(model: Model) -> Tensor:
     inputs = torch.randn(7, 3, 1, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    return model.readout(model(inputs)[0], [2, 3]).detach()
+    return model.readout(model(inputs)[0], ["N2", "N3"]).detach()
 
 
 @pytest.mark.parametrize("change", CHANGE)
@@ -159,10 +159,10 @@ def test_perturbed_variants_run_together_as_they_would_alone(build: str, change:
     variants = [perturb(model, "recurrent", size, torch.Generator().manual_seed(1)) for size in (0.0, 0.5, 1.0)]
     inputs = torch.randn(7, 3, 2, 1, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     state = ((torch.zeros(3, 2, UNITS, dtype=torch.float64),),)
-    together = run_variants(variants, inputs, state, 2)
+    together = run_variants(variants, inputs, state, "N2")
     for i, variant in enumerate(variants):
         states, _ = variant(inputs[:, i], ((torch.zeros(2, UNITS, dtype=torch.float64),),))
-        torch.testing.assert_close(together[:, i], variant.readout(states, 2).detach())
+        torch.testing.assert_close(together[:, i], variant.readout(states, "N2").detach())
     assert (together[:, 0] != together[:, 1]).any()
 
 
@@ -206,7 +206,7 @@ class Computed(LinearCell):
 def test_a_change_that_would_be_lost_is_refused_in_a_line() -> None:
     generator = torch.Generator().manual_seed(0)
     cell = Computed(1, UNITS, generator)
-    model = Model([cell], ts.Heads(UNITS, [2], 2, False, generator))
+    model = Model([cell], ts.Heads(UNITS, ["N2"], 2, False, generator))
     assert connectivity(model).spectral_radius > 0
     with pytest.raises(
         ts.InputError, match="exponential of Computed is computed and cannot be changed: expected a param"
@@ -224,7 +224,7 @@ def test_a_parametrised_cell_in_continuous_time_has_other_resolutions() -> None:
 
 def test_a_cell_that_names_no_weights_is_refused_in_a_line() -> None:
     generator = torch.Generator().manual_seed(0)
-    model = Model([LinearCell(1, UNITS, generator)], ts.Heads(UNITS, [2], 2, False, generator))
+    model = Model([LinearCell(1, UNITS, generator)], ts.Heads(UNITS, ["N2"], 2, False, generator))
     for which in ("recurrent", "input", "tau"):
         with pytest.raises(ts.InputError, match=f"LinearCell has no {which} parameters that are known"):
             perturb(model, which, 0.1, generator)
@@ -287,8 +287,8 @@ def test_a_network_without_biases_is_tanh_of_two_products() -> None:
     for x, state in zip(inputs, states, strict=True):
         h = torch.tanh(h @ W.t() + x @ V.t())
         torch.testing.assert_close(state, h)
-    head = model.heads.asked(3)[0].weight
-    torch.testing.assert_close(model.readout(states, 3), states @ head.t())
+    head = model.heads.asked("N3")[0].weight
+    torch.testing.assert_close(model.readout(states, "N3"), states @ head.t())
 
 
 @pytest.mark.parametrize("n_steps", [1000])

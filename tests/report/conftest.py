@@ -24,9 +24,10 @@ from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.retraining import forgetting, retrain
 from tauscope.report import report_page
 from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.environment import environment
 from tauscope.runs.published import to_published
 from tauscope.runs.results import provenance, save_result
-from tauscope.runs.run import Run, environment
+from tauscope.runs.run import Run
 from trial_runs import learn_nothing, measure_trials
 
 TASK, FEW = Parity([2]), Protocol(n_trials=2, n_steps=50, warm_up=10)

@@ -85,5 +85,5 @@ def test_training_says_so_where_the_processor_has_no_such_mode_and_goes_on(monke
     model = ts.LeakyRNN(4, generator=torch.Generator().manual_seed(0))
     recipe = ts.Recipe(epochs=1, steps_per_epoch=1, batch_size=2, test_steps=1)
     with pytest.warns(RuntimeWarning, match="cannot take subnormal numbers for zero"):
-        training = ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=2), recipe)
+        training = ts.train(model, ts.Parity([2]), ts.cumulative(last=2), recipe)
     assert not training.flushes_subnormals

@@ -18,9 +18,10 @@ from tauscope.learning import curricula
 from tauscope.learning.training import Training
 from tauscope.runs import checkpoints
 from tauscope.runs.config import Config, MemoryConfig, TrainConfig
+from tauscope.runs.environment import environment
 from tauscope.runs.folder import is_locked, read_metrics
 from tauscope.runs.published import read_stats, to_published
-from tauscope.runs.run import Run, asked_for, environment, free_number, read_config, require_plausible
+from tauscope.runs.run import Run, asked_for, free_number, read_config, require_plausible
 from tauscope.runs.survey import look
 
 CONFIG = TrainConfig(

@@ -26,7 +26,6 @@ from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
 from tauscope.analysis.trials import trial_dimensionality, trial_gate_timescales, trial_lyapunov, trial_timescales
 from tauscope.analysis.untrained import information_against_balance
-from tauscope.measurements.retraining import forgetting, retrain
 
 __all__ = [
     "Protocol",
@@ -38,7 +37,6 @@ __all__ = [
     "dimensionality",
     "evaluate",
     "fit_exponentials",
-    "forgetting",
     "freeze_tau",
     "gate_timescales",
     "generalise",
@@ -55,7 +53,6 @@ __all__ = [
     "perturbation",
     "resolution",
     "response_time",
-    "retrain",
     "scores",
     "sequentiality",
     "sequentiality_index",

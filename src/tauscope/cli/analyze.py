@@ -19,8 +19,8 @@ from tauscope.errors import InputError, NotApplicableError, require_at_least, re
 from tauscope.jobs.pool import Job, Outcome, reason, run_jobs, share
 from tauscope.jobs.signals import collect_signals
 from tauscope.measurements import WHAT
+from tauscope.runs.environment import environment
 from tauscope.runs.loading import checkpoints_of, find_checkpoint
-from tauscope.runs.run import environment
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -23,9 +23,9 @@ from tauscope.papers import PAPERS, paper
 from tauscope.papers.vocabulary import SCALES
 from tauscope.runs.config import kind_of
 from tauscope.runs.config.memory import START_CELLS
+from tauscope.runs.environment import environment
 from tauscope.runs.files import require_writable
 from tauscope.runs.folder import read_metrics
-from tauscope.runs.run import environment
 
 if TYPE_CHECKING:
     from tauscope.papers.reproduce.judging import Judged

@@ -70,6 +70,7 @@ def answer_penalty(states: Tensor, batch: Batch) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> from tauscope.tasks.base import Batch
     >>> batch = Batch(torch.zeros(4, 1, 1), torch.zeros(2, 1, 1, 1))
     >>> answer_penalty(torch.full((4, 1, 3), 2.0), batch)

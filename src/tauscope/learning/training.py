@@ -207,7 +207,9 @@ class Training:
         self.curriculum.load_state_dict(state["curriculum"])
         self.epoch, self.step, self.loss_sum = int(state["epoch"]), int(state["step"]), float(state["loss_sum"])
         self.history = [record | {"stage": stage_name(record)} for record in state["history"]]
-        self.flushes_subnormals = bool(state.get("flushes_subnormals", False))
+        self.flushes_subnormals = state.get("flushes_subnormals", False)
+        if not isinstance(self.flushes_subnormals, bool):
+            raise InputError(f"flushes_subnormals is {self.flushes_subnormals!r}: expected true or false")
         self.task = self.template.at(self.curriculum.stage)
 
     def resolutions(self) -> list[tuple[Model, Task]]:

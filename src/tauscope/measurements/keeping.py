@@ -121,7 +121,7 @@ def measure(
     asked : Asked
         What to measure; whatever result is there is overwritten.
     environment : dict
-        From `tauscope.runs.run.environment`.
+        From `tauscope.runs.environment.environment`.
     device : str
         Where to compute.
     cell : str, optional

@@ -36,7 +36,7 @@ def provenance(checkpoint: Path, analysis: str, options: dict[str, Any], environ
     options : dict
         Its options, plain values.
     environment : dict
-        Versions, commit, device, threads, as `tauscope.runs.run.environment` gives them.
+        Versions, commit, device, threads, as `tauscope.runs.environment.environment` gives them.
 
     Returns
     -------

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import fcntl
 import json
 import os
-import platform
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,6 +18,7 @@ from tauscope.learning.training import Training
 from tauscope.runs import checkpoints, published
 from tauscope.runs.config import Config, config_of
 from tauscope.runs.config.own import NotNamedError
+from tauscope.runs.environment import KEPT, environment
 from tauscope.runs.files import remove_unfinished, write_atomically
 from tauscope.runs.folder import (
     CHECKSUM,
@@ -38,64 +36,9 @@ from tauscope.runs.folder import (
 if TYPE_CHECKING:
     from tauscope.models import Model
 
-FLUSHED, KEPT = "flushed", "kept"
-"""What becomes of subnormal numbers, see `tauscope.models.kernels.subnormals`."""
 INITIAL, EPOCH = "rnn_init", "rnn_epoch_"
 OWN_FILES = (CONFIG, ENVIRONMENT, METRICS, STATS, checkpoints.STATE, "rnn_")
 """How the names of all files begin that only the process which holds the lock may write."""
-
-
-def environment(device: str) -> dict[str, Any]:
-    """Return what a result depends on beside its configuration.
-
-    Parameters
-    ----------
-    device : str
-        Where the run computes.
-
-    Returns
-    -------
-    dict
-        Versions, git commit of the package, threads, device, processor, the path of its products, whether it flushes
-        subnormal numbers where it trains or differentiates, time.
-
-    Examples
-    --------
-    >>> environment("cpu")["device"]
-    'cpu'
-    """
-    from tauscope._version import __version__
-    from tauscope.models.kernels.gemm import product_path
-    from tauscope.models.kernels.processor import model_name
-    from tauscope.models.kernels.subnormals import can_flush
-
-    source = Path(__file__).resolve().parents[1]
-    git = ["git", "-C", str(source), "log", "-1", "--format=%H", "--", "."]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False).stdout.strip() or None
-    except (OSError, subprocess.SubprocessError):
-        commit = None
-    return {
-        "tauscope": __version__,
-        "git_commit": commit,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "processor": platform.machine(),
-        "processor_model": model_name(),
-        "products": {name: product_path(getattr(torch, name)) for name in ("float32", "bfloat16")},
-        "subnormals": FLUSHED if can_flush() else KEPT,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "system": platform.system(),
-        "started": now(),
-    }
-
-
-def now() -> str:
-    """Return the time in UTC, to the second."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def read_config(folder: Path) -> Config:

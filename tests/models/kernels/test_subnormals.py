@@ -97,7 +97,7 @@ def test_no_subnormal_is_left_in_the_gradients_and_the_others_are_the_same() -> 
 def trained(flushes: bool) -> ts.Training:
     model = fading()
     recipe = ts.Recipe(epochs=1, steps_per_epoch=4, batch_size=8, test_steps=1)
-    task, curriculum = ts.Parity([2], length=60), ts.Cumulative(max_N=2)
+    task, curriculum = ts.Parity((2,), length=60), ts.Curriculum(ts.cumulative(last=2))
     start = ts.Training(model, task, curriculum, recipe).state_dict() | {"flushes_subnormals": flushes}
     return ts.train(model, task, curriculum, recipe, state=copy.deepcopy(start))
 
@@ -113,7 +113,7 @@ def test_training_gives_the_same_weights_within_rounding_and_restores_the_mode()
 def test_training_computes_in_the_mode_that_its_state_names(flushes: bool) -> None:
     modes = []
     model, recipe = fading(), ts.Recipe(epochs=1, steps_per_epoch=2, batch_size=4, test_steps=1)
-    arguments = (model, ts.Parity([2]), ts.Cumulative(max_N=2), recipe)
+    arguments = (model, ts.Parity(), ts.Curriculum(ts.cumulative(last=2)), recipe)
     state = copy.deepcopy(ts.Training(*arguments).state_dict())
     if flushes:
         assert state["flushes_subnormals"]
@@ -130,7 +130,7 @@ def test_training_that_stops_by_an_error_restores_the_mode() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ts.train(fading(), ts.Parity([2]), ts.Cumulative(max_N=2), ts.Recipe(epochs=1, batch_size=4), on_step=fail)
+        ts.train(fading(), ts.Parity([2]), ts.cumulative(last=2), ts.Recipe(epochs=1, batch_size=4), on_step=fail)
     assert not is_flushing()
 
 

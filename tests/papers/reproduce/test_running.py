@@ -20,10 +20,10 @@ from tauscope.measurements.making import measure_forgetting
 from tauscope.papers.reproduce.planning import Choice, Network, Plan, make_plan
 from tauscope.papers.reproduce.running import look, run_plan, work
 from tauscope.papers.vocabulary import Results
+from tauscope.runs.environment import environment
 from tauscope.runs.folder import read_metrics
 from tauscope.runs.loading import load
 from tauscope.runs.results import load_result
-from tauscope.runs.run import environment
 
 TINY, MULTI = "tiny_paper:PAPER", "cumulative_parity_size_8_network_1"
 HERE = environment("cpu")

@@ -16,7 +16,7 @@ from tauscope.jobs.training import Progress, go_on
 from tauscope.measurements.keeping import Asked, measure
 from tauscope.papers.reproduce.planning import Network, Plan
 from tauscope.papers.vocabulary import Results, Trained
-from tauscope.runs.run import environment
+from tauscope.runs.environment import environment
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Found:
 
 
 def look(network: Network, here: dict[str, Any]) -> Found:
-    """Return what is on disk of a network; ``here`` is the `tauscope.runs.run.environment`."""
+    """Return what is on disk of a network; ``here`` is the `tauscope.runs.environment.environment`."""
     try:
         records, finished = network.records()
         asked = network.asked(records) if finished else {}

@@ -1,0 +1,69 @@
+"""What a result depends on beside its configuration: versions, processor, mode of arithmetic."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tauscope._lazy import torch
+
+FLUSHED, KEPT = "flushed", "kept"
+"""What becomes of subnormal numbers, see `tauscope.models.kernels.subnormals`."""
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return what a result depends on beside its configuration.
+
+    Parameters
+    ----------
+    device : str
+        Where the run computes.
+
+    Returns
+    -------
+    dict
+        Versions, git commit of the package, threads, device, processor, the path of its products, whether it flushes
+        subnormal numbers where it trains or differentiates, time.
+
+    Examples
+    --------
+    >>> environment("cpu")["device"]
+    'cpu'
+    """
+    from tauscope._version import __version__
+    from tauscope.models.kernels.gemm import product_path
+    from tauscope.models.kernels.processor import model_name
+    from tauscope.models.kernels.subnormals import can_flush
+
+    source = Path(__file__).resolve().parents[1]
+    git = ["git", "-C", str(source), "log", "-1", "--format=%H", "--", "."]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        commit = None
+    return {
+        "tauscope": __version__,
+        "git_commit": commit,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "processor": platform.machine(),
+        "processor_model": model_name(),
+        "products": {name: product_path(getattr(torch, name)) for name in ("float32", "bfloat16")},
+        "subnormals": FLUSHED if can_flush() else KEPT,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "started": now(),
+    }
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
