@@ -64,35 +64,34 @@ def wave_operator(boundary: ArrayLike) -> Array:
     return np.concatenate([np.eye(size, k=dim)[: size - dim], F])
 
 
-def boundary_of(operator: ArrayLike, dim: int) -> Array:
-    """Return F, the last d rows of an operator, or refuse an operator whose other rows are no block shift.
+def substrate_period(operator: ArrayLike, *, longest: int = 10_000) -> int:
+    """Return after how many steps a substrate repeats, whatever it held, once what does not last is forgotten.
 
     Parameters
     ----------
     operator : array [to, from]
-        Φ, as `wave_operator` returns it.
-    dim : int
-        Number d of components of a vector.
+        Φ with integer entries, such as that of a history task.
+    longest : int
+        Most steps that are tried.
 
     Raises
     ------
     InputError
-        If the operator is not that of a wave substrate of d components.
+        If it does not repeat within so many steps.
 
     Examples
     --------
-    >>> boundary_of(wave_operator([[1.0, 0.5]]), 1)
-    array([[1. , 0.5]])
+    >>> substrate_period(wave_operator([[-1.0, 0.0, 0.0]]))
+    6
     """
     operator = np.asarray(operator, dtype=float)
-    if operator.ndim != 2 or operator.shape[0] != operator.shape[1] or not 1 <= dim <= len(operator):
-        raise InputError(f"operator has shape {operator.shape}: expected a square matrix of s · {dim} rows")
-    F = operator[-dim:]
-    if len(operator) % dim or not np.array_equal(wave_operator(F), operator):
-        raise InputError(
-            f"the operator does not shift blocks of {dim}: expected one of tauscope.analysis.wave_operator"
-        )
-    return F
+    lasting = np.linalg.matrix_power(operator, len(operator))
+    moved = lasting
+    for period in range(1, longest + 1):
+        moved = operator @ moved
+        if np.array_equal(moved, lasting):
+            return period
+    raise InputError(f"the substrate does not repeat within {longest} steps: expected F with one ±1 in each row")
 
 
 def embedding(

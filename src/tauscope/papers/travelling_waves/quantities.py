@@ -1,0 +1,245 @@
+"""What is measured for this paper, and the numbers that the claims compare and the figures show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from tauscope.analysis.linearisation import linearise
+from tauscope.analysis.travelling_waves import project, travelling_waves
+from tauscope.analysis.wave_basis import readout_basis
+from tauscope.analysis.wave_operator import embedding, substrate_period, wave_operator
+from tauscope.analysis.wave_spectrum import slow_eigenvalues, wave_spectrum
+from tauscope.errors import InputError
+from tauscope.measurements import Measurement, Subject
+from tauscope.models import Model
+from tauscope.papers.travelling_waves.conditions import CODES
+from tauscope.papers.vocabulary import Results, Trained
+from tauscope.plotting.waves import plot_operator, plot_wave_spectrum
+from tauscope.tasks.base import Batch
+from tauscope.tasks.history import History
+
+Number = Callable[[xr.Dataset], float]
+
+_SHOWN = 32
+"""Steps of the trial that is drawn."""
+
+
+# --- measured of a network --------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def respond(model: Model, task: History, n_trials: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Batch]:
+    """Return states ``[time, trial, unit]`` and answers ``[answer, trial, 1, component]`` of a network, and their batch."""
+    batch = task.sample(n_trials, generator)
+    states, _ = model(batch.inputs, model.initial_state(n_trials, generator))
+    return states, model.readout(states[-task.horizon :], task.Ns), batch
+
+
+def accuracy(
+    model: Model, task: History, generator: torch.Generator, *, n_batches: int = 10, n_trials: int = 64
+) -> float:
+    """Return the fraction of right signs over the whole horizon; as published, of 10 batches of 64 trials."""
+    right = asked = 0.0
+    for _ in range(n_batches):
+        _, answers, batch = respond(model, task, n_trials, generator)
+        more, of = task.tally(answers, batch)
+        right, asked = right + float(more), asked + float(of)
+    return right / asked
+
+
+def waves(subject: Subject, *, n_batches: int = 10, n_trials: int = 64) -> xr.Dataset:
+    """Measure a network that was trained on a history task.
+
+    Returns
+    -------
+    Dataset
+        All of `tauscope.analysis.wave_spectrum.wave_spectrum`, `tauscope.analysis.wave_basis.readout_basis` and
+        `tauscope.analysis.travelling_waves.travelling_waves` at the fixed point of silence; ``accuracy [horizon]`` at the
+        horizon of the task and at twice as many steps; ``count_before``, the number of slow modes before training; and a
+        trial, as ``substrate [time, lag, component]`` and ``states [time, unit]``.
+    """
+    task, generator = subject.task, subject.generator()
+    if not isinstance(task, History):
+        raise InputError("the network repeats no history: expected one that was trained on task 'history'")
+    boundary = task.boundary.numpy()
+    network, start = linearise(subject.model, task.Ns[0]), linearise(subject.course[0], task.Ns[0])
+    spectrum = wave_spectrum(network.recurrent, wave_operator(boundary), generator=generator)
+    basis = readout_basis(network.recurrent, network.readout, boundary)
+    horizons = (task.horizon, 2 * task.horizon)
+    right = [
+        accuracy(subject.model, replace(task, horizon=one), generator, n_batches=n_batches, n_trials=n_trials)
+        for one in horizons
+    ]
+    states = respond(subject.model, task, n_trials, generator)[0][-task.horizon :].double().cpu().numpy()
+    travel = travelling_waves(basis["coordinates"], states, boundary)
+    shown = states[:_SHOWN, :1]
+    return xr.Dataset(
+        {
+            **spectrum.data_vars,
+            **basis.drop_vars("count").data_vars,
+            **travel.rename(lag="place").data_vars,
+            "accuracy": ("horizon", right, {"long_name": "accuracy of signs", "units": "1"}),
+            "count_before": ((), len(slow_eigenvalues(start.recurrent)), {"units": "modes"}),
+            "substrate": project(basis["coordinates"], shown).isel(trial=0),
+            "states": (("time", "unit"), shown[:, 0], {"long_name": "activity", "units": "1"}),
+        },
+        coords={"horizon": list(horizons)},
+    )
+
+
+MEASUREMENTS = {
+    "waves": Measurement(
+        waves,
+        {
+            "spectrum": lambda result, _: plot_wave_spectrum(result),
+            "operator": lambda result, _: plot_operator(result["operator"], result.sizes["component"]),
+            "theory": lambda result, _: plot_operator(result["theory"], result.sizes["component"]),
+        },
+        lambda result: {
+            "slow modes": float(result["count"]),
+            "slow modes of the theory": float(result["rank"]),
+            "difference of phases (rad)": float(result["phase_error"]),
+            "the same of random matrices (rad)": float(result["null_phase_error"]),
+            "intertwining error": float(result["intertwining_error"]),
+            "correlation of waves": float(result["wave_correlation"]),
+            "best correlation of two units": float(result["unit_correlation"]),
+            "accuracy at the longest horizon": longest(result),
+            "accuracy at twice that horizon": beyond(result),
+        },
+    ),
+}
+
+
+# --- the theory alone, without a trained network ----------------------------------------------------------------------
+
+
+def theory(*, n_trials: int = 64, horizon: int = 100, generator: torch.Generator | None = None) -> xr.Dataset:
+    """Measure the theory's operators, and tanh networks that embed them.
+
+    Parameters
+    ----------
+    n_trials : int
+        Trials of each network.
+    horizon : int
+        Steps that are asked of it.
+    generator : torch.Generator, optional
+        Source of trials and bases; seeded with 0 if not given.
+
+    Returns
+    -------
+    Dataset [task]
+        By task, such as ``T2, d = 8``: ``rank``, the slow modes of the operator; ``distinct`` ones of their phases;
+        ``period`` in steps; ``accuracy`` of a network of two units for each place of the substrate; ``phase_error`` and
+        ``intertwining_error`` of its float32 weights.
+    """
+    generator = generator or torch.Generator().manual_seed(0)
+    rows, names = [], []
+    for dim, codes in sorted(CODES.items()):
+        for name, code in codes.items():
+            task = History(dim=dim, lags=dim, map=code, horizon=horizon)
+            names.append(f"{name}, d = {dim}")
+            rows.append(_embedded(task, n_trials, generator))
+    units = {"period": "steps", "phase_error": "rad"}
+    columns = {name: ("task", [row[name] for row in rows], {"units": units.get(name, "1")}) for name in rows[0]}
+    return xr.Dataset(columns, coords={"task": names})
+
+
+def _embedded(task: History, n_trials: int, generator: torch.Generator) -> dict[str, float]:
+    boundary = task.boundary.numpy()
+    operator = wave_operator(boundary)
+    weights = [part.astype(np.float32) for part in embedding(boundary, 2 * len(operator), generator=generator)]
+    into, recurrent, out = weights
+    batch = task.sample(n_trials, generator)
+    h, answers = np.zeros((n_trials, len(recurrent)), dtype=np.float32), []
+    for u in batch.inputs.numpy():
+        h = np.tanh(h @ recurrent.T + u @ into.T)
+        answers.append(h @ out.T)
+    said = torch.from_numpy(np.stack(answers[-task.horizon :])).unsqueeze(-2)
+    slow = slow_eigenvalues(operator)
+    return {
+        "rank": len(slow),
+        "distinct": len(np.unique(np.round(slow, 6) + 0.0)),
+        "period": substrate_period(operator),
+        "accuracy": float(task.score(said, batch)),
+        "phase_error": float(wave_spectrum(recurrent, operator, n_matrices=1)["phase_error"]),
+        "intertwining_error": float(readout_basis(recurrent, out, boundary)["intertwining_error"]),
+    }
+
+
+# --- of networks ------------------------------------------------------------------------------------------------------
+
+
+def dataset(network: Trained) -> xr.Dataset | None:
+    """Return what was measured of a network last.
+
+    Examples
+    --------
+    >>> dataset(Trained("T1", 1, (), {})) is None
+    True
+    """
+    found = {N: one for (name, N), one in network.measured.items() if name == "waves"}
+    return found[max(found)] if found else None
+
+
+def measured(results: Results, condition: str) -> list[xr.Dataset]:
+    """Return what was measured of every network of a condition."""
+    found = [dataset(one) for one in results.networks.get(condition, ())]
+    return [one for one in found if one is not None]
+
+
+def values(
+    results: Results, condition: str, number: Number, where: Callable[[xr.Dataset], bool] = lambda _: True
+) -> list[float]:
+    """Return a number of every network of a condition that has it, and of which something is true."""
+    found = [number(one) for one in measured(results, condition) if where(one)]
+    return [one for one in found if math.isfinite(one)]
+
+
+def scalar(name: str) -> Number:
+    """Return the function that gives a quantity of a network.
+
+    Examples
+    --------
+    >>> scalar("count")(xr.Dataset({"count": 16}))
+    16.0
+    """
+    return lambda result: float(result[name])
+
+
+def longest(result: xr.Dataset) -> float:
+    """Return the accuracy at the longest horizon of the training."""
+    return float(result["accuracy"][0])
+
+
+def beyond(result: xr.Dataset) -> float:
+    """Return the accuracy at twice the longest horizon of the training."""
+    return float(result["accuracy"][1])
+
+
+def surplus(result: xr.Dataset) -> float:
+    """Return by how many slow modes a network and the theory differ."""
+    return abs(float(result["count"]) - float(result["rank"]))
+
+
+def relative_phase_error(result: xr.Dataset) -> float:
+    """Return the phase error in parts of that of random orthogonal matrices."""
+    return float(result["phase_error"] / result["null_phase_error"])
+
+
+def hidden(result: xr.Dataset) -> float:
+    """Return by how much waves are better correlated than the best pair of units."""
+    return float(result["wave_correlation"] - result["unit_correlation"])
+
+
+def columns(results: Results, conditions: Sequence[str], number: Number) -> dict[str, Any]:
+    """Return the values of each condition that has any."""
+    found = {name: values(results, name, number) for name in conditions}
+    return {name: numbers for name, numbers in found.items() if numbers}
