@@ -38,6 +38,8 @@ def test_a_substrate_travels_and_its_rotation_is_hidden() -> None:
     np.testing.assert_allclose(hidden.correlation, 1)
     assert float(hidden.boundary_correlation) == pytest.approx(1)
     assert float(hidden.unit_correlation) < 0.9
+    np.testing.assert_allclose(open_waves.alignment, 1)
+    assert hidden.alignment.max() < 0.95
 
 
 def test_registers_do_not_travel() -> None:
@@ -74,6 +76,10 @@ def test_correlations_are_those_of_numpy() -> None:
         if a != b
     ]
     assert float(result.unit_correlation) == pytest.approx(max(pairs))
+    for unit in range(6):
+        own = states[:, :, unit].ravel()
+        places = [abs(np.corrcoef(own, substrate.values[..., j, i].ravel())[0, 1]) for j in range(3) for i in range(2)]
+        assert float(result.alignment[unit]) == pytest.approx(max(places))
 
 
 def test_the_boundary_is_what_enters_the_last_place() -> None:
@@ -82,7 +88,9 @@ def test_the_boundary_is_what_enters_the_last_place() -> None:
 
 
 def test_what_does_not_vary_has_no_correlation() -> None:
-    assert float(travelling_waves(PLACES, np.full((5, 4, DIM * LAGS), 0.1)).unit_correlation) == 0
+    still = travelling_waves(PLACES, np.full((5, 4, DIM * LAGS), 0.1))
+    assert float(still.unit_correlation) == 0
+    assert not still.alignment.any()
     assert not travelling_waves(PLACES, np.zeros((5, 4, DIM * LAGS)), F).correlation.any()
 
 

@@ -61,7 +61,7 @@ def result(name: str, agrees: bool, noise: float) -> xr.Dataset:
     beyond = accuracy if agrees else 0.7
     return xr.Dataset(
         {**spectrum.data_vars, **basis.drop_vars("count").data_vars, **{key: ((), value) for key, value in changed.items()},
-         "accuracy": ("horizon", [accuracy, beyond]), "states": (("time", "unit"), states[:, 0]),
+         "accuracy": ("horizon", [accuracy, beyond]), "states": (("time", "unit"), states[:, 0]), "alignment": ("unit", np.linspace(0, 1, 20)),
          "substrate": project(basis["coordinates"], states).isel(trial=0)},
         coords={"horizon": [48, 96]},
     )  # fmt: skip
@@ -170,6 +170,10 @@ def test_the_measure_finds_the_waves_of_a_network_that_has_them() -> None:
     figures = {name: draw(found, None).figure for name, draw in PAPER.measurements["waves"].figures.items()}  # type: ignore[arg-type]
     assert len(figures) == 3
     assert PAPER.measurements["waves"].numbers(found)["slow modes"] == 12
+
+
+def test_units_that_are_places_are_counted() -> None:
+    assert quantities.open_units(xr.Dataset({"alignment": ("unit", [0.1, 0.94, 0.96, 1.0])})) == 2
 
 
 def test_a_network_of_another_task_is_refused() -> None:

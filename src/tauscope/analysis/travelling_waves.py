@@ -43,7 +43,7 @@ def project(coordinates: ArrayLike, states: ArrayLike) -> xr.DataArray:
 
 
 def travelling_waves(coordinates: ArrayLike, states: ArrayLike, boundary: ArrayLike | None = None) -> xr.Dataset:
-    """Measure how well each place of a substrate foretells its neighbour, and the best any unit foretells another.
+    """Measure how well each place of a substrate foretells its neighbour, and whether single units are such places.
 
     Parameters
     ----------
@@ -56,11 +56,12 @@ def travelling_waves(coordinates: ArrayLike, states: ArrayLike, boundary: ArrayL
 
     Returns
     -------
-    Dataset [lag, component]
+    Dataset [lag, component, unit]
         ``correlation [lag, component]``, that of place ``lag`` one step later with place ``lag + 1``, over trials and
         time, and its mean ``wave_correlation``; ``boundary_correlation``, that of the last place one step later with
         F · substrate, a mean over components (NaN without F); ``unit_correlation``, the largest magnitude of a
-        correlation of one unit a step later with another unit. What does not vary has the correlation 0.
+        correlation of one unit a step later with another unit; ``alignment [unit]``, the largest magnitude of a
+        correlation of each unit with a place at the same step. What does not vary has the correlation 0.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def travelling_waves(coordinates: ArrayLike, states: ArrayLike, boundary: ArrayL
     Notes
     -----
     Hidden waves are waves in some coordinates that are none in single units: a large ``wave_correlation`` beside a
-    smaller ``unit_correlation``.
+    smaller ``unit_correlation``. An ``alignment`` near 1 is a unit that is itself a place: the basis of the units is then
+    privileged, because a rotation of the activity would hide the wave again.
 
     Examples
     --------
@@ -98,6 +100,7 @@ def travelling_waves(coordinates: ArrayLike, states: ArrayLike, boundary: ArrayL
         "wave_correlation": ((), travels.mean(), "mean correlation of a place with the next one a step before"),
         "boundary_correlation": ((), enters, "correlation of the last place with what the boundary gives it"),
         "unit_correlation": ((), _best_pair(h), "largest correlation of a unit with another one a step before"),
+        "alignment": ("unit", _alignment(h, substrate), "largest correlation of a unit with a place"),
     }
     return xr.Dataset(
         {name: (dims, one, {"long_name": meaning, "units": "1"}) for name, (dims, one, meaning) in values.items()},
@@ -123,3 +126,10 @@ def _best_pair(h: Array) -> float:
     correlation = np.abs(after.T @ before)
     np.fill_diagonal(correlation, 0.0)
     return float(correlation.max())
+
+
+def _alignment(h: Array, substrate: Array) -> Array:
+    n = h.shape[0] * h.shape[1]
+    units, places = _standardised(h.reshape(n, -1)), _standardised(substrate.reshape(n, -1))
+    largest: Array = np.abs(units.T @ places).max(axis=1)
+    return largest

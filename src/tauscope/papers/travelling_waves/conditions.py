@@ -37,8 +37,14 @@ CONDITIONS = (
     Condition("T2_decay", "T2, L2 0.001", {"task": "history", "map": "diagonal", "weight_decay": 1e-3}),
 )
 
-UNITS = {"T1": 64, "T1_12": 12, "T1_8": 8}
-"""Units of the conditions that are compared by size, at the quick scale."""
+COLUMNS = {
+    **{name: name for name in SOLVED},
+    "T2_decay": "T2, L2 0.001",
+    "T1_12": "T1, few units",
+    "T1_8": "T1, fewer",
+    "T1_decay": "T1, L2 0.1",
+}
+"""Short labels, in the order in which conditions stand side by side in figures."""
 
 MEASURES = (Measure("waves", tuple(one.name for one in CONDITIONS)),)
 

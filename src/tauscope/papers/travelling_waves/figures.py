@@ -10,9 +10,9 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tauscope.papers.panels import finish, panels
+from tauscope.papers.panels import panels
 from tauscope.papers.travelling_waves import quantities as q
-from tauscope.papers.travelling_waves.conditions import SMALL, SOLVED
+from tauscope.papers.travelling_waves.conditions import COLUMNS, SOLVED
 from tauscope.papers.vocabulary import PaperFigure, Results
 from tauscope.plotting.style import COLOURS, CYCLE, integer_ticks
 from tauscope.plotting.waves import animate_waves, plot_operator, plot_substrate, plot_wave_spectrum
@@ -97,27 +97,33 @@ def moving_waves(results: Results) -> FuncAnimation | None:
     return animate_waves(result["substrate"].expand_dims("trial"), result["states"].expand_dims("trial"))
 
 
+def _columns(ax: Axes, names: Sequence[str]) -> None:
+    ax.set_xticks(range(len(names)), [COLUMNS[name] for name in names], rotation=90, fontsize=7)
+
+
 def errors(results: Results) -> Figure | None:
     """Draw numbers of slow modes, phase errors and intertwining errors of all networks."""
-    names = _here(results, [*SOLVED, "T2_decay", *SMALL, "T1_decay"])
+    names = _here(results, list(COLUMNS))
     if not names:
         return None
     with panels(1, 3, 3.4) as (figure, axes):
         for ax, what, said in zip(axes, ("count", "phase_error", "intertwining_error"),
                                   ("slow modes", "difference of phases (rad)", "intertwining error"), strict=True):  # fmt: skip
             for place, name in enumerate(names):
-                found = q.values(results, name, q.scalar(what))
-                ax.plot([place] * len(found), found, "o", ms=3.5, mew=0, alpha=0.7, color=COLOURS["blue"],
-                        label=None if place else "network")  # fmt: skip
-                result = _first(results, name)
-                _reference(ax, place, what, name, result)
-            labels = [_label(results, name).replace(", ", "\n") for name in names]
-            ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=6)
+                _points(ax, place, q.values(results, name, q.scalar(what)), None if place else "network")
+                _reference(ax, place, what, name, _first(results, name))
+            _columns(ax, names)
             ax.set(ylabel=said)
             if what != "count":
                 ax.set_yscale("log")
-            finish_top(ax)
+            _legend_above(ax)
     return figure
+
+
+def _points(ax: Axes, place: float, found: Sequence[float], label: str | None, kind: int = 0) -> None:
+    ax.plot(
+        [place] * len(found), found, "o^"[kind], ls="none", ms=3.5, mew=0, alpha=0.7, color=CYCLE[kind], label=label
+    )
 
 
 def _reference(ax: Axes, place: int, what: str, name: str, result: xr.Dataset) -> None:
@@ -133,40 +139,47 @@ def _reference(ax: Axes, place: int, what: str, name: str, result: xr.Dataset) -
                     label=first and "published, 128 units")  # fmt: skip
 
 
-def finish_top(ax: Axes) -> None:
+def _legend_above(ax: Axes) -> None:
     """Put the legend above a panel, whose labels below are long."""
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.08), borderaxespad=0, fontsize=6)
 
 
 def accuracies(results: Results) -> Figure | None:
-    """Draw the accuracy at the longest trained horizon and at twice as many steps, and how hidden the waves are."""
-    names = _here(results, [*SOLVED, "T2_decay", *SMALL, "T1_decay"])
+    """Draw the accuracy at the longest trained horizon and at twice as many steps."""
+    names = _here(results, list(COLUMNS))
     if not names:
         return None
-    with panels(1, 2, 3.4) as (figure, axes):
-        for i, (number, said) in enumerate(((q.longest, "longest trained horizon"), (q.beyond, "twice that"))):
+    with panels(1, 1, 3.4, letters=False) as (figure, (ax,)):
+        for kind, (number, said) in enumerate(
+            ((q.longest, "longest trained horizon"), (q.beyond, "twice as many steps"))
+        ):
             for place, name in enumerate(names):
                 found = q.values(results, name, number)
-                axes[0].plot([place + 0.24 * i - 0.12] * len(found), found, "o^"[i], ms=3.5, mew=0, alpha=0.7,
-                             color=CYCLE[i], label=None if place else said)  # fmt: skip
-        axes[0].axhline(0.5, ls=":", lw=0.8, color=COLOURS["grey"], label="chance")
-        labels = [_label(results, name).replace(", ", "\n") for name in names]
-        axes[0].set_xticks(range(len(names)), labels, rotation=90, fontsize=6)
-        axes[0].set(ylabel="accuracy of signs", ylim=(0.4, 1.04))
-        solved = _here(results, SOLVED)
-        for i, (what, said) in enumerate(
-            (("wave_correlation", "place with the next"), ("unit_correlation", "best pair of units"))
-        ):
-            for place, name in enumerate(solved):
-                found = q.values(results, name, q.scalar(what))
-                axes[1].plot([place] * len(found), found, "o^"[i], ms=3.5, mew=0, alpha=0.7, color=CYCLE[i],
-                             label=None if place else said)  # fmt: skip
-        axes[1].set_xticks(
-            range(len(solved)), [_label(results, name).replace(", ", "\n") for name in solved], fontsize=6
-        )
-        axes[1].set(ylabel="correlation with a step before")
-        finish_top(axes[0])
-        finish(axes[1])
+                _points(ax, place + 0.2 * kind - 0.1, found, None if place else said, kind)
+        ax.axhline(0.5, ls=":", lw=0.8, color=COLOURS["grey"], label="chance")
+        _columns(ax, names)
+        ax.set(ylabel="accuracy of signs", ylim=(0.4, 1.04))
+        _legend_above(ax)
+    return figure
+
+
+def hidden(results: Results) -> Figure | None:
+    """Draw how far waves travel through the substrate and through single units, and how many units are its places."""
+    names = _here(results, SOLVED)
+    if not names:
+        return None
+    with panels(1, 2, 3.0) as (figure, (ax, count)):
+        both = (("wave_correlation", "place with the next"), ("unit_correlation", "best pair of units"))
+        for kind, (what, said) in enumerate(both):
+            for place, name in enumerate(names):
+                _points(ax, place, q.values(results, name, q.scalar(what)), None if place else said, kind)
+        for place, name in enumerate(names):
+            _points(count, place, q.values(results, name, q.open_units), None)
+        for one in (ax, count):
+            one.set_xticks(range(len(names)), [COLUMNS[name] for name in names])
+        ax.set(ylabel="correlation with a step before")
+        count.set(ylabel="units that are a place", ylim=(-0.5, None))
+        _legend_above(ax)
     return figure
 
 
@@ -198,9 +211,15 @@ FIGURES = (
     ),
     PaperFigure(
         "accuracies",
-        "All networks, a point each: accuracy at the longest trained horizon and at twice as many steps; correlation of a "
-        "place of the substrate with the next one a step before, and the best that any unit has with another.",
+        "All networks, a point each: fraction of right signs over the longest trained horizon and over twice as many steps.",
         accuracies,
+    ),
+    PaperFigure(
+        "hidden",
+        "Networks that solve the task, a point each: (a) correlation of a place of the substrate with the next one a step "
+        "before, mean over places, and the largest that any unit has with another a step before; (b) number of units whose "
+        "activity is that of one place of the substrate (correlation above 0.95).",
+        hidden,
     ),
 )
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,9 @@ from tauscope.tasks.base import Batch
 from tauscope.tasks.history import History
 
 Number = Callable[[xr.Dataset], float]
+
+ALIGNED = 0.95
+"""Correlation with a place of the substrate above which a unit counts as one."""
 
 _SHOWN = 32
 """Steps of the trial that is drawn."""
@@ -111,6 +113,7 @@ MEASUREMENTS = {
             "intertwining error": float(result["intertwining_error"]),
             "correlation of waves": float(result["wave_correlation"]),
             "best correlation of two units": float(result["unit_correlation"]),
+            f"units that are a place of the substrate (correlation above {ALIGNED:g})": open_units(result),
             "accuracy at the longest horizon": longest(result),
             "accuracy at twice that horizon": beyond(result),
         },
@@ -239,7 +242,6 @@ def hidden(result: xr.Dataset) -> float:
     return float(result["wave_correlation"] - result["unit_correlation"])
 
 
-def columns(results: Results, conditions: Sequence[str], number: Number) -> dict[str, Any]:
-    """Return the values of each condition that has any."""
-    found = {name: values(results, name, number) for name in conditions}
-    return {name: numbers for name, numbers in found.items() if numbers}
+def open_units(result: xr.Dataset) -> float:
+    """Return the number of units whose activity is that of one place of the substrate."""
+    return float((result["alignment"] > ALIGNED).sum())
