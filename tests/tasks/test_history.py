@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,11 @@ def test_bad_options_are_refused_in_one_line(options: dict[str, Any], line: str)
 def test_a_code_read_from_a_file_is_the_same_task() -> None:
     given: Any = [15, 21, 1]
     assert History(dim=4, lags=4, map=given) == History(dim=4, lags=4, map=(15, 21, 1))
+
+
+def test_a_longer_horizon_goes_on_from_the_same_stream() -> None:
+    short = History(dim=4, lags=4, map="cyclic", horizon=5)
+    shown = short.sample(3, torch.Generator().manual_seed(0)).inputs[:4]
+    longer = replace(short, horizon=9).batch_of(shown)
+    assert longer.inputs.shape[0] == 13
+    assert longer.targets[:5].equal(short.batch_of(shown).targets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -155,6 +155,12 @@ def continuation(boundary: Tensor, n_steps: int) -> Tensor:
     return torch.stack(steps)
 
 
+# Every batch of a stage needs it, and it takes as long as a step of training.
+@lru_cache(maxsize=16)
+def _continuation_of(dim: int, lags: int, code: str | Code, horizon: int) -> Tensor:
+    return continuation(boundary_matrix(dim, lags, code), horizon)
+
+
 @dataclass(frozen=True)
 class History(Task):
     """Continue a stream of vectors of ±1, each of which repeats entries of the last few.
@@ -232,11 +238,7 @@ class History(Task):
         """The matrix F, ``[component, lag · component]``."""
         return boundary_matrix(self.dim, self.lags, self.map)
 
-    @cached_property
-    def _continuation(self) -> Tensor:
-        return continuation(self.boundary, self.horizon)
-
-    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+    def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
         """Draw trials.
 
         Parameters
@@ -245,12 +247,15 @@ class History(Task):
             Number of trials.
         generator : torch.Generator
             The only source of chance; the batch lies on its device.
+        split : str
+            Of no use: every trial is drawn anew.
 
         Returns
         -------
         Batch
             ``inputs [lags + horizon, batch, component]``; ``targets [horizon, batch, 1, component]``.
         """
+        del split
         require_at_least("batch size", batch_size, 1)
         shape = (self.lags, batch_size, self.dim)
         bits = torch.randint(2, shape, generator=generator, device=generator.device)
@@ -270,7 +275,8 @@ class History(Task):
             As `sample` returns it.
         """
         past = shown.transpose(0, 1).flatten(1)
-        targets = torch.tensordot(self._continuation.to(past), past, dims=([2], [1])).transpose(1, 2)
+        to_come = _continuation_of(self.dim, self.lags, self.map, self.horizon).to(past)
+        targets = torch.tensordot(to_come, past, dims=([2], [1])).transpose(1, 2)
         silence = shown.new_zeros(self.horizon, *shown.shape[1:])
         return Batch(torch.cat([shown, silence]), targets.unsqueeze(-2).contiguous())
 
