@@ -2,17 +2,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+FOLDER ?= demo/gpu
 DEMO := demo/cumulative_parity_size_100_network_1
 
-.PHONY: help install demo test test-slow test-slurm test-faults bench docs clean
+.PHONY: help install demo test test-processors test-slow test-slurm test-faults bench bench-gpu docs clean
 
 help:
 	@echo "make demo       install, train a small network on N-parity, evaluate it and draw the result"
 	@echo "make test       install, lint, check types, run all tests but the slow ones"
+	@echo "make test-processors run the tests of what computes as on other processors, each setting in processes of its own"
 	@echo "make test-slow  run the slow tests"
 	@echo "make test-slurm run the tests on a SLURM cluster of one's own (as root, with slurm-wlm and munge)"
 	@echo "make test-faults run the fault campaign and write docs/reliability"
 	@echo "make bench      print the speed table (on an otherwise idle machine)"
+	@echo "make bench-gpu  the same on a GPU; FOLDER=... gets the table and a CSV file"
 	@echo "make docs       run the documentation's examples and build it in docs/_build"
 
 install: $(INSTALLED)
@@ -34,6 +37,28 @@ test: install
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not slow and not slurm"
 
+# The rooms that compute; the others keep, draw and print what these give them.
+NUMERICAL := $(foreach room,tasks models learning analysis measurements papers,tests/$(room) src/tauscope/$(room))
+# torch, oneDNN, MKL, OpenBLAS and numpy each choose their instructions by the processor, and each can be told to do
+# with older ones (on x86; MKL_CBWR is for processors that are not Intel's, where MKL knows no other choice).
+SSE4 := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=COMPATIBLE \
+	OPENBLAS_CORETYPE=Nehalem NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR"
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
+	OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR"
+as-sse4-mkl := $(SSE4) TAUSCOPE_PRODUCTS=mkl
+as-sse4-onednn := $(SSE4) TAUSCOPE_PRODUCTS=onednn
+as-avx2-mkl := $(AVX2) TAUSCOPE_PRODUCTS=mkl
+as-avx2-onednn := $(AVX2) TAUSCOPE_PRODUCTS=onednn
+as-avx512-without-bf16 := ONEDNN_MAX_CPU_ISA=AVX512_CORE
+as-mkl := TAUSCOPE_PRODUCTS=mkl
+as-onednn := TAUSCOPE_PRODUCTS=onednn
+PROCESSORS ?= sse4-mkl sse4-onednn avx2-mkl avx2-onednn avx512-without-bf16 mkl onednn
+
+test-processors: install
+	@failed=; $(foreach name,$(PROCESSORS),echo '$(name): $(as-$(name))'; \
+		env $(as-$(name)) $(BIN)/pytest -m "not slow and not slurm" $(NUMERICAL) || failed="$$failed $(name)";) \
+	[ -z "$$failed" ] || { echo "failed as on:$$failed"; exit 1; }
+
 test-slow: install
 	$(BIN)/pytest -m slow
 
@@ -46,6 +71,9 @@ test-slurm: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+bench-gpu: install
+	PYTHON=$(BIN)/python sh benchmarks/gpu.sh $(FOLDER)
 
 docs: install
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"

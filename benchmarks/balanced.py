@@ -10,11 +10,11 @@ from torch import Tensor
 
 from benchmarks.limit import Work
 from benchmarks.timing import LIMIT, Timing, interleaved
-from tauscope.learning.curricula import Stages
+from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.training import Recipe, Training, _step
 from tauscope.models import BalancedRNN
 from tauscope.models.kernels.gemm import matmul_nt
-from tauscope.tasks import Tracking
+from tauscope.tasks import Stage, Tracking
 
 SPEEDUP, TARGET = 5.0, 1.3
 PUBLISHED_UNITS, PUBLISHED_BATCH = 100, 10
@@ -27,8 +27,17 @@ LARGE_UNITS, LARGE_BATCH, LARGE_STEPS = 1000, 256, 50
 def step(n_units: int, batch_size: int, n_steps: int) -> Work:
     """Return a training step of tauscope's loop on one signal: data, noise, both passes, penalty, optimiser."""
     model = BalancedRNN(n_units, generator=torch.Generator().manual_seed(0))
-    recipe = Recipe(epochs=1, batch_size=batch_size, optimizer="adam", lr=1e-3, clip=math.inf, activity_cost=1e-4)
-    state = Training(model, Tracking(n_steps=n_steps), Stages(1, 1), recipe)
+    recipe = Recipe(
+        epochs=1,
+        batch_size=batch_size,
+        optimizer="adam",
+        lr=1e-3,
+        clip=math.inf,
+        activity_cost=1e-4,
+        activity="answers",
+    )
+    curriculum = Curriculum([Stage("tracking")], Criterion(Tracking.metric, epochs=1))
+    state = Training(model, Tracking(n_steps=n_steps), curriculum, recipe)
 
     return lambda: _step(state)
 

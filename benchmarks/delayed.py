@@ -32,7 +32,7 @@ def timings(rounds: int) -> list[Timing]:
     """Time all rows against the limit."""
     config = MemoryConfig()
     _, products, _ = fastest(batch=config.batch_size)
-    n_steps = config.measured_task(1).n_steps
+    n_steps = config.template().n_steps
 
     def limit() -> None:
         for _ in range(n_steps):

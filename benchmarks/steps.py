@@ -34,32 +34,39 @@ class ElmanCell(ts.Cell):
         del noise
         return (self.rnn(x.unsqueeze(0), state[0].unsqueeze(0))[1][0],)
 
-    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run a sequence by torch's kernel."""
+    def sequence(
+        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run a sequence by torch's kernel, which knows neither noise nor held states."""
+        del noise, hold
         outputs, last = self.rnn(inputs, state[0].unsqueeze(0))
         return outputs, (last[0],)
 
 
-def network(kind: str) -> ts.Model:
+def network(kind: str, device: str = "cpu") -> ts.Model:
     """Return a network of 500 units with 100 heads."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     if kind in ("gru", "lstm"):
         return ts.build_model(kind, UNITS, generator=generator)
     if kind == "rnn":
-        return ts.Model([ElmanCell(1, UNITS)], ts.Heads(UNITS, range(2, 102), 2, False, generator))
+        cell = ElmanCell(1, UNITS).to(device)
+        return ts.Model([cell], ts.Heads(UNITS, [f"N{N}" for N in range(2, 102)], 2, False, generator))
     return ts.LeakyRNN(UNITS, precision=kind, generator=generator)
 
 
-def training(kind: str, N: int) -> ts.Training:
+def training(kind: str, N: int, device: str = "cpu") -> ts.Training:
     """Return the multi-head curriculum at 2 … N, with sequences of the mean length."""
-    curriculum = ts.Cumulative(init_heads=N - 1)
-    task = ts.Parity(curriculum.Ns, length=n_bits(N))
-    return ts.Training(network(kind), task, curriculum, ts.Recipe(batch_size=BATCH))
+    curriculum = ts.Curriculum(ts.cumulative(start=N - 1, last=N))
+    return ts.Training(network(kind, device), ts.Parity(length=n_bits(N)), curriculum, ts.Recipe(batch_size=BATCH))
 
 
-def step(kind: str, N: int) -> Work:
+def step(kind: str, N: int, device: str = "cpu") -> Work:
     """Return a training step of tauscope's loop, for one of its networks or of torch's."""
-    state = training(kind, N)
+    state = training(kind, N, device)
+    for module in state.model.modules():
+        if isinstance(module, nn.RNNBase):
+            # Without this, cuDNN gathers the weights anew at every step.
+            module.flatten_parameters()
 
     return lambda: _step(state)
 
@@ -90,7 +97,7 @@ def published_step(folder: Path, N: int) -> Work:
     module, tasks = importlib.import_module("src.models.RNN_Stack"), importlib.import_module("src.tasks")
     module.device = torch.device("cpu")  # type: ignore[attr-defined]
     model = module.init_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.1, nesterov=True)
+    optimizer = _sgd(model)
     criterion, Ns = nn.CrossEntropyLoss(), list(range(2, N + 1))
     seed = _seed_of_length(n_bits(N), N + 2, 4 * N + 2)
 
@@ -107,6 +114,57 @@ def published_step(folder: Path, N: int) -> Work:
         return loss.item()
 
     return work
+
+
+def neuralrnn_version() -> str:
+    """Return the version of NeuralRNN; raises `ImportError` if it, or what it needs, is not installed."""
+    return importlib.import_module("neuralrnn").__version__
+
+
+def neuralrnn_step(N: int) -> Work:
+    """Return a training step of NeuralRNN's `CTRNNModel` on our data, by its documented interface.
+
+    Its equation is that of our default form with one time constant for all units, z ← φ((1 - α) z + α (W z + b + W_in x)),
+    its read-out that of all heads, of which the last step alone enters the loss.
+
+    Parameters
+    ----------
+    N : int
+        Largest N.
+
+    Returns
+    -------
+    callable
+        Takes one step.
+
+    Raises
+    ------
+    ImportError
+        If NeuralRNN, or what it needs, is not installed.
+    """
+    ctrnn = importlib.import_module("neuralrnn.models.ctrnn")
+    config = ctrnn.CTRNNConfig(
+        input_dim=1, latent_dim=UNITS, output_dim=2 * (N - 1), alpha=2 / 3, activation="leaky_relu",
+        nonlinearity_mode="post_blend",
+    )  # fmt: skip
+    model, generator = ctrnn.CTRNNModel(config), torch.Generator().manual_seed(0)
+    task, optimizer = ts.Parity(range(2, N + 1), length=n_bits(N)), _sgd(model)
+
+    def work() -> float:
+        batch = task.sample(BATCH, generator)
+        optimizer.zero_grad()
+        logits = model(batch.inputs.transpose(0, 1)).outputs[:, -1].reshape(-1, 2)
+        loss = (N - 1) * nn.functional.cross_entropy(logits, batch.targets.flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=2.0)
+        optimizer.step()
+        return loss.item()
+
+    return work
+
+
+def _sgd(model: nn.Module) -> torch.optim.SGD:
+    return torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.1, nesterov=True)
 
 
 def _seed_of_length(length: int, low: int, high: int) -> int:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 
+from tauscope.models.kernels.subnormals import flushing
+
+Clock = Callable[[Callable[[], object], int], float]
+"""Takes a row and a number of repeats, and returns the seconds of one repeat."""
 LIMIT = "limit"
 _PAUSE = 0.05
 
@@ -66,7 +70,14 @@ class Timing:
 
 
 def interleaved(
-    rows: dict[str, Callable[[], object]], N: int, n_bits: int, rounds: int, shortest: float = 0.2
+    rows: dict[str, Callable[[], object]],
+    N: int,
+    n_bits: int,
+    rounds: int,
+    *,
+    kept: Collection[str] = (),
+    shortest: float = 0.2,
+    clock: Clock | None = None,
 ) -> list[Timing]:
     """Time rows against the one named "limit".
 
@@ -78,22 +89,29 @@ def interleaved(
         What they run on.
     rounds : int
         Rounds in which every row is timed once.
+    kept : collection of str
+        Rows that compute with subnormal numbers; the others take them for zero, as a training does.
     shortest : float
         Seconds that a row is repeated for in a round, at least.
+    clock : callable, optional
+        Measures repeats of a row; the processor's time by default.
 
     Returns
     -------
     list of Timing
         One for each row.
     """
+    measured = clock or processor_seconds
     repeats = {}
     for name, work in rows.items():
-        work()
-        repeats[name] = max(1, round(shortest / _seconds(work, 1)))
+        with flushing(name not in kept):
+            work()
+            repeats[name] = max(1, round(shortest / measured(work, 1)))
     seconds: dict[str, list[float]] = {name: [] for name in rows}
     for _ in range(rounds):
         for name, work in rows.items():
-            seconds[name].append(_seconds(work, repeats[name]))
+            with flushing(name not in kept):
+                seconds[name].append(measured(work, repeats[name]))
     limits = seconds[LIMIT]
     return [
         Timing(name, N, n_bits, tuple(times), tuple(one / limit for one, limit in zip(times, limits, strict=True)))
@@ -101,7 +119,8 @@ def interleaved(
     ]
 
 
-def _seconds(work: Callable[[], object], repeats: int) -> float:
+def processor_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Return the seconds of one repeat on the processor, after a short pause and repeats that do not count."""
     # The threads of the row before go on spinning for some milliseconds, and the first steps after a pause find nothing in
     # the caches; a training has neither.
     time.sleep(_PAUSE)

@@ -74,7 +74,7 @@ def linear_model(W: np.ndarray, V: np.ndarray) -> Model:
     """Return the network h ← W h + V x, in float64, with ``W [unit, unit]`` and ``V [unit, channel]``."""
     generator = torch.Generator().manual_seed(0)
     cell = LinearCell(V.shape[1], len(W), generator)
-    model = Model([cell], Heads(len(W), range(2, 5), 2, False, generator)).double()
+    model = Model([cell], Heads(len(W), ["N2", "N3", "N4"], 2, False, generator)).double()
     with torch.no_grad():
         cell.recurrent.copy_(torch.from_numpy(W))
         cell.input.copy_(torch.from_numpy(V))

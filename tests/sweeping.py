@@ -69,7 +69,17 @@ def record(epoch: int, N: int, solved: bool, **more: Any) -> dict[str, Any]:
     """Return the record of an epoch."""
     times = {"seconds": 2.0, "steps_per_second": 5.0}
     return (
-        {"epoch": epoch, "Ns": [N], "loss": 0.7, "accuracy": [0.5], "solved": solved, "finished": False} | times | more
+        {
+            "epoch": epoch,
+            "stage": f"N{N}_N{N}",
+            "Ns": [N],
+            "loss": 0.7,
+            "accuracy": [0.5],
+            "solved": solved,
+            "finished": False,
+        }
+        | times
+        | more
     )
 
 

@@ -88,7 +88,7 @@ def _records(solved: Mapping[int, int], epochs: int, never: bool = False) -> tup
     for epoch in range(1, max(epochs, *at, 1) + 1):
         N = at.get(epoch, N)
         records.append(
-            {"epoch": epoch, "Ns": [N], "solved": epoch in at, "loss": 0.5, "accuracy": [0.9], "seconds": 2.0,
+            {"epoch": epoch, "stage": f"N{N}_N{N}", "Ns": [N], "solved": epoch in at, "loss": 0.5, "accuracy": [0.9], "seconds": 2.0,
              "steps_per_second": STEPS_PER_EPOCH / 2, "finished": False}
         )  # fmt: skip
     return tuple(records)

@@ -9,6 +9,7 @@ from typing import cast
 import xarray as xr
 from matplotlib.figure import Figure
 
+from tauscope.errors import InputError
 from tauscope.measurements import Measurement, Subject
 from tauscope.papers.statistics import greater, positive
 from tauscope.papers.vocabulary import Claim, Condition, Finding, Measure, Paper, PaperFigure, Results, Scale
@@ -69,7 +70,15 @@ def _progress(results: Results) -> Figure:
 
 
 def _undrawable(_: Results) -> Figure:
-    raise ZeroDivisionError("nothing to draw")
+    raise InputError("no network to draw: expected two")
+
+
+def _misspelt(results: Results) -> Sequence[Finding]:
+    return [positive("N > 0", [float(one.solved) for one in results.networks["mutli"]])]
+
+
+def _misdrawn(results: Results) -> Figure:
+    raise ZeroDivisionError(f"mean of {len(results.networks)} conditions")
 
 
 CLAIMS = (
@@ -117,6 +126,12 @@ PAPER = Paper(
     figures=FIGURES,
     scales=SCALES,
     measurements={"size": SIZE},
+)
+
+MISTAKEN = replace(
+    PAPER,
+    claims=(Claim("C0", "Somebody misspelt a condition.", "section 0", _misspelt), *CLAIMS),
+    figures=(PaperFigure("figure_0_misdrawn", "Somebody divided by zero.", _misdrawn), *FIGURES),
 )
 
 BROKEN = Paper(

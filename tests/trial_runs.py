@@ -28,8 +28,8 @@ def learn_nothing(base: Path, config: MemoryConfig = TRIALS) -> Path:
         opened.begin()
     Ns = [1, 1] if config.then is None else [1, 1, 2, 2]
     records = [
-        {"epoch": i, "Ns": [N], "loss": 0.5 / i, "fractional_loss": [1.2 / i], "solved": False, "seconds": 1800.0,
-         "steps_per_second": 3.0, "finished": i == len(Ns)} for i, N in enumerate(Ns, 1)
+        {"epoch": i, "stage": f"N{N}_N{N}", "loss": 0.5 / i, "fractional_loss": [1.2 / i], "solved": False, "seconds": 1800.0,
+         "steps_per_second": 3.0, "finished": i == len(Ns), "epochs": len(Ns)} for i, N in enumerate(Ns, 1)
     ]  # fmt: skip
     (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     for N in set(Ns):

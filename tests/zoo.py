@@ -26,7 +26,7 @@ class _Step(nn.Module):
 
 
 def _wrapped(generator: torch.Generator) -> Model:
-    return wrap(_Step(generator), 1, N_UNITS, heads=Heads(N_UNITS, range(2, 6), 2, False, generator))
+    return wrap(_Step(generator), 1, N_UNITS, heads=Heads(N_UNITS, ["N2", "N3", "N4", "N5"], 2, False, generator))
 
 
 def _continuous(generator: torch.Generator) -> Model:
@@ -34,7 +34,7 @@ def _continuous(generator: torch.Generator) -> Model:
 
 
 def _own_cell(generator: torch.Generator) -> Model:
-    return Model([LinearCell(1, N_UNITS, generator)], Heads(N_UNITS, range(2, 6), 2, False, generator))
+    return Model([LinearCell(1, N_UNITS, generator)], Heads(N_UNITS, ["N2", "N3", "N4", "N5"], 2, False, generator))
 
 
 ZOO: dict[str, Callable[[torch.Generator], Model]] = {

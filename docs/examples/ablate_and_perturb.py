@@ -24,7 +24,7 @@ task, N = ts.Parity([11]), 11
 slowest = multi.tau.argsort(descending=True)[:10].tolist()
 without = ts.analysis.ablate(multi, slowest)
 for name, model in (("intact", multi), ("without the ten slowest", without)):
-    print(name, ts.evaluate(model, ts.Parity([11], p=0.5), Ns=[2, 5, 8, 11]).round(3).values)
+    print(name, ts.evaluate(model, ts.Parity(p=0.5), Ns=[2, 5, 8, 11]).round(3).values)
 
 # %%
 # One unit after the other

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import tauscope as ts
-from tauscope.models import State, init
+from tauscope.models import State, Weight, init
 from tauscope.plotting.timescales import plot_autocorrelations
 
 
@@ -32,6 +32,13 @@ class AdaptingCell(ts.Cell):
         h = torch.relu(drive if noise is None else drive + noise)
         return h, self.rho * a + (1 - self.rho) * h
 
+    def weights(self) -> dict[str, Weight]:
+        """Name what can be measured and perturbed."""
+        return {
+            "recurrent": Weight("recurrent", self.recurrent, "weight"),
+            "input": Weight("input", self.input, "weight"),
+        }
+
 
 # %%
 # Train it
@@ -42,9 +49,9 @@ if __name__ == "__main__":
     generator = torch.Generator().manual_seed(0)
     model = ts.Model([AdaptingCell(1, 50, generator)], ts.Heads(50, range(2, 12), 2, False, generator))
     recipe = ts.Recipe(epochs=10, steps_per_epoch=200, batch_size=64, lr=0.1)
-    training = ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=4), recipe)
-    print(f"{training.epoch} epochs, Ns {training.curriculum.Ns}")
-    print(ts.evaluate(model, ts.Parity([2], p=0.5), Ns=[2, 3, 4, 5]).to_series())
+    training = ts.train(model, ts.Parity(), ts.cumulative(last=4), recipe)
+    print(f"{training.epoch} epochs, stage {training.curriculum.stage.name}")
+    print(ts.evaluate(model, ts.Parity(p=0.5), Ns=[2, 3, 4, 5]).to_series())
 
 # %%
 # Measure it
@@ -55,4 +62,5 @@ if __name__ == "__main__":
     timescales = ts.analysis.timescales(model, n_trials=4, n_steps=10_000, max_lag=60)
     print(ts.analysis.timescales_summary(timescales).round(2).to_dataframe())
     print(ts.analysis.lyapunov(model, 3, n_trials=2, n_steps=200).exponents.mean("trial").round(decimals=3).values)
+    print(f"spectral radius {ts.analysis.connectivity(model).spectral_radius.item():.2f}")
     autocorrelations = plot_autocorrelations(timescales)

@@ -11,11 +11,13 @@ import tauscope as ts
 from tauscope.plotting.training import plot_progress
 
 
-class Doubling(ts.Curriculum):
-    """N = 2, 4, 8, … each with its own head, all asked together."""
-
-    def _next(self) -> tuple[int, ...]:
-        return (*self.Ns, 2 * self.Ns[-1])
+def doubling(last: int) -> tuple[ts.Stage, ...]:
+    """Return stages of N = 2, 4, 8, … each with its own head, all asked together."""
+    Ns = [2**i for i in range(1, last.bit_length())]
+    return tuple(
+        ts.Stage(f"N2_N{N}", ask={"Ns": tuple(Ns[: i + 1])}, heads=tuple(f"N{N}" for N in Ns[: i + 1]))
+        for i, N in enumerate(Ns)
+    )
 
 
 # %%
@@ -25,7 +27,7 @@ class Doubling(ts.Curriculum):
 if __name__ == "__main__":
     model = ts.LeakyRNN(50, generator=torch.Generator().manual_seed(0))
     recipe = ts.Recipe(epochs=10, steps_per_epoch=200, batch_size=64, lr=0.1)
-    training = ts.train(model, ts.DelayedMatchToSample([2]), Doubling(max_N=8), recipe)
+    training = ts.train(model, ts.DelayedMatchToSample(), doubling(last=8), recipe)
     for record in training.history:
         print(record["epoch"], record["Ns"], [round(accuracy, 3) for accuracy in record["accuracy"]])
     progress = plot_progress({"doubling": training.history})

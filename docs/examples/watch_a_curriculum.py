@@ -15,11 +15,11 @@ from tauscope.plotting.training import plot_progress, plot_training
 recipe = ts.Recipe(epochs=12, steps_per_epoch=200, batch_size=64, test_steps=20, lr=0.1)
 
 
-def learn(curriculum: ts.Curriculum) -> ts.Training:
+def learn(stages: tuple[ts.Stage, ...], *, shared_head: bool = False) -> ts.Training:
     """Train a network of 100 units and print what every epoch came to."""
     generator = torch.Generator().manual_seed(0)
-    model = ts.LeakyRNN(100, shared_head=curriculum.shared_head, generator=generator)
-    training = ts.train(model, ts.Parity([2]), curriculum, recipe)
+    model = ts.LeakyRNN(100, shared_head=shared_head, generator=generator)
+    training = ts.train(model, ts.Parity(), stages, recipe)
     for record in training.history:
         Ns, worst, solved = record["Ns"], min(record["accuracy"]), "solved" * record["solved"]
         print(f"epoch {record['epoch']:2}: N = {Ns[0]} … {Ns[-1]}, worst head {worst:.3f} {solved}")
@@ -32,7 +32,7 @@ def learn(curriculum: ts.Curriculum) -> ts.Training:
 # An epoch ends with a test on fresh sequences. A stage is solved when the mean over its heads and the newest head both
 # exceed 98 %; then the next N is added.
 
-multi = learn(ts.Cumulative(max_N=10))
+multi = learn(ts.cumulative(last=10))
 learning = plot_training(multi.history)
 
 # %%
@@ -40,7 +40,7 @@ learning = plot_training(multi.history)
 # -----------
 # The same rule, for one N at a time.
 
-single = learn(ts.Single(max_N=10))
+single = learn(ts.single(last=10), shared_head=True)
 progress = plot_progress({"multi-head": multi.history, "single-head": single.history})
 
 # %%
@@ -54,7 +54,7 @@ def plot_kept(training: ts.Training):
     """Plot the accuracy of a trained network on every N."""
     Ns = training.history[-1]["Ns"]
     trained = Ns[0], Ns[-1]
-    return plot_forgetting(ts.analysis.forgetting(training.model, ts.Parity([2]), trained, Ns=range(2, 11)), trained)
+    return plot_forgetting(ts.analysis.forgetting(training.model, ts.Parity(), trained, Ns=range(2, 11)), trained)
 
 
 kept = plot_kept(multi)

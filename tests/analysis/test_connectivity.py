@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rounding import assert_same_spectrum
 from tauscope import Heads, InputError, LeakyCell, LeakyRNN, Model, build_model, load
 from tauscope.analysis.connectivity import connectivity, recurrent_matrices, step_matrix
+from tauscope.models import Weight
 from tauscope.models.wrapped import wrap
 
 
@@ -40,11 +42,10 @@ def test_a_ring_has_the_roots_of_unity_as_eigenvalues(n: int) -> None:
     ring = 0.5 * np.roll(np.eye(n), 1, axis=0)
     result = connectivity(_leaky(ring, tau=4.0)).isel(matrix=0)
     roots = 0.5 * np.exp(2j * np.pi * np.arange(n) / n)
-    np.testing.assert_allclose(np.sort_complex(_complex(result.eigenvalues.values)), np.sort_complex(roots), atol=1e-12)
+    assert_same_spectrum(_complex(result.eigenvalues.values), roots, 1e-12)
     assert result.spectral_radius.item() == pytest.approx(0.5)
     # With a = 1/4 every eigenvalue λ of W becomes 3/4 + λ/4.
-    leaky = np.sort_complex(0.75 + roots / 4)
-    np.testing.assert_allclose(np.sort_complex(_complex(result.step_eigenvalues.values)), leaky, atol=1e-12)
+    assert_same_spectrum(_complex(result.step_eigenvalues.values), 0.75 + roots / 4, 1e-12)
     assert result.step_spectral_radius.item() == pytest.approx(0.875)
 
 
@@ -103,11 +104,10 @@ def test_a_single_unit_has_no_weights_off_the_diagonal(generator: torch.Generato
 
 def test_a_cell_of_ones_own_with_recurrent_weights_is_measured(generator: torch.Generator) -> None:
     class Own(LeakyCell):
-        @property
-        def recurrent_weights(self) -> torch.Tensor:
-            return torch.diag(torch.arange(1.0, 4.0))
+        def weights(self) -> dict[str, Weight]:
+            return {"own": Weight("recurrent", torch.nn.ParameterDict({"W": torch.diag(torch.arange(1.0, 4.0))}), "W")}
 
-    model = Model([Own(1, 3, generator)], Heads(3, [2], 2, False, generator))
+    model = Model([Own(1, 3, generator)], Heads(3, ["N2"], 2, False, generator))
     assert connectivity(model).spectral_radius.item() == 3
 
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import OptimizeWarning, curve_fit
 
@@ -69,6 +69,7 @@ def reconstructed(fits: ExponentialFits) -> np.ndarray:
 
 @settings(max_examples=50, deadline=None)
 @given(tau=st.floats(0.2, 99), amplitude=st.floats(0.05, 1))
+@example(tau=52.3125, amplitude=0.96875)
 def test_one_exponential_is_recovered(tau, amplitude):
     fits = fit_exponentials(one(LAGS, amplitude, tau))
     assert fits.n_exponentials == 1
@@ -103,8 +104,9 @@ def test_results_are_what_they_say():
 def test_no_series_affects_another():
     data = noisy_autocorrelations(200)
     together, alone = fit_exponentials(data), fit_exponentials(data[77])
-    np.testing.assert_allclose(together.tau[77], alone.tau, rtol=1e-9)
-    cube = fit_exponentials(data.reshape(4, 50, -1))
+    # The sum of squares is flat at its optimum, whose place is known to the square root of the precision.
+    np.testing.assert_allclose(together.tau[77], alone.tau, rtol=np.finfo(float).eps ** 0.5)
+    cube = fit_exponentials(data.reshape(4, 50, -1))  # which are the same calls
     np.testing.assert_array_equal(cube.tau.ravel(), together.tau)
     assert cube.aic.shape == (4, 50, 2)
 

@@ -61,6 +61,6 @@ def test_layers_are_seen_through_the_one_below(generator: torch.Generator) -> No
 
 
 def test_a_cell_without_a_gate_is_refused(generator: torch.Generator) -> None:
-    model = ts.Model([LinearCell(1, 2, generator)], ts.Heads(2, [2], 2, False, generator))
+    model = ts.Model([LinearCell(1, 2, generator)], ts.Heads(2, ["N2"], 2, False, generator))
     with pytest.raises(ts.InputError, match="what a step keeps"):
         gate_timescales(model, n_steps=2)

@@ -119,7 +119,8 @@ def test_blocks_do_not_change_the_result(generator: torch.Generator) -> None:
         patch.setattr(module, "_BLOCK_STEPS", 7)
         cut = generalise(model, Parity([2], repeat=2), [2, 3], n_steps=100, warm_up=30)
     np.testing.assert_allclose(whole.error, cut.error, rtol=1e-5)
-    np.testing.assert_array_equal(whole.accuracy, cut.accuracy)
+    # Sums over other blocks: rounding may turn one answer of the 100 of a trial.
+    np.testing.assert_allclose(whole.accuracy, cut.accuracy, rtol=0, atol=1.01 / 100)
 
 
 @pytest.mark.parametrize(

@@ -141,9 +141,10 @@ def test_a_network_in_its_linear_range_has_the_linear_rate(b: float, generator: 
 def test_outputs_tell_of_the_signals_that_they_follow() -> None:
     """Unit k of a linear network repeats signal k, and the outputs read units 2 and 1."""
     model = linear_model(np.zeros((2, 2)), np.eye(2))
+    model.heads.shared = True
     with torch.no_grad():
         model.heads.linears[0].weight.copy_(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
-    task = Tracking(Ns=(2,), n_signals=2)
+    task = Tracking(n_signals=2)
     result = information(model, task, n_steps=6000, segment=64)
     rates = result.output_information.values
     assert (rates[[0, 1], [1, 0]] > 50).all()

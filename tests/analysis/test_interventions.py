@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from problems import linear_model
+from rounding import tolerance, undecided
 from tauscope import DelayedMatchToSample, Heads, InputError, LeakyRNN, Model, Parity, load
 from tauscope.analysis.interventions import EPSILONS, Protocol, ablation, perturbation, select_units
 from tauscope.analysis.transforms import ablate
@@ -22,7 +23,7 @@ SHORT = Protocol(n_trials=4, n_steps=60, warm_up=10)
 def _reader(n_units: int) -> Model:
     """A delay line whose head answers 1-parity, the last bit, from unit 0, which shows it."""
     delays = linear_model(np.eye(n_units, k=-1), np.eye(n_units, 1))
-    heads = Heads(n_units, [1], 2, False, torch.Generator().manual_seed(0)).double()
+    heads = Heads(n_units, ["N1"], 2, False, torch.Generator().manual_seed(0)).double()
     with torch.no_grad():
         head = heads.linears[0]
         head.weight.zero_()
@@ -98,17 +99,21 @@ def test_ablating_the_unit_that_is_read_leaves_chance() -> None:
 
 def _published_accuracy(
     model: Model, N: int, bits: np.ndarray, state: tuple[tuple[torch.Tensor, ...], ...], warm_up: int, dms: bool
-) -> np.ndarray:
-    """Accuracy of every trial, labels by sums over windows and read-out at every step, one bit at a time."""
-    right = np.zeros(bits.shape[1])
+) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy of every trial, labels by sums over windows and read-out at every step, one bit at a time.
+
+    Also the share of answers that rounding may choose.
+    """
+    right, near = np.zeros((2, bits.shape[1]))
     for t in range(len(bits)):
         state = model.step(torch.from_numpy(bits[t, :, None]).float(), state)
-        said = model.readout(model.hidden(state), N).argmax(dim=-1).numpy()
+        logits = model.readout(model.hidden(state), f"N{N}")
         if t >= warm_up:
             window = bits[t - N + 1 : t + 1]
             label = (window[0] == window[-1]) if dms else window.sum(axis=0) % 2
-            right += said == label
-    return right / (len(bits) - warm_up)
+            right += logits.argmax(dim=-1).numpy() == label
+            near += undecided(logits, tolerance(torch.float32, length=12, steps=10)).numpy()
+    return right / (len(bits) - warm_up), near / (len(bits) - warm_up)
 
 
 @pytest.mark.parametrize("kind", [Parity, DelayedMatchToSample])
@@ -126,8 +131,9 @@ def test_accuracy_is_that_of_a_loop_over_bits(kind: type, N: int, generator: tor
     with torch.no_grad():
         for unit, measured in ((None, result.baseline), (1, result.accuracy[0]), (5, result.accuracy[1])):
             variant = model if unit is None else ablate(model, unit)
-            expected = _published_accuracy(variant, N, bits, state, 10, kind is DelayedMatchToSample)
-            np.testing.assert_allclose(measured, expected, err_msg=str(unit))
+            expected, near = _published_accuracy(variant, N, bits, state, 10, kind is DelayedMatchToSample)
+            assert near.max() < 0.05
+            assert (np.abs(measured - expected) <= near + 1e-9).all(), unit
     assert 0.1 < result.accuracy.mean() < 0.9
 
 
@@ -154,8 +160,9 @@ def test_a_group_is_ablated_at_once(generator: torch.Generator) -> None:
     seed = torch.Generator().manual_seed
     joint = ablation(model, Parity([2]), 2, groups=groups, together=True, protocol=SHORT, generator=seed(1))
     alone = ablation(model, Parity([2]), 2, groups={"b": [4]}, protocol=SHORT, generator=seed(1))
-    np.testing.assert_array_equal(joint.accuracy.sel(group="b"), alone.accuracy[0])
-    np.testing.assert_array_equal(joint.baseline, alone.baseline)
+    # Three variants at once are other products than two: rounding may turn one answer of the 60 of a trial.
+    np.testing.assert_allclose(joint.accuracy.sel(group="b"), alone.accuracy[0], rtol=0, atol=1.01 / 60)
+    np.testing.assert_allclose(joint.baseline, alone.baseline, rtol=0, atol=1.01 / 60)
     assert joint.units.values.tolist() == [[1, 2, 3], [4, -1, -1]]
 
 
@@ -210,7 +217,8 @@ def test_without_a_perturbation_the_network_is_intact(
     seed = torch.Generator().manual_seed
     perturbed = perturbation(model, Parity([2]), 2, epsilons=[0.5, 2.0], protocol=protocol, generator=seed(4))
     ablated = ablation(model, Parity([2]), 2, groups={"one": [0]}, protocol=protocol, generator=seed(4))
-    np.testing.assert_array_equal(perturbed.accuracy.sel(epsilon=0), ablated.baseline)
+    # The two run in other products: rounding may turn one answer of the 20 of a trial.
+    np.testing.assert_allclose(perturbed.accuracy.sel(epsilon=0), ablated.baseline, rtol=0, atol=1.01 / 20)
     assert len(np.unique(ablated.baseline)) > 2
 
 
@@ -247,7 +255,7 @@ def test_published_grids_are_the_default(generator: torch.Generator) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"N": 9}, "no head for N = 9"),
+        ({"N": 9}, "no head 'N9'"),
         ({"N": 5, "protocol": Protocol(2, 5, 3)}, "warm-up is 3: expected at least N - 1 = 4"),
         ({"groups": ["slow"]}, "group of units 'slow' is unknown"),
         ({"n": 5}, "3 groups of 5 of 10 units: expected at most 3 a group"),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from problems import linear_model
+from rounding import assert_same_spectrum
 from tauscope import InputError, LeakyRNN, Model, Parity
 from tauscope.analysis.lyapunov import flatten
 from tauscope.analysis.modes import modes, step_jacobian
@@ -18,15 +19,6 @@ from zoo import ZOO
 
 def as_complex(values: np.ndarray) -> np.ndarray:
     return values[..., 0] + 1j * values[..., 1]
-
-
-def assert_same_spectrum(found: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
-    """Assert that every eigenvalue has one of the other set beside it, whatever their order."""
-    left = list(expected)
-    for value in found:
-        nearest = min(left, key=lambda other: abs(other - value))
-        assert abs(nearest - value) < tolerance
-        left.remove(nearest)
 
 
 @pytest.mark.parametrize("name", list(ZOO))

@@ -21,7 +21,7 @@ class Counting(Model):
 
     def __init__(self, task: TwoAlternativeChoice, factor: float) -> None:
         n = task.n_inputs
-        super().__init__([Accumulator(n, n)], Heads(n, (1,), 1, True, torch.Generator().manual_seed(0)))
+        super().__init__([Accumulator(n, n)], Heads(n, ["out"], 1, True, torch.Generator().manual_seed(0)))
         self.task, self.factor = task, factor
 
     def readout(self, states: Tensor, N: object) -> Tensor:
@@ -56,7 +56,7 @@ def test_the_loss_is_a_ratio_of_sums_over_all_trials() -> None:
     generator, parts = torch.Generator().manual_seed(3), []
     for n in (500, 200):
         batch = TASK.sample(n, generator)
-        states, _ = model(batch.inputs, None, batch.hold)
+        states, _ = model(batch.inputs, hold=batch.hold)
         parts.append(torch.stack([*TASK.excess(model.readout(states[-6:], (1,)), batch), batch.info["delay"]]))
     excess, scale, delay = torch.cat(parts, dim=1).detach().numpy()
     assert result.fractional_loss.item() == pytest.approx(excess.sum() / scale.sum())
@@ -79,7 +79,7 @@ def test_the_standard_error_is_the_spread_of_repeated_measurements() -> None:
 def test_an_untrained_network_is_near_chance_or_worse(task: ChangeDetection | DelayedEstimation) -> None:
     model = ReluRNN(8, n_inputs=50, generator=torch.Generator().manual_seed(0), lambda_0=0.1)
     result = performance(model, task, n_trials=500)
-    assert result.chance == task.chance(1)
+    assert result.chance == task.chance()
     assert result.fractional_loss > 0.9 * result.chance
 
 

@@ -246,7 +246,7 @@ def test_states_are_those_of_the_network_on_the_task_held_where_it_says() -> Non
     assert states.shape == (14, 20, 5)
     assert not states.requires_grad
     assert torch.equal(batch.inputs, task.sample(20, torch.Generator().manual_seed(1)).inputs)
-    torch.testing.assert_close(states, model(batch.inputs, None, batch.hold)[0].detach())
+    torch.testing.assert_close(states, model(batch.inputs, hold=batch.hold)[0].detach())
     short = batch.info["delay"] == 2
     assert bool(short.any())
     torch.testing.assert_close(states[5:9, short], states[4, short].expand(4, -1, -1))

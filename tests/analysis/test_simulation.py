@@ -75,6 +75,7 @@ def test_blocks_join_without_a_gap(block: int, n_steps: int, burn_in: int, repea
         )
     states = torch.cat(blocks)
     assert states.shape == (n_steps, 2, 4)
+    # Bit for bit: sums of one number times 1 and others times 0 are exact, in whatever order.
     for delay in range(1, 4):
         assert torch.equal(states[delay:, :, delay], states[:-delay, :, 0])
     # Bits change at whole numbers of repeats, counted from the start of the burn-in.

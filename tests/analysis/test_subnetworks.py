@@ -123,12 +123,12 @@ def test_what_is_read_where_it_came_in_is_aligned(generator: torch.Generator) ->
 
 def test_alignment_of_other_networks(generator: torch.Generator) -> None:
     leaky = LeakyRNN(12, n_heads=3, generator=generator)
-    assert alignment(leaky, N=4).correlation.shape == (1, 2)
+    assert alignment(leaky, head="N4").correlation.shape == (1, 2)
     head = leaky.heads.linears[2].weight.detach().double().numpy()
-    np.testing.assert_allclose(alignment(leaky, N=4).output_weight, head.T)
-    with pytest.raises(InputError, match="no head for N = 9"):
-        alignment(leaky, N=9)
+    np.testing.assert_allclose(alignment(leaky, head="N4").output_weight, head.T)
+    with pytest.raises(InputError, match="no head 'N9'"):
+        alignment(leaky, head="N9")
     with pytest.raises(NotApplicableError, match="a network of 2 layers"):
-        alignment(LeakyRNN([3, 3], generator=generator), N=2)
+        alignment(LeakyRNN([3, 3], generator=generator), head="N2")
     with pytest.raises(NotApplicableError, match="GRUCell is no weighted sum"):
-        alignment(build_model("gru", 4, generator=generator), N=2)
+        alignment(build_model("gru", 4, generator=generator), head="N2")

@@ -27,9 +27,10 @@ class Recorder:
         self.model, self.inputs, self.states = model, [], []
         self.n_inputs, self.n_units = model.n_inputs, model.n_units
         self.tau, self.initial_state, self.hidden = model.tau, model.initial_state, model.hidden
+        self.draw_noise = model.draw_noise
 
-    def __call__(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        states, state = self.model(inputs, state)
+    def __call__(self, inputs: Tensor, state: Any, *, noise: Tensor | None = None) -> tuple[Tensor, Any]:
+        states, state = self.model(inputs, state, noise=noise)
         self.inputs.append(inputs)
         self.states.append(states)
         return states, state
@@ -213,7 +214,7 @@ def test_leaky_networks(form):
 @pytest.mark.parametrize("cell", [ts.GRUCell, ts.LSTMCell, LinearCell])
 def test_networks_without_tau(cell):
     generator = torch.Generator().manual_seed(0)
-    model = Model([cell(1, 6, generator)], ts.Heads(6, [2], 2, False, generator))
+    model = Model([cell(1, 6, generator)], ts.Heads(6, ["N2"], 2, False, generator))
     result = timescales(model, plus_minus=True, **QUICK)
     assert result.tau.isnull().all()
     assert result.tau_net.notnull().all()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tauscope import Cumulative, InputError, LeakyRNN, Model, Parity, Recipe, Single, build_model, train
+from tauscope import InputError, LeakyRNN, Model, Parity, Recipe, build_model, cumulative, single, train
 from tauscope.analysis.transforms import SilencedCell, ablate, freeze_tau, perturb
 from tauscope.models import BalancedRNN, ReluRNN
 from zoo import LEAKY, N_UNITS, ZOO
@@ -28,7 +28,7 @@ TRANSFORMS: dict[str, Callable[[Model], Model]] = {
 def _logits(model: Model, n_steps: int = 12, N: int = 3) -> Tensor:
     bits = torch.rand(n_steps, 4, 1, generator=torch.Generator().manual_seed(7)).round()
     states, _ = model(bits.to(model.hidden(model.initial_state(1))))
-    return model.readout(states, N)
+    return model.readout(states, f"N{N}")
 
 
 def _steps(model: Model, n_steps: int, N: int) -> tuple[Tensor, Tensor]:
@@ -40,7 +40,7 @@ def _steps(model: Model, n_steps: int, N: int) -> tuple[Tensor, Tensor]:
         state = model.step(x, state)
         hidden.append(model.hidden(state))
     states = torch.stack(hidden)
-    return states, model.readout(states, N)
+    return states, model.readout(states, f"N{N}")
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
@@ -82,7 +82,9 @@ def test_silencing_leaves_the_network_without_the_units(form: str, afunc: str, g
     expected, _ = smaller(inputs, ((initial[:, kept],),))
     torch.testing.assert_close(states[..., kept], expected)
     assert (states[..., [1, 5]] == 0).all()
-    torch.testing.assert_close(ablated.readout(states, [2, 3, 4]), smaller.readout(expected, [2, 3, 4]))
+    torch.testing.assert_close(
+        ablated.readout(states, ["N2", "N3", "N4"]), smaller.readout(expected, ["N2", "N3", "N4"])
+    )
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -169,7 +171,7 @@ def _published_forward(model: LeakyRNN, unit: int, bits: Tensor, initial: Tensor
     for x in bits.double().numpy():
         z = (1 - 1 / tau) * h + (h @ W.T + x @ Win.T + b) / tau
         h = np.where(z > 0, z, 0.01 * z)
-        index = model.heads.index(N)
+        index = model.heads.index(f"N{N}")
         logits.append(h @ heads[index].T + model.heads.linears[index].bias.detach().double().numpy())
     return np.stack(logits)
 
@@ -181,11 +183,11 @@ def test_published_ablation_is_that_of_the_published_code(N: int, shared: bool, 
     bits = torch.rand(15, 2, 1, generator=generator).round()
     initial = torch.rand(2, N_UNITS, generator=generator)
     states, _ = ablate(model, 3, mode="published")(bits, ((initial,),))
-    logits = ablate(model, 3, mode="published").readout(states, N).detach()
+    logits = ablate(model, 3, mode="published").readout(states, f"N{N}").detach()
     np.testing.assert_allclose(logits, _published_forward(model, 3, bits, initial, N), atol=1e-5)
     # Only where the head that is read is the first one does it forget the unit, as the silent mode always does.
     silent, _ = ablate(model, 3)(bits, ((initial,),))
-    same = torch.allclose(logits, ablate(model, 3).readout(silent, N), atol=1e-5)
+    same = torch.allclose(logits, ablate(model, 3).readout(silent, f"N{N}"), atol=1e-5)
     assert same == (shared or N == 2)
 
 
@@ -292,7 +294,7 @@ def test_a_perturbed_ablated_network_is_both(generator: torch.Generator) -> None
 @pytest.mark.parametrize(
     ("name", "which", "epsilon", "line"),
     [
-        ("gru", "tau", 0.1, "GRUCell has no tau parameters that are known: expected one of LeakyCell"),
+        ("gru", "tau", 0.1, "GRUCell has no tau parameters that are known: expected a cell whose `weights` has some"),
         ("wrapped", "recurrent", 0.1, "WrappedCell has no recurrent parameters"),
         ("default", "weights", 0.1, "what is perturbed 'weights' is unknown"),
         ("default", "tau", -0.1, "epsilon is -0.1: expected at least 0"),
@@ -314,7 +316,7 @@ def test_frozen_timescales_survive_training(name: str, generator: torch.Generato
     recipe = Recipe(epochs=1, steps_per_epoch=4, batch_size=8, test_steps=1)
     for one, same in ((model, False), (frozen, True)):
         tau, W = one.tau.detach().clone(), one.layers[0].recurrent.weight.detach().clone()
-        train(one, Parity([2]), Single() if one.heads.shared else Cumulative(), recipe)
+        train(one, Parity([2]), single() if one.heads.shared else cumulative(last=4), recipe)
         assert torch.equal(one.tau, tau) == same
         assert not torch.equal(one.layers[0].recurrent.weight, W)
 

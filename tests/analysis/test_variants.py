@@ -9,7 +9,7 @@ from tauscope.analysis import variants as module
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
 from tauscope.analysis.variants import run_variants
 from tauscope.models import State
-from zoo import LEAKY, ZOO
+from zoo import LEAKY, N_UNITS, ZOO
 
 N_STEPS, N_TRIALS = 9, 3
 
@@ -22,7 +22,7 @@ def _variants(kind: str, model: Model, generator: torch.Generator) -> list[Model
     return [perturb(model, kind, epsilon, generator) for epsilon in (0.0, 0.1, 0.1, 1.0)]
 
 
-def _one_by_one(models: list[Model], inputs: Tensor, state: tuple[State, ...], N: int) -> Tensor:
+def _one_by_one(models: list[Model], inputs: Tensor, state: tuple[State, ...], head: str) -> Tensor:
     """The networks' own forward pass and read-out, each by itself."""
     logits = []
     for variant, model in enumerate(models):
@@ -33,7 +33,7 @@ def _one_by_one(models: list[Model], inputs: Tensor, state: tuple[State, ...], N
             for cell, one in zip(model.layers, own, strict=True)
         )
         states, _ = model(inputs[:, variant], own)
-        logits.append(model.readout(states, N))
+        logits.append(model.readout(states, head))
     return torch.stack(logits, dim=1)
 
 
@@ -57,23 +57,27 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
-@pytest.mark.parametrize("N", [2, 5])
-def test_variants_run_together_as_they_would_alone(name: str, kind: str, N: int, generator: torch.Generator) -> None:
+@pytest.mark.parametrize("head", ["N2", "N5"])
+def test_variants_run_together_as_they_would_alone(name: str, kind: str, head: str, generator: torch.Generator) -> None:
     model = ZOO[name](generator)
     models = _variants(kind, model, generator)
     inputs, state = _setting(model, len(models), generator)
-    together = run_variants(models, inputs, state, N)
+    together = run_variants(models, inputs, state, head)
     assert together.shape == (N_STEPS, len(models), N_TRIALS, 2)
-    torch.testing.assert_close(together, _one_by_one(models, inputs, state, N), atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(together, _one_by_one(models, inputs, state, head), atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("noisy", [False, True])
 @pytest.mark.parametrize("name", LEAKY)
-def test_the_fast_path_equals_the_mapped_step(name: str, generator: torch.Generator) -> None:
+def test_the_fast_path_equals_the_mapped_step(name: str, noisy: bool, generator: torch.Generator) -> None:
     model = ZOO[name](generator)
     models = [perturb(ablate(model, unit), "recurrent", 0.2, generator) for unit in range(3)]
     inputs, state = _setting(model, 3, generator)
-    fast = module._run_leaky(models, inputs, state, 3)
-    torch.testing.assert_close(fast, module._run_mapped(models, inputs, state, 3), atol=1e-6, rtol=1e-5)
+    noise = torch.randn(*inputs.shape[:-1], N_UNITS, generator=generator) if noisy else None
+    fast = module._run_leaky(models, inputs, state, "N3", noise)
+    torch.testing.assert_close(fast, module._run_mapped(models, inputs, state, "N3", noise), atol=1e-6, rtol=1e-5)
+    if noisy:
+        assert not torch.allclose(fast, module._run_leaky(models, inputs, state, "N3", None), atol=1e-2)
 
 
 @pytest.mark.parametrize("name", ["default", "gru"])
@@ -82,15 +86,15 @@ def test_chunks_do_not_change_the_answer(name: str, chunk_bytes: int, generator:
     model = ZOO[name](generator)
     models = [perturb(model, "recurrent", 0.2, generator) for _ in range(5)]
     inputs, state = _setting(model, 5, generator)
-    chunked = run_variants(models, inputs, state, 2, chunk_bytes)
-    torch.testing.assert_close(chunked, run_variants(models, inputs, state, 2), atol=1e-6, rtol=1e-5)
+    chunked = run_variants(models, inputs, state, "N2", chunk_bytes)
+    torch.testing.assert_close(chunked, run_variants(models, inputs, state, "N2"), atol=1e-6, rtol=1e-5)
 
 
 def test_only_what_differs_is_stacked(generator: torch.Generator) -> None:
     model = ZOO["default"](generator)
-    assert module._differing([model, freeze_tau(model)], 2) == {}
-    assert list(module._differing([ablate(model, 1), ablate(model, 2)], 2)) == ["cells.0.mask"]
-    assert list(module._differing(_variants("readout", model, generator), 4)) == ["heads.linears.2.weight"]
+    assert module._differing([model, freeze_tau(model)], "N2") == {}
+    assert list(module._differing([ablate(model, 1), ablate(model, 2)], "N2")) == ["cells.0.mask"]
+    assert list(module._differing(_variants("readout", model, generator), "N4")) == ["heads.linears.2.weight"]
 
 
 @pytest.mark.parametrize(("name", "fast"), [(name, name in LEAKY) for name in ZOO])

@@ -52,6 +52,48 @@ def test_a_measurement_of_a_run_measures_each_checkpoint(run: Path, capsys: pyte
     assert f"{float(result['spectral_radius'][0]):.4g}" in out
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["connectivity", "dimensionality"],
+        ["connectivity,dimensionality"],
+        ["dimensionality,connectivity", "connectivity"],
+    ],
+)
+def test_several_measurements_at_once_are_made_once_each(
+    names: list[str], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", *names, str(run / "rnn_N2_N2"), str(run / "rnn_N2_N3"), "--last"]) == 0
+    kept = sorted(path.name for path in (run / "analysis").glob("*.nc"))
+    assert kept == [f"rnn_N2_N{N}_{name}.nc" for N in (2, 3) for name in ("connectivity", "dimensionality")]
+    out = capsys.readouterr().out
+    assert [out.count(name) for name in (" connectivity ", " dimensionality ")] == [2, 2]
+
+
+def test_a_folder_that_is_named_like_a_measurement_is_told_by_its_path(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run.parent)
+    monkeypatch.setitem(WHAT, RUN, ("connectivity",))
+    assert main(["analyze", "connectivity", RUN, "--last"]) == 2
+    assert "expected checkpoints or run folders after them, and ./NAME" in capsys.readouterr().err
+    assert main(["analyze", "connectivity", f"./{RUN}", "--last"]) == 0
+    # After the first path all are paths.
+    assert main(["analyze", "connectivity", f"./{RUN}/rnn_N2_N2", RUN, "--last", "--force"]) == 0
+
+
+def test_what_is_asked_by_its_name_beside_all_must_be_there(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(WHAT, "all", ("connectivity", "performance", "resolution"))
+    assert main(["analyze", "all", "resolution", str(run), "--last"]) == 2
+    said = capsys.readouterr()
+    (error,) = said.err.splitlines()
+    assert "rnn_N2_N3 resolution: " in error
+    assert "passed over: " in said.out
+    assert "performance" in said.out
+
+
 def test_last_takes_the_furthest_checkpoint_and_output_another_folder(run: Path, tmp_path: Path) -> None:
     before = files(run)
     assert main(["analyze", "connectivity", str(run), "--last", "-o", str(tmp_path / "out")]) == 0
@@ -145,7 +187,10 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["timescale", "RUN"], "timescales"),
+        (["timescale", "RUN"], "did you mean 'timescales'"),
+        (["connectivity", "dimensionalty", "RUN"], "did you mean 'dimensionality'"),
+        (["connectivity,dimensionalty", "RUN"], "did you mean 'dimensionality'"),
+        (["connectivity", "dimensionality", "--last", "RUN"], "the flags before or after"),
         (["connectivity", "RUN/../nowhere"], "a run folder"),
         (["connectivity", "RUN/rnn_N2_N9"], "rnn_N2_N3"),
         (["connectivity", "RUN", "--epochs", "0"], "epochs"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +16,8 @@ from hypothesis import strategies as st
 import tauscope as ts
 from tauscope.cli import flags, main, train
 from tauscope.cli.flags import Parser
-from tauscope.runs.config import TrainConfig
+from tauscope.runs.config import CONFIGS, Config, MemoryConfig, TrackingConfig, TrainConfig
+from tauscope.tasks import POPULATION_TASKS, TASKS
 
 # Section 2 of the published code's interface: short form, long form, destination, default.
 PUBLISHED: list[tuple[str, str, Any]] = [
@@ -42,10 +45,17 @@ VALUES: dict[str, tuple[str, Any]] = {
 }
 
 
-def parser() -> Parser:
+def parser(*arguments: str) -> Parser:
     made = Parser(prog="tauscope train")
+    made.arguments = arguments
     train.add(made)
     return made
+
+
+def listed(*arguments: str) -> set[str]:
+    """Return the long flags of options that ``tauscope train ARGUMENTS --help`` lists."""
+    flags_listed = re.findall(r"--([A-Za-z][\w-]*)", parser(*arguments).format_help())
+    return {flag for flag in flags_listed if "-" not in flag}
 
 
 @pytest.mark.parametrize(("short", "name", "default"), PUBLISHED)
@@ -61,12 +71,33 @@ def test_the_published_flags_are_there_short_and_long(short: str, name: str, def
         assert getattr(TrainConfig(), name) == default
 
 
-def test_every_option_of_a_run_has_a_flag_with_help() -> None:
-    actions = {flag: action for action in parser()._actions for flag in action.option_strings}
-    for option in fields(TrainConfig):
+@pytest.mark.parametrize(("task", "kind"), [("dms", TrainConfig), ("2afc", MemoryConfig), ("tracking", TrackingConfig)])
+def test_help_on_a_task_lists_its_options_and_no_others(task: str, kind: type[Config]) -> None:
+    actions = {flag: action for action in parser("--task", task)._actions for flag in action.option_strings}
+    own = {option.name for option in fields(kind)}
+    for option in fields(kind):
         for flag in (f"--{option.name}", f"--{option.name.replace('_', '-')}"):
             assert actions[flag].dest == option.name
-            assert actions[flag].help
+            assert option.metadata["help"] in str(actions[flag].help)
+    others = {option.name for other in CONFIGS for option in fields(other)} - own
+    assert others
+    # A flag of another task is known, so that it is refused by what it belongs to.
+    assert {actions[f"--{name}"].help for name in others} == {argparse.SUPPRESS}
+    assert own <= listed("--task", task)
+    assert not others & listed("--task", task)
+    assert listed(f"-t{task}") == listed(f"--task={task}") == listed("--task", task)
+
+
+def test_help_lists_every_task_with_a_line_and_the_options_that_all_have() -> None:
+    text = parser().format_help()
+    for name in (*TASKS, *POPULATION_TASKS, "tracking"):
+        assert re.search(rf"^  {name} +\w.{{20,}}", text, flags=re.MULTILINE), name
+    shared = set.intersection(*({option.name for option in fields(kind)} for kind in CONFIGS))
+    every = set.union(*({option.name for option in fields(kind)} for kind in CONFIGS))
+    assert {"task", "cell", "epochs", "seed"} <= shared
+    assert shared <= listed()
+    assert not (every - shared) & listed()
+    assert {"base_path", "resume", "time_limit"} <= listed()
 
 
 def test_a_whole_command_line_becomes_a_configuration() -> None:

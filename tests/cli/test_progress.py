@@ -47,7 +47,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_a_line_says_whether_the_stage_was_solved() -> None:
     record: dict[str, Any] = {
-        "epoch": 3, "Ns": [2, 3], "loss": 0.25, "accuracy": [1.0, 0.5], "solved": False, "steps_per_second": 12.34
+        "epoch": 3, "stage": "N2_N3", "Ns": [2, 3], "loss": 0.25, "accuracy": [1.0, 0.5], "solved": False, "steps_per_second": 12.34
     }  # fmt: skip
     assert epoch_line(record) == "epoch 3 | loss 0.2500 | N 2: 100.0, 3: 50.0 % | 12.3 steps/s"
     assert epoch_line(record | {"solved": True}).endswith(" steps/s | solved N = 3")
@@ -61,7 +61,7 @@ def show(terminal: bool) -> tuple[str, list[dict[str, Any]]]:
     recipe = ts.Recipe(epochs=3, steps_per_epoch=2, batch_size=2, test_steps=1)
     with Display(console) as display:
         training = ts.train(
-            model, ts.Parity((2,)), ts.Cumulative(), recipe, on_step=display.on_step, on_epoch=display.on_epoch
+            model, ts.Parity(), ts.cumulative(last=3), recipe, on_step=display.on_step, on_epoch=display.on_epoch
         )
         if terminal:
             display._bar.refresh()
@@ -78,7 +78,7 @@ def test_a_terminal_gets_a_bar_too() -> None:
     text, history = show(terminal=True)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
     assert all(epoch_line(record) in plain for record in history)
-    assert re.search(r"epoch 3 \| N 2 \| loss \d\.\d{4} \| last test N 2: \d+\.\d % ", plain)
+    assert re.search(r"epoch 3 \| N2_N2 \| loss \d\.\d{4} \| last test N 2: \d+\.\d % ", plain)
     assert re.search(r"\d+\.\d steps/s \| next stage in 0:00 at the earliest", plain)
 
 

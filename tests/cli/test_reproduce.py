@@ -47,7 +47,7 @@ def command(*arguments: str) -> subprocess.Popen[str]:
     script = "import sys; from tauscope.cli import main; sys.exit(main(sys.argv[1:]))"
     return subprocess.Popen(
         [sys.executable, "-c", script, "reproduce", *arguments],
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -120,6 +120,30 @@ def test_failed_trainings_give_a_table_and_code_3(tmp_path: Path, capsys: pytest
     (claim,) = claims["claims"]
     assert (claim["verdict"], claim["findings"][0]["n"]) == ("missing", "2 + 0")
     assert set(claims["missing"]) == {"multi 1", "multi 2", "single 1", "single 2"}
+
+
+def test_a_mistake_in_a_paper_is_named_and_the_rest_is_written(
+    tiny_reproduction: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    line = ["reproduce", "tiny_paper:MISTAKEN", "-b", str(tiny_reproduction), "-o", str(output), "--jobs", "2"]
+    assert main(line) == 3
+    printed = capsys.readouterr()
+    assert "10 of 10 networks are trained and measured already" in printed.out
+    _, claim, figure = printed.err.splitlines()
+    where = [function.__code__.co_firstlineno + 1 for function in (tiny_paper._misspelt, tiny_paper._misdrawn)]
+    why = [
+        f"cannot be judged: KeyError: 'mutli' (tiny_paper.py, line {where[0]})",
+        f"cannot be drawn: ZeroDivisionError: mean of 5 conditions (tiny_paper.py, line {where[1]})",
+    ]
+    assert claim == f"tauscope: error: a mistake in the paper, claim C0 {why[0]}"
+    assert figure == f"tauscope: error: a mistake in the paper, figure figure_0_misdrawn {why[1]}"
+    written = json.loads((output / "claims.json").read_text())
+    assert written["errors"] == {"claim C0": why[0], "figure figure_0_misdrawn": why[1]}
+    assert (written["claims"][0]["verdict"], written["claims"][1]["verdict"]) == ("error", "holds")
+    assert "mistake in the paper, claim C0" in (output / "index.html").read_text()
+    rest = {path.name for path in output.iterdir()}
+    assert rest == {path.name for path in (tiny_reproduction / "results").iterdir()}
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(

@@ -259,7 +259,7 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, capsys: pytest.Capt
 def test_a_watch_ends_when_nothing_is_to_come(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = {"Ns": [2], "accuracy": [0.5], "steps_per_second": 10.0, "seconds": 3.0}
+    last = {"stage": "N2_N2", "Ns": [2], "accuracy": [0.5], "steps_per_second": 10.0, "seconds": 3.0}
 
     def seen(state: str, epoch: int, **about: Any) -> Sight:
         return Sight("a", state, epoch=epoch, epochs=9, record=last, changed=time.time(), planned=True, **about)
@@ -287,8 +287,8 @@ def test_a_watch_ends_when_nothing_is_to_come(
 def test_the_time_that_is_left_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = {"Ns": [2], "accuracy": [0.5], "steps_per_second": 10.0, "seconds": 60.0}
-    running = Sight("a", "running", epoch=4, epochs=9, solved=7, record=last, changed=time.time() - 65, planned=True)
+    last = {"stage": "N2_N2", "Ns": [2], "accuracy": [0.5], "steps_per_second": 10.0, "seconds": 60.0}
+    running = Sight("a", "running", epoch=4, epochs=9, solved="7", record=last, changed=time.time() - 65, planned=True)
     waiting = Sight("b", "pending", epochs=9, planned=True)
     monkeypatch.setattr(status_command, "survey", lambda _: ([running, waiting], ["a plan cannot be read"]))
     rows, summary = status(tmp_path, capsys)

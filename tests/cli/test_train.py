@@ -52,7 +52,7 @@ def without_finished(run: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def all_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every epoch solve its stage, so that a few steps make a whole run."""
-    monkeypatch.setattr(curricula, "SOLVED", -1.0)
+    monkeypatch.setattr(curricula.Criterion, "is_solved", lambda *_: True)
 
 
 # --- processes --------------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ for line in sys.stdin:
         for target, (_, end) in enumerate(pipes, start=1):
             os.dup2(end, target)
         if request["solved"]:
-            curricula.SOLVED = -1.0
+            curricula.Criterion.is_solved = lambda *_: True
         if request["event"]:
             die_at(request["event"])
         if request["limit"] is not None:
@@ -336,7 +336,7 @@ def test_a_raised_max_N_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert train(tmp_path, "--epochs", "9") == 0
     assert "finished after 3 epochs: solved N = 4\n" in capsys.readouterr().out
     assert main(["train", "--resume", str(tmp_path / NAME), "--max_N", "6"]) == 0
-    assert "finished after 6 epochs: solved N = 6\n" in capsys.readouterr().out
+    assert "finished after 5 epochs: solved N = 6\n" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / NAME).glob("rnn_N*")} == {f"rnn_N2_N{N}" for N in range(2, 7)}
 
 
@@ -378,7 +378,9 @@ def test_diverged_training_ends_with_3_and_keeps_what_was_saved(
 ) -> None:
     assert train(tmp_path, "--lr", "1e30", "--save-every", "0") == 3
     line = one_line(capsys.readouterr().err)
-    assert re.search(r"training diverged at epoch \d, step \d, N = 2: loss .*try a learning rate below 1e\+30$", line)
+    assert re.search(
+        r"training diverged at epoch \d, step \d, stage N2_N2: loss .*try a learning rate below 1e\+30$", line
+    )
     state, notices = load_state(tmp_path / NAME)
     assert notices == []
     assert state is not None

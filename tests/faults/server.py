@@ -160,7 +160,7 @@ def _work(command: Command) -> None:
     try:
         time.sleep(command.start_after)
         if command.solved:
-            curricula.SOLVED = -1.0
+            curricula.Criterion.is_solved = lambda *_: True
         if command.folder is not None:
             os.chdir(command.folder)
         if command.powerless:

@@ -61,7 +61,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
     told: list[Progress | str] = []
     go_on(tmp_path / "run", config_of(SMALL | {"seed": 0}), "cpu", told.append, never)
     # The first step, so that something is seen at once, and every epoch.
-    assert told == [Progress(epoch, 2, "learning N = 2") for epoch in (0, 1, 2)]
+    assert told == [Progress(epoch, 2, "learning N2_N2") for epoch in (0, 1, 2)]
 
 
 def test_what_a_run_notices_is_told(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_all_runs_end_as_alone_and_what_fails_harms_no_other(tmp_path: Path) -> 
     assert outcomes == ended
     assert seen == [(5, 5)]
     assert sorted(started) == sorted(runs.runs)
-    assert told[two][-1] == Progress(2, 2, "learning N = 2")
+    assert told[two][-1] == Progress(2, 2, "learning N2_N2")
     problems = {name: outcome.problem for name, outcome in outcomes.items()}
     assert problems[diverged].startswith("training diverged at epoch 1, step")
     assert problems[killed] == "killed by signal 9 (SIGKILL, out of memory?)"

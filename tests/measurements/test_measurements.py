@@ -183,12 +183,12 @@ def test_every_figure_of_every_network_of_trials_can_be_drawn(name: str, kind: s
 def lstm() -> ts.Model:
     from tauscope.models import GATED
 
-    return ts.Model([GATED["lstm"](50, 8, generator())], ts.Heads(8, (1,), 1, True, generator()))
+    return ts.Model([GATED["lstm"](50, 8, generator())], ts.Heads(8, ["out"], 1, True, generator()))
 
 
 def test_weights_that_are_not_known_are_left_out_of_the_sequence() -> None:
     task = TwoAlternativeChoice(stim_steps=5, delay_steps=8, resp_steps=6)
-    model = ts.Model([Accumulator(50, 50)], ts.Heads(50, (1,), 1, True, generator()))
+    model = ts.Model([Accumulator(50, 50)], ts.Heads(50, ["out"], 1, True, generator()))
     subject = Subject(model, task, (1, 1), seed=0)
     assert candidate_weights(model) is None
     result = MEASUREMENTS["sequentiality"].measure(subject, n_trials=5)

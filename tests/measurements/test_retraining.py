@@ -9,7 +9,7 @@ import torch
 
 from problems import Accumulator
 from tauscope import Heads, InputError, LeakyRNN, Model, Parity, Recipe, load, train
-from tauscope.learning.curricula import NoCurriculum, Single
+from tauscope.learning.curricula import once, single
 from tauscope.measurements.retraining import RETRAINING, forgetting, retrain
 from zoo import ZOO
 
@@ -21,7 +21,7 @@ def solved() -> LeakyRNN:
     """A network that solves 2-parity."""
     model = LeakyRNN(40, shared_head=True, generator=torch.Generator().manual_seed(0))
     recipe = Recipe(epochs=20, steps_per_epoch=100, batch_size=64, test_steps=5, lr=0.2)
-    assert train(model, Parity([2]), Single(2, max_N=2), recipe).curriculum.finished
+    assert train(model, Parity([2]), single(first=2, last=2), recipe).curriculum.finished
     return model
 
 
@@ -56,7 +56,7 @@ def test_retraining_is_training_with_one_head(generator: torch.Generator) -> Non
     with torch.no_grad():
         twin.layers[0].load_state_dict(model.layers[0].state_dict())
         twin.heads.linears[0].load_state_dict(model.heads.linears[1].state_dict())
-    direct = train(twin, Parity([4]), NoCurriculum(4, max_N=4), SHORT)
+    direct = train(twin, Parity([4]), once(4), SHORT)
     result = retrain(model, Parity([2]), [3, 4], recipe=SHORT).sel(N=4)
     assert result.accuracy.values.tolist() == [record["accuracy"][0] for record in direct.history]
     assert result.loss.values.tolist() == [record["loss"] for record in direct.history]
@@ -83,12 +83,12 @@ def test_the_published_budget_is_the_default() -> None:
 
 
 def test_retraining_needs_a_head_to_start_from(generator: torch.Generator) -> None:
-    with pytest.raises(InputError, match="no head for N = 6"):
+    with pytest.raises(InputError, match="no head 'N6'"):
         retrain(ZOO["default"](generator), Parity([2]), [6, 7], recipe=SHORT)
 
 
 def test_retraining_needs_something_to_train(generator: torch.Generator) -> None:
-    model = Model([Accumulator(1, 1)], Heads(1, [2], 2, False, generator)).requires_grad_(False)
+    model = Model([Accumulator(1, 1)], Heads(1, ["N2"], 2, False, generator)).requires_grad_(False)
     with pytest.raises(InputError, match="no trainable parameters"):
         retrain(model, Parity([2]), [2], recipe=SHORT)
 

@@ -15,6 +15,7 @@ from problems import NUMPY_ACTIVATIONS
 from tauscope import DivergedError, InputError
 from tauscope.analysis import ablate, connectivity, lyapunov
 from tauscope.analysis.connectivity import step_matrix
+from tauscope.learning.objectives import answer_penalty
 from tauscope.models import BalancedCell, BalancedRNN
 from tauscope.models.balanced import excitatory_inhibitory, random_balanced
 from tauscope.tasks import Tracking
@@ -72,7 +73,7 @@ def test_forward_equals_the_loop_over_step_and_the_equation(afunc: str, noisy: b
     weights = sequence(N, seed=2)
     for run in (states, torch.stack(loop)):
         torch.testing.assert_close(run, states, rtol=1e-9, atol=1e-11)
-        loss = (run * weights).sum() + model.readout(run, 1).square().sum()
+        loss = (run * weights).sum() + model.readout(run, "out").square().sum()
         gradients = torch.autograd.grad(loss, wanted)
         if run is states:
             expected = gradients
@@ -124,12 +125,12 @@ def test_readout_is_of_rates_over_the_number_of_units() -> None:
     states = sequence(N)
     weights = model.heads.linears[0].weight.detach().numpy()
     expected = np.maximum(states.numpy(), 0) @ weights.T / N
-    np.testing.assert_allclose(model.readout(states, [1]).detach().numpy()[:, :, 0], expected, rtol=1e-12)
+    np.testing.assert_allclose(model.readout(states, ["out"]).detach().numpy()[:, :, 0], expected, rtol=1e-12)
     assert model.heads.linears[0].bias.tolist() == [0.0] * S
     # One head answers whatever is asked.
-    assert torch.equal(model.readout(states, 1), model.readout(states, 5))
+    assert torch.equal(model.readout(states, "out"), model.readout(states, "N5"))
     # What one adds to the silent units changes nothing.
-    assert torch.equal(model.readout(states.clamp(min=0), 1), model.readout(states, 1))
+    assert torch.equal(model.readout(states.clamp(min=0), "out"), model.readout(states, "out"))
 
 
 def test_weights_start_as_published(generator: torch.Generator) -> None:
@@ -272,7 +273,9 @@ def test_training_lets_it_follow_the_signal() -> None:
     for _ in range(60):
         batch = task.sample(10, generator)
         states, _ = model(batch.inputs, noise=model.draw_noise(task.n_steps, 10, generator))
-        loss = task.loss(model.readout(states[-task.n_answers :], task.Ns), batch) + 1e-4 * task.activity(states)
+        loss = task.loss(model.readout(states[-task.n_answers :], task.heads), batch).sum() + 1e-4 * answer_penalty(
+            states, batch
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -12,7 +12,7 @@ from torch import Tensor
 from problems import Accumulator, LinearCell, delay_line, linear_model, linear_states
 from tauscope import Cell, Heads, InputError, LeakyRNN, Model, build_model
 from tauscope.models import State
-from tauscope.models.base import sharing_copy
+from tauscope.models.weights import sharing_copy
 
 
 def linear_problem(seed: int = 0) -> tuple[Model, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -27,7 +27,7 @@ def stack(n_layers: int, skip_input: bool, n_units: int = 3) -> Model:
     generator = torch.Generator().manual_seed(3)
     sizes = [2] + [n_units + 2 * skip_input] * (n_layers - 1)
     cells = [LinearCell(n_inputs, n_units, generator) for n_inputs in sizes]
-    return Model(cells, Heads(n_units, range(2, 6), 2, False, generator), skip_input).double()
+    return Model(cells, Heads(n_units, ["N2", "N3", "N4", "N5"], 2, False, generator), skip_input).double()
 
 
 def test_a_users_cell_runs_as_its_closed_form_says() -> None:
@@ -50,13 +50,14 @@ def test_the_gradient_of_a_linear_network_is_a_power_of_its_matrix() -> None:
 def test_a_delay_line_repeats_its_input(generator: torch.Generator) -> None:
     inputs = torch.randn(10, 2, 1, generator=generator, dtype=torch.float64)
     states, _ = delay_line(4)(inputs)
+    # Bit for bit: sums of one number times 1 and others times 0 are exact, in whatever order.
     for t in range(10):
         for i in range(4):
             assert torch.equal(states[t, :, i], inputs[t - i, :, 0] if t >= i else torch.zeros(2, dtype=torch.float64))
 
 
 def test_a_cell_without_parameters_runs() -> None:
-    model = Model([Accumulator(1, 1)], Heads(1, [2], 2, False, torch.Generator().manual_seed(0)))
+    model = Model([Accumulator(1, 1)], Heads(1, ["N2"], 2, False, torch.Generator().manual_seed(0)))
     states, _ = model(torch.arange(1.0, 6.0)[:, None, None])
     assert states.flatten().tolist() == [1.0, 3.0, 6.0, 10.0, 15.0]
 
@@ -120,7 +121,7 @@ def test_held_steps_are_as_if_they_had_not_been(cell: str, generator: torch.Gene
     inputs = torch.randn(9, 5, 1, generator=generator, dtype=torch.float64)
     hold = torch.rand(9, 5, generator=generator) < 0.4
     state = model.initial_state(5, generator)
-    states, last = model(inputs, state, hold)
+    states, last = model(inputs, state, hold=hold)
     start = model.hidden(state)
     for i in range(5):
         alone = tuple(tuple(one[i : i + 1] for one in layer) for layer in state)
@@ -140,9 +141,9 @@ def test_holding_nothing_changes_nothing_and_holding_all_keeps_the_state(generat
     state = model.initial_state(3, generator)
     free, _ = model(inputs, state)
     torch.testing.assert_close(
-        model(inputs, state, torch.zeros(5, 3, dtype=torch.bool))[0], free, rtol=1e-12, atol=1e-14
+        model(inputs, state, hold=torch.zeros(5, 3, dtype=torch.bool))[0], free, rtol=1e-12, atol=1e-14
     )
-    held, last = model(inputs, state, torch.ones(5, 3, dtype=torch.bool))
+    held, last = model(inputs, state, hold=torch.ones(5, 3, dtype=torch.bool))
     assert torch.equal(held, model.hidden(state).expand(5, 3, 6))
     assert torch.equal(last[0][0], state[0][0])
 
@@ -151,7 +152,7 @@ def test_gradients_pass_through_held_steps() -> None:
     model, W, _, initial, inputs = linear_problem()
     start = torch.from_numpy(initial).requires_grad_()
     hold = torch.tensor([0, 1, 1, 0, 1, 0], dtype=torch.bool)[:, None].expand(6, 3)
-    _, last = model(torch.from_numpy(inputs), ((start,),), hold)
+    _, last = model(torch.from_numpy(inputs), ((start,),), hold=hold)
     (gradient,) = torch.autograd.grad(last[0][0][:, 2].sum(), start)
     np.testing.assert_allclose(gradient[0].numpy(), np.linalg.matrix_power(W, 3)[2], rtol=1e-10)
 
@@ -159,10 +160,10 @@ def test_gradients_pass_through_held_steps() -> None:
 def test_heads_read_the_top_layer_alone(generator: torch.Generator) -> None:
     model = stack(2, skip_input=False)
     states = torch.randn(4, 2, 6, generator=generator, dtype=torch.float64)
-    logits = model.readout(states, [2, 4])
-    torch.testing.assert_close(logits, model.heads(states[..., 3:], [2, 4]))
+    logits = model.readout(states, ["N2", "N4"])
+    torch.testing.assert_close(logits, model.heads(states[..., 3:], ["N2", "N4"]))
     states[..., :3] = 0
-    assert torch.equal(model.readout(states, [2, 4]), logits)
+    assert torch.equal(model.readout(states, ["N2", "N4"]), logits)
 
 
 def test_without_a_state_the_mean_initial_state_is_taken(generator: torch.Generator) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from problems import LinearCell
-from tauscope import Cell, GRUCell, InputError, LeakyCell, LSTMCell, Parity, Recipe, Single, build_model, train
+from tauscope import Cell, GRUCell, InputError, LeakyCell, LSTMCell, Parity, Recipe, build_model, single, train
 from tauscope.models.build import user_cell
 
 
@@ -35,11 +35,11 @@ def test_a_name_gives_a_stack_of_its_cells(name: str, kind: type[Cell], sizes: A
     assert [type(cell) for cell in model.layers] == [kind] * n_layers
     assert model.n_units == 7 * n_layers
     assert model.n_inputs == 2
-    assert model.heads.labels == (2, 3, 4, 5, 6)
+    assert model.heads.names == ("N2", "N3", "N4", "N5", "N6")
     states, last = model(torch.ones(4, 3, 2))
     assert states.shape == (4, 3, 7 * n_layers)
     assert len(last) == n_layers
-    assert model.readout(states, [2, 6]).shape == (4, 3, 2, 3)
+    assert model.readout(states, ["N2", "N6"]).shape == (4, 3, 2, 3)
 
 
 @pytest.mark.parametrize("name", ["leaky", "gru", "lstm", "problems:LinearCell"])
@@ -62,7 +62,7 @@ def test_a_users_own_cell_trains() -> None:
     model = build("problems:LinearCell", 8, shared_head=True)
     before = model.layers[0].recurrent.detach().clone()
     recipe = Recipe(epochs=1, steps_per_epoch=2, batch_size=4, test_steps=1)
-    train(model, Parity((2,)), Single(), recipe)
+    train(model, Parity(), single(), recipe)
     assert not torch.equal(model.layers[0].recurrent, before)
     assert np.isfinite(model.layers[0].recurrent.detach().numpy()).all()
 

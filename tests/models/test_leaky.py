@@ -12,9 +12,9 @@ from scipy import stats
 from torch import Tensor
 
 from problems import leaky_states
+from rounding import tolerance
 from tauscope import (
     Cell,
-    Cumulative,
     DelayedMatchToSample,
     InputError,
     LeakyCell,
@@ -22,8 +22,9 @@ from tauscope import (
     Model,
     Parity,
     Recipe,
-    Single,
     Task,
+    cumulative,
+    single,
     train,
 )
 from tauscope.models import State
@@ -90,7 +91,7 @@ def test_forward_equals_the_loop_over_step_and_the_equations(
     outcomes = []
     for run in (model, lambda x, s: by_step(model, x, s)):
         states, last = run(inputs, state)
-        logits = model.readout(states, [2, 4])
+        logits = model.readout(states, ["N2", "N4"])
         loss = (states * weights).sum() + model.hidden(last).square().sum() + logits.square().sum()
         outcomes.append([states, model.hidden(last), *torch.autograd.grad(loss, wanted)])
     for fast, plain in zip(*outcomes, strict=True):
@@ -167,6 +168,7 @@ def test_noise_joins_the_drive(form: str, n_layers: int, generator: torch.Genera
     for t, x in enumerate(inputs):
         state = model.step(x, state, noise[t])
         np.testing.assert_allclose(model.hidden(state).detach().numpy(), expected[t], rtol=1e-10, atol=1e-13)
+    # Bit for bit: adding 0 is exact.
     zero, none = (model.step(inputs[0], start, one) for one in (torch.zeros_like(noise[0]), None))
     assert torch.equal(model.hidden(zero), model.hidden(none))
 
@@ -209,8 +211,8 @@ def trained(
     recipe = Recipe(
         epochs=1, steps_per_epoch=n_steps, test_steps=1, optimizer=optimizer, **({"batch_size": 32} | options)
     )
-    curriculum = Single() if model.heads.shared else Cumulative(init_heads=3)
-    train(model, task or Parity((2,)), curriculum, recipe, on_step=lambda _, loss: losses.append(loss))
+    curriculum = single() if model.heads.shared else cumulative(start=3, last=4)
+    train(model, task or Parity(), curriculum, recipe, on_step=lambda _, loss: losses.append(loss))
     return losses
 
 
@@ -232,41 +234,55 @@ def test_training_leaves_a_fixed_tau_the_diagonal_and_the_resting_heads_alone(op
         assert tau is None or bool((model.tau == tau).all())
 
 
+# In float32 only with a smooth φ: of the million arguments of a rectifier some lie so near its kink that rounding
+# decides on which side of it they are, and with that on a gradient that differs by a whole trial's share.
 @pytest.mark.parametrize(
-    ("options", "duplicates", "task"),
+    ("options", "duplicates", "task", "dtype"),
     [
-        ({"form": "default"}, None, Parity((2,))),
-        ({"form": "default", "afunc": "tanh", "tau": 2.0}, None, DelayedMatchToSample((2,))),
-        ({"form": "default", "n_units": [24, 24]}, None, Parity((2,), labels="every")),
-        ({"form": "mod", "afunc": "relu"}, None, Parity((2,), plus_minus=True)),
-        ({"form": "continuous", "afunc": "leakyrelu"}, (2, 3), Parity((2,))),
+        ({"form": "default"}, None, Parity(), torch.float64),
+        ({"form": "default", "afunc": "tanh", "tau": 2.0}, None, DelayedMatchToSample((2,)), torch.float64),
+        ({"form": "default", "afunc": "tanh", "tau": 2.0}, None, DelayedMatchToSample((2,)), torch.float32),
+        ({"form": "default", "n_units": [24, 24]}, None, Parity((2,), labels="every"), torch.float64),
+        ({"form": "mod", "afunc": "relu"}, None, Parity((2,), plus_minus=True), torch.float64),
+        ({"form": "continuous", "afunc": "leakyrelu"}, (2, 3), Parity(), torch.float64),
+        ({"form": "continuous", "afunc": "tanh"}, (2, 3), Parity(), torch.float32),
     ],
-    ids=["default", "fixed tau, dms", "two layers, every step", "mod", "continuous"],
+    ids=["default", "fixed tau, dms", "float32", "two layers, every step", "mod", "continuous", "continuous, float32"],
 )
 def test_fifty_training_steps_follow_those_of_a_plain_autograd_loop(
-    options: dict[str, Any], duplicates: tuple[int, ...] | None, task: Task, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any],
+    duplicates: tuple[int, ...] | None,
+    task: Task,
+    dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def untrained() -> Model:
+        generator = torch.Generator().manual_seed(1)
+        return LeakyRNN(**({"n_units": 48} | options), generator=generator, n_heads=4).to(dtype)
+
     def run() -> tuple[list[float], Model]:
-        model = LeakyRNN(**({"n_units": 48} | options), generator=torch.Generator().manual_seed(1), n_heads=4)
+        model = untrained()
         return trained(model, n_steps=50, task=task, duplicates=duplicates), model
 
     fast, fast_model = run()
     looped = []
 
-    def loop(cell: Cell, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def loop(cell: Cell, inputs: Tensor, state: State, **options: Any) -> tuple[Tensor, State]:
         looped.append(cell)
-        return Cell.sequence(cell, inputs, state)
+        return Cell.sequence(cell, inputs, state, **options)
 
     monkeypatch.setattr(LeakyCell, "sequence", loop)
     plain, plain_model = run()
     assert len(fast) == 50
     assert len(looped) >= 50
-    np.testing.assert_allclose(fast, plain, rtol=1e-6)
-    initial = LeakyRNN(**({"n_units": 48} | options), generator=torch.Generator().manual_seed(1), n_heads=4)
+    # A gradient is a sum over the 32 trials and the steps of a stream, which for N = 4 are at most 17 bits.
+    allowed = tolerance(dtype, length=32 * 17, steps=50)
+    np.testing.assert_allclose(fast, plain, rtol=allowed)
+    initial = untrained()
     for name, one in plain_model.cells.named_parameters():
         learned = (one - initial.cells.get_parameter(name)).norm()
         difference = (one - fast_model.cells.get_parameter(name)).norm()
-        assert difference < 1e-4 * learned, name
+        assert difference < allowed * learned, name
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -277,7 +293,7 @@ def test_bfloat16_stays_close_to_float32(form: str) -> None:
         model = LeakyRNN(64, generator=torch.Generator().manual_seed(3), form=form, precision=precision)
         states, last = model(inputs, model.initial_state(16, torch.Generator().manual_seed(0)))
         assert states.dtype == last[0][0].dtype == torch.float32
-        model.readout(last[0][0], [2]).square().sum().backward()
+        model.readout(last[0][0], ["N2"]).square().sum().backward()
         gradients = {name: one.grad for name, one in model.cells.named_parameters()}
         outcomes.append((states, last[0][0], *gradients.values()))
     for exact, low in zip(*outcomes, strict=True):

@@ -38,13 +38,13 @@ def test_precision_is_that_of_the_initial_state() -> None:
 
 
 def test_a_network_with_heads_answers(generator: torch.Generator) -> None:
-    model = wrap(lambda x, h: h + x, 1, 3, heads=Heads(3, [2], 2, False, generator))
+    model = wrap(lambda x, h: h + x, 1, 3, heads=Heads(3, ["N2"], 2, False, generator))
     assert 0 <= evaluate(model, Parity([2]), [2], n_sequences=8, generator=generator).item() <= 1
 
 
 def test_without_heads_a_question_is_refused() -> None:
-    with pytest.raises(InputError, match="no head for N = 2: the network has no read-outs"):
-        wrap(lambda _, h: h, 1, 3).readout(torch.zeros(1, 3), 2)
+    with pytest.raises(InputError, match="no head 'N2': the network has no read-outs"):
+        wrap(lambda _, h: h, 1, 3).readout(torch.zeros(1, 3), "N2")
 
 
 def test_a_step_that_changes_the_shape_is_refused() -> None:

@@ -79,11 +79,11 @@ def test_the_paper_scale_is_the_published_protocol(tmp_path: Path) -> None:
         "adam",
         0.001,
     )
-    assert configs["sliding"].curriculum().Ns == tuple(range(2, 12))
+    assert configs["sliding"].curriculum().stage.ask["Ns"] == tuple(range(2, 12))
     assert configs["continuous"].duplicates == (7, 8, 9, 10)
     assert [configs[f"multi_tau{tau}"].tau for tau in (1, 2, 3)] == [1.0, 2.0, 3.0]
     for N in NO_CURRICULUM:
-        assert configs[f"nocurr_{N}"].curriculum().Ns == (N,)
+        assert configs[f"nocurr_{N}"].curriculum().stage.ask["Ns"] == (N,)
 
 
 @pytest.mark.parametrize("scale", ["quick", "standard"])
@@ -111,12 +111,12 @@ def test_every_claim_of_a_scale_is_judged_or_out_of_reach(scale: str) -> None:
 
 def test_costly_measurements_are_made_where_the_scale_says_and_others_at_each_N(tmp_path: Path) -> None:
     networks = {one.numbers[0]: one for one in plan("quick", tmp_path).networks}
-    records = [{"Ns": [N], "solved": True} for N in range(2, 12)]
+    records = [{"stage": f"N{N}_N{N}", "solved": True} for N in range(2, 12)]
     asked = {what: sorted(N for name, N in networks["single", 2].asked(records) if name == what)
              for what in ("retraining", "timescales", "forgetting")}  # fmt: skip
     assert asked == {"retraining": [8], "timescales": [2, 5, 8, 10, 11], "forgetting": [11]}
     assert not networks["multi_lstm", 1].asked(records)
-    assert not networks["single", 1].asked([{"Ns": [2], "solved": False}])
+    assert not networks["single", 1].asked([{"stage": "N2_N2", "solved": False}])
 
 
 def test_another_cell_or_task_is_asked_what_it_has(tmp_path: Path) -> None:

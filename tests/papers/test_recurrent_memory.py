@@ -54,14 +54,14 @@ def measured(si: float, forward: float) -> dict[tuple[str, int], xr.Dataset]:
 def network(condition: str, number: int, options: Mapping[str, Any], sign: float, noise: float) -> Trained:
     config = config_of({**options, "network_number": number, "seed": number})
     if condition in PARITY:
-        history: Any = ({"Ns": [4], "solved": [4], "accuracy": [0.99], "loss": 0.1},)
+        history: Any = ({"stage": "N4_N4", "Ns": [4], "solved": [4], "accuracy": [0.99], "loss": 0.1},)
         return Trained(condition, number, history, {("sequences", 4): measured(2.0 + noise, 0.1)["sequences", 1]},
                        options=config.to_dict())  # fmt: skip
     assert isinstance(config, MemoryConfig)
     task = config.then or config.task
     si = 2.0 + sign * (4 * config.spread + COMPLEXITY.get(task, 0.0) + DIRECTIONS.get(condition.partition("_")[0], 0.0))
     lost = config.lambda_val + config.spread > 1.2
-    history = ({"Ns": [1], "solved": False, "fractional_loss": [0.9 if lost else 0.1], "loss": 0.1},)
+    history = ({"stage": "N1_N1", "solved": False, "fractional_loss": [0.9 if lost else 0.1], "loss": 0.1},)
     return Trained(
         condition, number, history, measured(si + noise, sign * si / 10 + noise / 100), options=config.to_dict()
     )

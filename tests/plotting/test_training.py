@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import tauscope as ts
+from tauscope.learning.curricula import SOLVED
 from tauscope.plotting.style import CYCLE
 from tauscope.plotting.training import plot_progress, plot_scores, plot_training
-from tauscope.tasks import ChangeDetection, DelayedEstimation, Succession, TwoAlternativeChoice
+from tauscope.tasks import ChangeDetection, DelayedEstimation, TwoAlternativeChoice
 
 
 def _record(epoch, Ns, accuracy, loss=0.5, limit=0.98):
@@ -68,7 +67,7 @@ def test_accuracy_and_loss_of_a_run_are_drawn(readable):
     newest, worst, solved, _ = ax.lines
     assert newest.get_xydata().tolist() == [[1, 0.7], [2, 0.99], [3, 0.99], [4, 0.6], [5, 0.9]]
     assert list(worst.get_ydata()) == [0.7, 0.99, 0.95, 0.6, 0.9]
-    assert list(solved.get_ydata()) == [ts.curricula.SOLVED] * 2
+    assert list(solved.get_ydata()) == [SOLVED] * 2
     (losses,) = (one for one in ax.figure.axes if one is not ax)
     assert losses.lines[0].get_xydata().tolist() == [[1, 0.6], [2, 0.2], [3, 0.4], [4, 0.9], [5, 0.7]]
     assert losses.get_ylabel() == "loss (nats, summed over heads)"
@@ -77,51 +76,51 @@ def test_accuracy_and_loss_of_a_run_are_drawn(readable):
 
 
 SCORES = [
-    {"epoch": i, "Ns": [N], "fractional_loss": [score], "loss": 0.3 / i, "solved": False}
+    {"epoch": i, "stage": f"N{N}_N{N}", "fractional_loss": [score], "loss": 0.3 / i, "solved": False}
     for i, (N, score) in enumerate([(1, 1.1), (1, 0.6), (2, 0.9), (2, 0.2)], 1)
 ]
 
 
 @pytest.mark.parametrize("task", [TwoAlternativeChoice(), DelayedEstimation()], ids=["decision", "estimation"])
 def test_any_metric_is_drawn_with_its_chance_level_and_optimum(task, readable):
-    history = [record | {"Ns": [1]} for record in SCORES]
-    ax = plot_training(history, task)
+    history = [record | {"stage": "N1_N1"} for record in SCORES]
+    ax = plot_training(history, {"N1_N1": task})
     score, optimum, _ = ax.lines
     assert score.get_xydata().tolist() == [[1, 1.1], [2, 0.6], [3, 0.9], [4, 0.2]]
     assert list(optimum.get_ydata()) == [0, 0]
     (chance,) = ax.patches
-    assert chance.get_data().values.tolist() == [task.chance(1)] * 4
+    assert chance.get_data().values.tolist() == [task.chance()] * 4
     assert chance.get_data().edges.tolist() == [0.5, 1.5, 2.5, 3.5, 4.5]
     assert ax.get_ylabel() == "fractional loss on fresh trials"
     assert sorted(_labels(ax)) == [
-        f"chance ({task.chance(1):.3g})",
+        f"chance ({task.chance():.3g})",
         "fractional loss",
         "loss (right axis)",
         "optimum (0)",
     ]
     low, high = ax.get_ylim()
     assert low < 0
-    assert high > max(1.1, task.chance(1))
+    assert high > max(1.1, task.chance())
     readable(ax)
 
 
 def test_of_tasks_in_succession_each_has_its_chance_level(readable):
-    task = Succession(tasks=(ChangeDetection(), replace(ChangeDetection(), gain=2.0)))
-    ax = plot_training(SCORES, task)
+    tasks = {"N1_N1": ChangeDetection(), "N2_N2": ChangeDetection(gain=2.0)}
+    ax = plot_training(SCORES, tasks)
     (change,) = [line for line in ax.lines if line.get_label() == "next task"]
     assert list(change.get_xdata()) == [2.5, 2.5]
     readable(ax)
 
 
 def test_without_epochs_any_metric_gives_a_note(readable):
-    ax = plot_training([], TwoAlternativeChoice())
+    ax = plot_training([], {"N1_N1": TwoAlternativeChoice()})
     assert [text.get_text() for text in ax.texts] == ["no finished epoch"]
     readable(ax)
 
 
 def test_scores_that_are_not_finite_do_not_hide_the_others(readable):
     history = [SCORES[0], SCORES[1] | {"fractional_loss": [float("nan")], "loss": float("nan")}]
-    readable(plot_training(history, TwoAlternativeChoice()))
+    readable(plot_training(history, {"N1_N1": TwoAlternativeChoice()}))
 
 
 def test_scores_of_many_runs_are_drawn(readable):
@@ -164,6 +163,6 @@ def test_a_run_without_epochs_gives_a_note(readable):
 def test_records_of_a_training_can_be_drawn(generator, readable):
     recipe = ts.Recipe(epochs=2, steps_per_epoch=2, batch_size=8, test_steps=1, lr=1e-3)
     model = ts.LeakyRNN(8, n_heads=2, generator=generator)
-    history = ts.train(model, ts.Parity([2]), ts.Cumulative(max_N=3), recipe).history
+    history = ts.train(model, ts.Parity([2]), ts.cumulative(last=3), recipe).history
     readable(plot_training(history))
     readable(plot_progress({"network 1": history}))

@@ -70,7 +70,7 @@ def train_nothing(base: Path, config: TrainConfig = CONFIG) -> Path:
         opened.begin()
     first = {2: 2, 3: 3} if config.curriculum_type == "single" else {2: 2, 3: 2}
     records = [
-        {"epoch": i, "Ns": list(range(first[N], N + 1)), "loss": 0.5 / i, "accuracy": [0.99] * (N + 1 - first[N]),
+        {"epoch": i, "stage": f"N{first[N]}_N{N}", "Ns": list(range(first[N], N + 1)), "loss": 0.5 / i, "accuracy": [0.99] * (N + 1 - first[N]),
          "solved": i != 2, "seconds": 1800.0, "steps_per_second": 3.0, "finished": False}
         for i, N in enumerate([2, 3, 3], 1)
     ]  # fmt: skip

@@ -58,7 +58,7 @@ def test_figures_networks_environment_and_command(reproduced: Reproduced, read: 
     assert image["src"].startswith("data:image/png;base64,")
     assert image["alt"] == "figure 1 progress: The newest N after every epoch"
     assert "The newest N after every epoch. 2 networks a condition." in page.text
-    assert "figure_3_undrawable.png: cannot be drawn: ZeroDivisionError: nothing to draw" in page.text
+    assert "figure_3_undrawable.png: cannot be drawn: no network to draw" in page.text
     assert ["multi-head", "2 networks", "4, 4", "3, 3"] in page.rows
     assert ["device", "cpu"] in page.rows
     assert "tauscope reproduce tiny" in page.text

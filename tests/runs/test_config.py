@@ -60,8 +60,8 @@ def test_the_defaults_are_the_published_ones() -> None:
     assert (recipe.epochs, recipe.steps_per_epoch, recipe.batch_size, recipe.test_steps) == (1000, 600, 256, 50)
     assert (recipe.optimizer, recipe.lr, recipe.momentum, recipe.clip) == ("sgd", 0.05, 0.1, 2.0)
     model = config.model()
-    assert (model.n_units, model.heads.labels) == (500, tuple(range(2, 102)))
-    assert (config.curriculum().Ns, config.curriculum().max_N) == ((2,), 101)
+    assert (model.n_units, model.heads.names) == (500, tuple(f"N{N}" for N in range(2, 102)))
+    assert (config.curriculum().stages[0].name, config.curriculum().stages[-1].name) == ("N2_N2", "N2_N101")
     task = config.template()
     assert (task.p, task.plus_minus, task.length_range) == (None, False, (4, 9))
 
@@ -90,17 +90,14 @@ def test_given_options_go_before_the_defaults_of_a_cell() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"curriculum_type": "cumulative", "init_heads": 3, "add_heads": 2}, ((2, 3, 4), (2, 3, 4, 5, 6))),
-        ({"curriculum_type": "sliding", "init_heads": 4, "forget_heads": 2}, ((2, 3, 4, 5), (4, 5, 6, 7))),
-        ({"curriculum_type": "single", "ns_init": 5}, ((5,), (6,))),
-        ({"curriculum_type": "single_nocurr", "ns_init": 9}, ((9,), (9,))),
+        ({"curriculum_type": "cumulative", "init_heads": 3, "add_heads": 2}, ["N2_N4", "N2_N6"]),
+        ({"curriculum_type": "sliding", "init_heads": 4, "forget_heads": 2}, ["N2_N5", "N4_N7"]),
+        ({"curriculum_type": "single", "ns_init": 5}, ["N5_N5", "N6_N6"]),
+        ({"curriculum_type": "single_nocurr", "ns_init": 9}, ["N9_N9"]),
     ],
 )
-def test_the_options_of_a_curriculum_reach_it(options: dict[str, Any], expected: tuple[Any, Any]) -> None:
-    curriculum = TrainConfig(**options).curriculum()
-    first = curriculum.Ns
-    curriculum.update([1.0] * len(first))
-    assert (first, curriculum.Ns) == expected
+def test_the_options_of_a_curriculum_reach_it(options: dict[str, Any], expected: list[str]) -> None:
+    assert [stage.name for stage in TrainConfig(**options).curriculum().stages[:2]] == expected
 
 
 @pytest.mark.parametrize("afunc", ACTIVATIONS)
@@ -133,7 +130,7 @@ def test_a_seed_gives_the_network() -> None:
 def test_there_is_a_head_for_every_N_that_is_asked() -> None:
     assert TrainConfig(max_N=10).n_heads == 100
     config = TrainConfig(num_neurons=3, max_N=150)
-    assert config.model().heads.labels[-1] == 150
+    assert config.model().heads.names[-1] == "N150"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 import tauscope as ts
 from tauscope.models import HebbianCell, LeakyCell, LSTMCell, ReluCell, ReluGRUCell
 from tauscope.runs.config import CONFIGS, MemoryConfig, TrackingConfig, TrainConfig, config_of
-from tauscope.tasks import POPULATION_TASKS, DelayedResponseTask, Succession
+from tauscope.tasks import POPULATION_TASKS, DelayedResponseTask
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,15 @@ def test_networks_fit_their_tasks(task: str) -> None:
     model, like = config.model(), config.template()
     batch = like.sample(4, torch.Generator().manual_seed(0))
     states, _ = model(batch.inputs)
-    assert model.readout(states[-5:], like.Ns).shape == batch.targets.shape
-    assert like.loss(model.readout(states[-5:], like.Ns), batch).isfinite()
+    assert model.readout(states[-5:], like.heads).shape == batch.targets.shape
+    assert like.loss(model.readout(states[-5:], like.heads), batch).isfinite()
 
 
 def test_two_tasks_are_measured_one_by_one() -> None:
     config = MemoryConfig(condition="multitask", task="comp", then="2afc")
-    assert isinstance(config.template(), Succession)
-    assert [type(config.measured_task(N)) for N in (1, 2)] == [POPULATION_TASKS["comp"], POPULATION_TASKS["2afc"]]
+    kinds = [type(config.measured_task(stage)) for stage in ("N1_N1", "N2_N2")]
+    assert kinds == [type(task) for task in config.tasks().values()]
+    assert kinds == [POPULATION_TASKS["comp"], POPULATION_TASKS["2afc"]]
     assert config.recipe().epochs == 2 * config.epochs
 
 

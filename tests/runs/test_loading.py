@@ -47,7 +47,7 @@ def small(**options: Any) -> ts.Model:
 
 def answers(model: ts.Model, N: int = 3) -> torch.Tensor:
     inputs = torch.randn(6, 2, 1, generator=torch.Generator().manual_seed(1))
-    return model.readout(model(inputs)[0], N)
+    return model.readout(model(inputs)[0], f"N{N}")
 
 
 def leaky(model: ts.Model) -> LeakyCell:
@@ -68,7 +68,7 @@ def test_any_network_of_ours_is_rebuilt_from_its_run(kind: str, tmp_path: Path) 
     again = load_model(config.curriculum_type, "parity", 1, N_max=3, base_path=tmp_path)
     assert torch.equal(answers(again), answers(model))
     assert again.heads.shared == model.heads.shared
-    assert again.heads.labels == model.heads.labels
+    assert again.heads.names == model.heads.names
     if isinstance(model.layers[0], LeakyCell):
         assert isinstance(leaky(again).raw_tau, torch.nn.Parameter) == (kind != "fixed tau")
         assert (leaky(again).form, leaky(again).afunc) == (config.model_type, config.afunc)
@@ -109,7 +109,7 @@ def test_a_network_is_rebuilt_from_its_weights_and_the_name_of_its_folder(
     keep(tmp_path, name, model, "rnn_N2_N3")
     again = load_model("cumulative", "parity", 1, N_max=3, base_path=tmp_path)
     assert torch.equal(answers(again), answers(model))
-    assert again.heads.labels == tuple(range(2, 102))
+    assert again.heads.names == tuple(f"N{N}" for N in range(2, 102))
     assert not again.heads.shared
 
 
@@ -159,7 +159,7 @@ def test_the_published_networks_are_found_by_what_they_are(reference: Path) -> N
     base = reference / "trained_models"
     for curriculum, N_min, N_max in (("cumulative", None, 8), ("single", None, 8), ("sliding_10_5", None, 11)):
         model = load_model(curriculum, "parity", 1, N_max, N_min, base_path=base)
-        assert (model.n_units, len(model.heads.labels)) == (500, 100)
+        assert (model.n_units, len(model.heads.names)) == (500, 100)
         assert model.heads.shared == (curriculum == "single")
 
 

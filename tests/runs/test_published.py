@@ -28,6 +28,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "lstm": {"cell": "lstm", "n_units": 5},
 }
 
+HEADS = ["N2", "N3", "N4"]
+
 
 def network(kind: str, seed: int = 0) -> ts.Model:
     return ts.build_model(**NETWORKS[kind], n_heads=3, generator=torch.Generator().manual_seed(seed))
@@ -81,7 +83,7 @@ def test_weights_come_back_into_a_network_of_the_described_shape(kind: str, tmp_
     load_published(again, weights, tmp_path)
     inputs = torch.randn(7, 3, 1, generator=torch.Generator().manual_seed(1))
     assert torch.equal(model(inputs)[0], again(inputs)[0])
-    assert torch.equal(model.readout(model(inputs)[0], [2, 3, 4]), again.readout(again(inputs)[0], [2, 3, 4]))
+    assert torch.equal(model.readout(model(inputs)[0], HEADS), again.readout(again(inputs)[0], HEADS))
 
 
 def test_one_tau_stands_for_all_units() -> None:
@@ -154,10 +156,10 @@ def test_published_networks_give_the_outputs_of_their_equation(path: str, refere
     with torch.no_grad():
         states, _ = model(torch.from_numpy(inputs), ((torch.from_numpy(initial),),))
         np.testing.assert_allclose(states.numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
-        for i, N in enumerate(model.heads.labels):
+        for i, head in enumerate(model.heads.names):
             logits = expected @ weights[f"modulelist.{2 + i}.weight"].T + weights[f"modulelist.{2 + i}.bias"]
             if not model.heads.shared or i == 0:
-                ours = model.readout(states, N).numpy()
+                ours = model.readout(states, head).numpy()
                 np.testing.assert_allclose(ours, logits, rtol=0, atol=1e-5 * np.abs(logits).max())
 
 

@@ -17,10 +17,11 @@ import tauscope as ts
 from tauscope.learning import curricula
 from tauscope.learning.training import Training
 from tauscope.runs import checkpoints
-from tauscope.runs.config import TrainConfig
+from tauscope.runs.config import Config, MemoryConfig, TrainConfig
 from tauscope.runs.folder import is_locked, read_metrics
 from tauscope.runs.published import read_stats, to_published
 from tauscope.runs.run import Run, asked_for, environment, free_number, read_config, require_plausible
+from tauscope.runs.survey import look
 
 CONFIG = TrainConfig(
     num_neurons=4, max_N=4, epochs=2, steps_per_epoch=2, batch_size=3, test_steps=1, optimizer="adam", seed=0
@@ -36,7 +37,7 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def train(folder: Path, config: TrainConfig = CONFIG, stop: int = 10**9) -> Training:
+def train(folder: Path, config: Config = CONFIG, stop: int = 10**9) -> Training:
     """Train a run in its folder, at most for that many steps."""
     with Run(folder, config) as run:
         model, state, _ = run.begin()
@@ -49,7 +50,7 @@ def train(folder: Path, config: TrainConfig = CONFIG, stop: int = 10**9) -> Trai
 
 @pytest.fixture
 def all_solved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curricula, "SOLVED", -1.0)
+    monkeypatch.setattr(curricula.Criterion, "is_solved", lambda *_: True)
 
 
 # --- what it holds ----------------------------------------------------------------------------------------------------
@@ -89,7 +90,8 @@ def test_every_solved_stage_leaves_its_network(tmp_path: Path) -> None:
     for name, weights in kept.items():
         written = checkpoints.load_weights(tmp_path / "run" / name)
         assert all(torch.equal(written[key], value) for key, value in weights.items())
-    assert read_metrics(tmp_path / "run") == training.history
+    *before, last = training.history
+    assert read_metrics(tmp_path / "run") == [*before, last | {"epochs": config.epochs}]
     stats = read_stats(tmp_path / "run" / "stats.npy")
     assert stats["loss"] == [record["loss"] for record in training.history]
     assert [one.tolist() for one in stats["accuracy"]] == [
@@ -145,6 +147,59 @@ def test_a_run_goes_on_from_its_state_and_drops_the_records_that_the_state_does_
     )
     assert ours == expected
     assert (tmp_path / "run" / "stats.npy").read_bytes() == (tmp_path / "straight" / "stats.npy").read_bytes()
+
+
+TRIALS = {"num_neurons": 4, "stim_steps": 2, "delay_steps": (3,), "resp_steps": 5, "steps_per_epoch": 2, "batch_size": 3,
+          "test_steps": 1, "epochs": 2, "seed": 0}  # fmt: skip
+VERSION_0_1: list[tuple[Config, int]] = [
+    (CONFIG, 3),
+    (replace(CONFIG, curriculum_type="single"), 3),
+    (replace(CONFIG, curriculum_type="sliding", init_heads=2, forget_heads=1), 3),
+    (MemoryConfig(task="2afc", **TRIALS), 3),
+    (MemoryConfig(task="cd", condition="multitask", then="2afc", **TRIALS), 5),
+]
+
+
+def as_version_0_1(folder: Path, config: Config) -> None:
+    """Write the state and the records of a run anew as version 0.1 had them."""
+    state, _ = checkpoints.load_state(folder)
+    assert state is not None
+    own = state["curriculum"]
+    if config.curriculum().criterion.epochs is not None:
+        state["curriculum"] = {"epoch": own["epoch"]}
+    else:
+        ask = next(dict(one.ask) for one in config.curriculum().stages if one.name == own["stage"])
+        state["curriculum"] = {"Ns": list(ask["Ns"]), "finished": own["finished"]}
+    for record in state["history"]:
+        record["Ns"] = [int(N) for N in re.findall(r"\d+", record.pop("stage"))]
+    state["best"] = {}
+    checkpoints.save_state(folder, state)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in state["history"]))
+
+
+@pytest.mark.usefixtures("all_solved")
+@pytest.mark.parametrize(("config", "stop"), VERSION_0_1, ids=lambda value: getattr(value, "name", None))
+def test_a_run_of_version_0_1_goes_on_as_if_nothing_had_changed(config: Config, stop: int, tmp_path: Path) -> None:
+    straight = train(tmp_path / "straight", config)
+    train(tmp_path / "run", config, stop=stop)
+    as_version_0_1(tmp_path / "run", config)
+    assert look(tmp_path / "run", "run").state == "stopped"
+    end = train(tmp_path / "run", config)
+    for name, value in straight.model.state_dict().items():
+        assert torch.equal(end.model.state_dict()[name], value)
+    assert [record["stage"] for record in end.history] == [record["stage"] for record in straight.history]
+    assert look(tmp_path / "run", "run").state == "finished"
+    as_version_0_1(tmp_path / "run", config)
+    assert look(tmp_path / "run", "run").state == "finished"
+    kept = [{path.name for path in (tmp_path / base).glob("rnn_*")} for base in ("straight", "run")]
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.usefixtures("all_solved")
+def test_a_state_of_a_stage_that_the_curriculum_lacks_is_refused(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    with pytest.raises(ts.InputError, match=r"stage N2_N4 is not one of the curriculum: expected N2_N2 … N2_N3"):
+        train(tmp_path / "run", replace(CONFIG, max_N=3))
 
 
 def test_a_network_that_no_file_has_room_for_is_refused_unless_the_files_have_just_gone(tmp_path: Path) -> None:
@@ -367,11 +422,15 @@ def test_a_run_that_went_further_is_cut_where_another_would_have_ended(
     options: dict[str, Any], kept: int, finished: bool
 ) -> None:
     accuracies = [[1.0], [1.0, 0.5], [1.0, 1.0], [1.0, 1.0, 0.5], [1.0, 1.0, 1.0]]
-    records = [{"epoch": i, "Ns": list(range(2, 2 + len(one))), "accuracy": one} for i, one in enumerate(accuracies, 1)]
+    solved = [True, False, True, False, True]
+    records = [
+        {"epoch": i, "stage": f"N2_N{1 + len(one)}", "accuracy": one, "solved": one_solved}
+        for i, (one, one_solved) in enumerate(zip(accuracies, solved, strict=True), 1)
+    ]
     assert asked_for(TrainConfig(**options), records) == (records[:kept], finished)
     assert asked_for(TrainConfig(**options), []) == ([], False)
 
 
 def test_a_run_without_a_curriculum_ends_when_its_N_is_solved() -> None:
-    records = [{"epoch": i, "Ns": [7], "accuracy": [i / 3]} for i in (1, 2, 3, 4)]
+    records = [{"epoch": i, "stage": "N7_N7", "accuracy": [i / 3], "solved": i >= 3} for i in (1, 2, 3, 4)]
     assert asked_for(TrainConfig(curriculum_type="single_nocurr", ns_init=7), records) == (records[:3], True)

@@ -52,12 +52,12 @@ def trained(config: Config, qualities: list[bool]) -> list[dict[str, Any]]:
     curriculum, metric, limit = config.curriculum(), config.template().metric, config.recipe().epochs
     records: list[dict[str, Any]] = []
     for epoch, good in enumerate(qualities, start=1):
-        Ns = curriculum.Ns
-        scores = [1.0 if good else 0.5] * len(Ns)
-        solved = curriculum.update(scores)
+        stage = curriculum.stage
+        scores = [1.0 if good else 0.5] * len(stage.heads)
+        solved = curriculum.update({metric: scores})
         finished = curriculum.finished or epoch >= limit
-        one = record(epoch, 0, solved, Ns=list(Ns), finished=finished)
-        del one["accuracy"]
+        one = record(epoch, 0, solved, stage=stage.name, finished=finished, epochs=limit)
+        del one["accuracy"], one["Ns"]
         records.append(one | {metric: scores})
         if finished:
             break
@@ -90,15 +90,12 @@ def test_a_run_is_finished_if_and_only_if_its_records_say_so(
     then = config_of(kind | {"epochs": epochs} | ({"max_N": max_N} if published else {}))
     now = config_of(kind | {"epochs": epochs_now} | ({"max_N": max_N_now} if published else {}))
     records = trained(then, qualities)
-    folder = keep(tmp_path_factory.mktemp("runs") / "run", now.to_dict(), records)
+    folder = keep(tmp_path_factory.mktemp("runs") / "run", then.to_dict(), records)
     planned = Planned("run", now.to_dict(), now.recipe().epochs) if is_planned else None
-    sight = look(folder, "run", planned)
-    # Reading all of the records, where the curriculum of several tasks counts them.
-    _, finished = asked_for(now, records)
+    sight, asked = look(folder, "run", planned), now if is_planned else then
+    _, finished = asked_for(asked, records)
     assert sight.state == ("finished" if finished else "stopped")
-    assert sight.epoch == len(records)
-    if not finished or is_planned:
-        assert sight.epochs == now.recipe().epochs
+    assert (sight.epoch, sight.epochs) == (len(records), asked.recipe().epochs)
 
 
 def test_a_default_limit_is_that_of_the_cell(tmp_path: Path) -> None:
@@ -124,13 +121,13 @@ def test_every_state_of_a_planned_run_is_told(tmp_path: Path) -> None:
     note_failure(tmp_path / "done", "an earlier trial")
     found = by_name(tmp_path)
     assert {name: (one.state, one.epoch, one.epochs, one.solved, one.planned) for name, one in found.items()} == {
-        "done": ("finished", 9, 9, None, True),
-        "part": ("stopped", 4, 9, 2, True),
-        "broken": ("failed", 3, 9, 2, True),
-        "refused": ("failed", 0, 9, None, True),
-        "waiting": ("pending", 0, 9, None, True),
-        "other": ("stopped", 5, 9, 2, False),
-        "bad": ("damaged", 0, 9, None, True),
+        "done": ("finished", 9, 9, "", True),
+        "part": ("stopped", 4, 9, "2", True),
+        "broken": ("failed", 3, 9, "2", True),
+        "refused": ("failed", 0, 9, "", True),
+        "waiting": ("pending", 0, 9, "", True),
+        "other": ("stopped", 5, 9, "2", False),
+        "bad": ("damaged", 0, 9, "", True),
     }
     assert (found["broken"].problem, found["refused"].problem) == ("training diverged at epoch 4", "no room")
     assert found["done"].problem == ""
@@ -290,7 +287,7 @@ def many(tmp_path: Path) -> Callable[[int], Path]:
 
     def make(n: int) -> Path:
         options = config_of(SMALL | {"seed": 0, "epochs": 40}).to_dict()
-        records = [record(i, 2, True, finished=i == 40) for i in range(1, 41)]
+        records = [record(i, 2, True, finished=i == 40, epochs=40) for i in range(1, 41)]
         for i in range(n):
             folder = keep(tmp_path / f"cumulative_parity_size_6_network_{i}", options, records)
             for name in ("environment.json", "rnn_init", "run.lock", "state.pt", "stats.npy", "rnn_N2_N2"):

@@ -12,8 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tauscope import Batch, InputError, Parity
-from tauscope.tasks.base import validate_Ns, weighted_mean
+from tauscope import Batch, Head, InputError, Parity, Stage
+from tauscope.tasks import ClassificationTask, Tracking, TwoAlternativeChoice
+from tauscope.tasks.base import METRICS, validate_Ns, weighted_mean
 
 SIZES = {"n_answers": st.integers(1, 4), "n_batch": st.integers(1, 5), "n_heads": st.integers(1, 3)}
 
@@ -34,11 +35,11 @@ def answers(
 
 @settings(deadline=None, max_examples=50)
 @given(**SIZES, seed=st.integers(0, 2**31), weighted=st.booleans())
-def test_loss_is_the_cross_entropy_averaged_over_answers_and_batch_and_summed_over_heads(
+def test_loss_is_the_cross_entropy_of_each_head_averaged_over_answers_and_batch(
     n_answers: int, n_batch: int, n_heads: int, seed: int, weighted: bool
 ) -> None:
     logits, targets, weight = answers(n_answers, n_batch, n_heads, seed)
-    expected = 0.0
+    expected = []
     for head in range(n_heads):
         total = mass = 0.0
         for t in range(n_answers):
@@ -47,11 +48,10 @@ def test_loss_is_the_cross_entropy_averaged_over_answers_and_batch_and_summed_ov
                 z = logits[t, i, head].tolist()
                 total += w * (math.log(sum(math.exp(one) for one in z)) - z[int(targets[t, i, head])])
                 mass += w
-        expected += total / mass
+        expected.append(total / mass)
     batch = Batch(torch.empty(0), targets, weight=weight if weighted else None)
-    loss = Parity((2,)).loss(logits, batch)
-    assert loss.shape == ()
-    assert loss.item() == pytest.approx(expected, rel=1e-12)
+    loss = Parity().loss(logits, batch)
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
 
 
 @settings(deadline=None, max_examples=50)
@@ -63,7 +63,7 @@ def test_score_is_the_weighted_fraction_of_right_answers_of_each_head(
     right = logits.numpy().argmax(axis=-1) == targets.numpy()
     w = np.broadcast_to(weight.numpy(), right.shape) if weighted else np.ones(right.shape)
     batch = Batch(torch.empty(0), targets, weight=weight if weighted else None)
-    score = Parity((2,)).score(logits, batch)
+    score = Parity().score(logits, batch)
     np.testing.assert_allclose(score.numpy(), (w * right).sum((0, 1)) / w.sum((0, 1)), rtol=1e-12)
 
 
@@ -71,8 +71,8 @@ def test_an_answer_of_weight_zero_neither_counts_nor_gets_a_gradient() -> None:
     logits, targets, weight = answers(4, 5, 2, seed=1)
     weight[:2] = 0
     logits.requires_grad_()
-    loss = Parity((2,)).loss(logits, Batch(torch.empty(0), targets, weight=weight))
-    loss.backward()
+    loss = Parity().loss(logits, Batch(torch.empty(0), targets, weight=weight))
+    loss.sum().backward()
     assert logits.grad is not None
     assert not logits.grad[:2].any()
     assert logits.grad[-1].abs().sum() > 0
@@ -101,8 +101,104 @@ def test_other_memory_demands_are_refused(wrong: Any) -> None:
 
 
 def test_batches_and_tasks_cannot_be_changed() -> None:
-    batch = Parity((2,)).sample(1, torch.Generator().manual_seed(0))
+    batch = Parity().sample(1, torch.Generator().manual_seed(0))
     with pytest.raises(dataclasses.FrozenInstanceError):
         batch.inputs = torch.empty(0)  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Parity((2,)).p = 0.3  # type: ignore[misc]
+        Parity().p = 0.3  # type: ignore[misc]
+
+
+# --- what a stage asks ------------------------------------------------------------------------------------------------
+
+
+class Repeated(Parity):
+    """A task that a user makes in a way of its own."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__((3,), repeat=times)
+        object.__setattr__(self, "times", times)
+
+
+class Recall(ClassificationTask):
+    """A task that is no dataclass, with a field that cannot be set."""
+
+    source = "this test"
+    corpus: tuple[int, ...]
+
+    def __init__(self) -> None:
+        self.horizon, self.corpus = 1, tuple(range(100))
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        return {"out": Head(100, 0.01, 1.0)}
+
+    @property
+    def length(self) -> int:
+        return 2 * self.horizon
+
+    def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
+        raise NotImplementedError
+
+
+def test_a_stage_asks_a_copy_of_the_task_with_other_fields() -> None:
+    task = Parity(p=0.3, repeat=2, length=30)
+    asked = task.at(Stage("N2_N3", {"Ns": [2, 3], "p": 0.5}))
+    assert asked == Parity((2, 3), p=0.5, repeat=2, length=30)
+    assert task == Parity((2,), p=0.3, repeat=2, length=30)
+    assert list(asked.heads) == ["N2", "N3"]
+    assert task.at(Stage("as it is")) == task
+
+
+def test_a_task_with_a_constructor_of_its_own_is_copied_and_not_made_anew() -> None:
+    task = Repeated(4)
+    asked = task.replace(Ns=(2, 5))
+    assert type(asked) is Repeated
+    assert (asked.Ns, asked.times, asked.repeat) == ((2, 5), 4, 4)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="expected ascending integers"):
+        task.replace(Ns=(5, 2))
+
+
+def test_a_task_that_is_no_dataclass_is_copied() -> None:
+    task = Recall()
+    asked = task.replace(horizon=7)
+    assert (asked.horizon, asked.length, task.horizon) == (7, 14, 1)
+    assert asked.corpus is task.corpus
+
+
+@pytest.mark.parametrize(
+    ("task", "ask", "line"),
+    [
+        (Parity(), {"horizon": 3}, "Parity has no field 'horizon': expected one of Ns, p, .*"),
+        (Recall(), {"horizn": 3}, "Recall has no field 'horizn': .*did you mean 'horizon'"),
+        (Recall(), {"length": 3}, "Recall has no field 'length'"),
+        (Parity(length=4), {"Ns": (5,)}, "length 4 is too short for N = 5"),
+    ],
+)
+def test_what_a_task_cannot_be_asked_is_refused(task: Parity, ask: dict[str, Any], line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        task.at(Stage("wrong", ask))
+
+
+def test_a_stage_may_ask_another_task() -> None:
+    other = Tracking()
+    assert Parity().at(Stage("tracking", {"task": other})) == other
+    assert Parity().at(Stage("tracking", {"task": other, "n_steps": 7})) == Tracking(n_steps=7)
+
+
+# --- scores over several batches --------------------------------------------------------------------------------------
+
+
+def test_a_score_over_batches_is_the_ratio_of_sums_and_not_the_mean_of_ratios(generator: torch.Generator) -> None:
+    task = TwoAlternativeChoice(gain=0.05)
+    batches = [task.sample(n, generator) for n in (3, 40)]
+    outputs = [torch.randn(batch.targets.shape, generator=generator) for batch in batches]
+    parts = [task.excess(said, batch) for said, batch in zip(outputs, batches, strict=True)]
+    expected = sum(float(excess.sum()) for excess, _ in parts) / sum(float(scale.sum()) for _, scale in parts)
+    part, whole = sum(torch.stack(task.tally(said, batch)) for said, batch in zip(outputs, batches, strict=True))
+    assert float(part / whole) == pytest.approx(expected, rel=1e-12)
+    ratios = [float(task.score(said, batch)) for said, batch in zip(outputs, batches, strict=True)]
+    assert abs(np.mean(ratios) - expected) > 1e-3
+
+
+def test_every_metric_has_a_direction() -> None:
+    assert METRICS == {"accuracy": "more", "fractional_loss": "less", "relative_error": "less", "score": "more"}

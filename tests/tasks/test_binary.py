@@ -101,9 +101,9 @@ def test_an_ideal_observer_reaches_the_optimum(
     said = torch.nn.functional.one_hot(batch.targets, 2).double()
     if batch.weight is not None:
         said = torch.where(batch.weight.bool().unsqueeze(-1), said, said.flip(-1))
-    assert task.score(said, batch).tolist() == [task.optimum] * 3
+    assert task.score(said, batch).tolist() == [head.optimum for head in task.heads.values()]
     assert task.score(said.flip(-1), batch).tolist() == [0.0] * 3
-    assert task.loss(100 * said, batch) < 1e-12
+    assert task.loss(100 * said, batch).max() < 1e-12
 
 
 def elsewhere() -> tuple[object, ...]:
@@ -257,4 +257,4 @@ def test_a_stream_shorter_than_N_has_no_answer(kind: type[BinaryMemoryTask], lab
 
 def test_the_registry_names_the_tasks_and_each_states_its_source() -> None:
     assert {"parity": Parity, "dms": DelayedMatchToSample} == TASKS
-    assert all("ICLR 2024" in task.source and task.optimum == 1.0 for task in TASKS.values())
+    assert all("ICLR 2024" in task.source for task in TASKS.values())

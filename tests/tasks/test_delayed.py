@@ -70,7 +70,7 @@ def test_a_batch_has_the_epochs_the_held_steps_and_the_shapes_of_its_task(
         assert float(batch.inputs[batch.hold].abs().sum()) == 0
     answered = torch.zeros_like(batch.targets)
     assert task.score(answered, batch).shape == (1,)
-    assert task.loss(answered, batch).shape == ()
+    assert task.loss(answered, batch).shape == (1,)
 
 
 @settings(deadline=None, max_examples=30)
@@ -149,7 +149,7 @@ def test_published_parameters_are_the_defaults() -> None:
     for kind in POPULATION_TASKS.values():
         task = kind()
         assert (task.stim_steps, task.delay_steps, task.resp_steps, task.n_in) == (25, 100, 25, 50)
-        assert (task.score_step, task.Ns, task.optimum) == (-5, (1,), 0.0)
+        assert (task.score_step, task.heads["out"].optimum) == (-5, 0.0)
         assert "Orhan & Ma" in task.source
         assert not isinstance(task, PopulationTask) or (task.gain, task.spontaneous, task.dynamic) == (1.0, 0.1, False)
 
@@ -157,7 +157,6 @@ def test_published_parameters_are_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"Ns": (1, 2)}, r"Ns \[1, 2\]: expected the label of one head"),
         ({"stim_steps": 0}, "stim_steps is 0: expected at least 1"),
         ({"delay_steps": ()}, "no delay is given: expected a number of steps, or several"),
         ({"delay_steps": (10, 0)}, "delay_steps is 0: expected at least 1"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tauscope import InputError
+from tauscope.learning.objectives import answer_penalty
 from tauscope.tasks import Tracking
 from tauscope.tasks.tracking import ornstein_uhlenbeck
 
@@ -77,7 +78,7 @@ def test_the_last_steps_are_asked_from_the_given_share_on(
     assert batch.inputs.shape == (n_steps, batch_size, n_signals)
     assert batch.targets.shape == (len(asked), batch_size, 1, n_signals)
     assert torch.equal(batch.targets[:, :, 0], batch.inputs[asked[0] - 1 :])
-    assert (task.n_inputs, task.n_outputs) == (n_signals, n_signals)
+    assert (task.n_inputs, task.heads["out"].n_outputs) == (n_signals, n_signals)
     assert bool((batch.inputs[0] == task.mean).all()) == reference
 
 
@@ -106,14 +107,14 @@ def test_loss_is_the_published_sum() -> None:
 
 
 def test_activity_is_the_published_sum_whatever_comes_before_the_asked_steps() -> None:
-    task = Tracking(n_signals=2)
+    batch = Tracking(n_signals=2).sample(4, torch.Generator().manual_seed(0))
     states = torch.randn(50, 4, 7, generator=torch.Generator().manual_seed(0))
     x = states.double().numpy()
     expected = sum((x[t - 1, trial] ** 2).sum() for t in range(10, 51) for trial in range(4)) / (4 * 50 * 2)
     for given_states in (states, states[-41:], states[-45:]):
-        assert float(task.activity(given_states)) == pytest.approx(expected, rel=1e-5)
+        assert float(answer_penalty(given_states, batch)) == pytest.approx(expected, rel=1e-5)
     # It is a mean over trials, so that parts of a batch add up by their share.
-    parts = 0.25 * task.activity(states[:, :1]) + 0.75 * task.activity(states[:, 1:])
+    parts = 0.25 * answer_penalty(states[:, :1], batch) + 0.75 * answer_penalty(states[:, 1:], batch)
     assert float(parts) == pytest.approx(expected, rel=1e-5)
 
 
@@ -121,9 +122,9 @@ def test_activity_is_the_published_sum_whatever_comes_before_the_asked_steps() -
 def test_score_is_0_for_the_signal_and_1_for_its_mean(reference: bool, generator: torch.Generator) -> None:
     task = Tracking(n_signals=2, mean=3.0, amplitude=0.5, reference=reference)
     batch = task.sample(4000, generator)
-    assert float(task.score(batch.targets, batch)) == task.optimum == 0
+    assert float(task.score(batch.targets, batch)) == task.heads["out"].optimum == 0
     blind = torch.full_like(batch.targets, task.mean)
-    assert float(task.score(blind, batch)) == pytest.approx(task.chance(1), rel=0.01)
+    assert float(task.score(blind, batch)) == pytest.approx(task.heads["out"].chance, rel=0.01)
     assert task.score(blind, batch).shape == (1,)
 
 
@@ -144,7 +145,6 @@ def test_chance_comes_from_the_given_generator_alone() -> None:
         ({"amplitude": math.inf}, "amplitude is inf: expected a finite number above 0"),
         ({"mean": math.inf}, "mean is inf: expected a finite number"),
         ({"burn_in": 1.0}, r"burn_in is 1.0: expected a share of a trial in \[0, 1\)"),
-        ({"Ns": (1, 2)}, r"Ns \[1, 2\]: expected the label of one head"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict, message: str) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 import xarray as xr
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from tauscope.errors import require_at_least, require_choice
 from tauscope.models.base import Model
-from tauscope.tasks.binary import BinaryMemoryTask
+from tauscope.models.trace import run
+from tauscope.tasks.binary import BinaryMemoryTask, head_name
 
 
 def binomial_interval(right: np.ndarray, total: int, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -40,8 +40,9 @@ def binomial_interval(right: np.ndarray, total: int, confidence: float = 0.95) -
     """
     tail = (1 - confidence) / 2
     right = np.asarray(right)
-    low = np.where(right > 0, beta.ppf(tail, np.maximum(right, 1), total - right + 1), 0.0)
-    high = np.where(right < total, beta.ppf(1 - tail, right + 1, np.maximum(total - right, 1)), 1.0)
+    # Quantiles of beta distributions; scipy.stats has them by that name, but takes a second to import.
+    low = np.where(right > 0, betaincinv(np.maximum(right, 1), total - right + 1, tail), 0.0)
+    high = np.where(right < total, betaincinv(right + 1, np.maximum(total - right, 1), 1 - tail), 1.0)
     return low, high
 
 
@@ -67,7 +68,7 @@ def evaluate(
     Ns : sequence of int
         Memory demands to ask, from 1 on, also beyond the trained ones.
     heads : "own" or sequence of int
-        Read every N by its own head, or each N by each of these heads.
+        Read every N by its own head, or each N by the heads that answer these N.
     n_sequences : int
         Fresh sequences, each asked all Ns.
     batch_size : int
@@ -86,16 +87,16 @@ def evaluate(
     --------
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
-    >>> accuracy = ts.evaluate(model, ts.Parity([2]), [2, 3], n_sequences=64)
+    >>> accuracy = ts.evaluate(model, ts.Parity(), Ns=[2, 3], n_sequences=64)
     >>> accuracy.dims, accuracy.sizes["N"]
     (('N',), 2)
     """
     require_at_least("number of sequences", n_sequences, 1)
     require_at_least("batch size", batch_size, 1)
-    asked = replace(task, Ns=tuple(sorted(Ns)))
+    asked = task.replace(Ns=tuple(sorted(Ns)))
     if isinstance(heads, str):
         require_choice("heads", heads, ("own",))
-        asked_heads = [N for N in asked.Ns if model.heads.shared or N in model.heads.labels]
+        asked_heads = [N for N in asked.Ns if model.heads.shared or head_name(N) in model.heads.names]
     else:
         asked_heads = list(heads)
     if generator is None:
@@ -127,15 +128,13 @@ def _count_right(
     generator: torch.Generator,
 ) -> np.ndarray:
     """Return the number of right answers ``[head, N]`` at the last step."""
-    task = replace(task, labels="last")
+    task = task.replace(labels="last")
     right = torch.zeros(len(heads), len(task.Ns), dtype=torch.long)
     for first in range(0, n_sequences, batch_size):
         batch = task.sample(min(batch_size, n_sequences - first), generator)
-        n_steps, n_batch, _ = batch.inputs.shape
-        initial = model.initial_state(n_batch, generator)
-        _, last = model(batch.inputs, initial, noise=model.draw_noise(n_steps, n_batch, generator))
+        outputs = run(model, batch, generator, heads=[*map(head_name, heads)], first=len(batch.inputs) - 1).outputs
         if heads:
-            said = model.readout(model.hidden(last), heads).argmax(dim=-1)
+            said = outputs[0].argmax(dim=-1)
             right += (said[:, :, None] == batch.targets[0][:, None, :]).sum(dim=0).cpu()
     return right.numpy()
 

@@ -9,12 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tauscope.analysis.connectivity import recurrent_matrices
-from tauscope.analysis.transforms import SilencedCell
 from tauscope.errors import InputError, NotApplicableError
-from tauscope.models.balanced import BalancedCell
 from tauscope.models.base import Cell, Model
-from tauscope.models.leaky import LeakyCell
-from tauscope.models.relu import ReluCell
 
 Array = NDArray[np.float64]
 
@@ -42,11 +38,13 @@ def single_matrix(cell: Cell) -> Array:
     >>> single_matrix(ts.LeakyCell(1, 4, torch.Generator().manual_seed(0))).shape
     (4, 4)
     """
-    if getattr(cell, "recurrent_weights", None) is None:
+    roles = [weight.role for weight in cell.weights().values()]
+    matrices = recurrent_matrices(cell) if "recurrent" in roles else {}
+    if len(matrices) != 1:
         raise NotApplicableError(
             f"{type(cell).__name__} has no single matrix of recurrent weights: expected a balanced, leaky or rectified one"
         )
-    (matrix,) = recurrent_matrices(cell).values()
+    (matrix,) = matrices.values()
     weights: Array = matrix.double().cpu().numpy()
     return weights
 
@@ -219,25 +217,21 @@ def input_map(cell: Cell) -> tuple[Tensor, Tensor]:
     >>> weight.shape, bias.shape
     (torch.Size([4, 1]), torch.Size([4]))
     """
-    cell = _intact(cell)
-    if isinstance(cell, (BalancedCell, LeakyCell)):
-        return cell.input_map()
-    if type(cell) is ReluCell:
-        return cell.input.weight, cell.input.bias + cell.recurrent.bias
-    raise NotApplicableError(
-        f"{type(cell).__name__} is no weighted sum of what it receives: expected a balanced, leaky or rectified network"
-    )
-
-
-def _intact(cell: Cell) -> Cell:
-    return cell.cell if isinstance(cell, SilencedCell) else cell
+    if not cell.weighted_sum:
+        raise NotApplicableError(
+            f"{type(cell.intact).__name__} is no weighted sum of what it receives: "
+            "expected a balanced, leaky or rectified network"
+        )
+    weights = cell.weights().values()
+    weight = torch.cat([one.value for one in weights if one.role == "input"], dim=1)
+    biases = [one.value for one in weights if one.role == "bias"]
+    return weight, sum(biases, weight.new_zeros(cell.n_units))
 
 
 def _rates(model: Model, states: Tensor) -> list[Tensor]:
     """Return the rates ``[..., unit]`` of every layer."""
     layers = states.split([cell.n_units for cell in model.layers], dim=-1)
-    cells = [_intact(cell) for cell in model.layers]
-    return [cell.rates(own) if isinstance(cell, BalancedCell) else own for cell, own in zip(cells, layers, strict=True)]
+    return [cell.rates(own) for cell, own in zip(model.layers, layers, strict=True)]
 
 
 def _currents(cell: Cell, rates: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,13 +12,6 @@ from torch import Tensor
 
 from tauscope.errors import InputError
 from tauscope.models.base import Cell, Model
-from tauscope.models.gated import GRUCell, LSTMCell
-
-GATES: dict[type[Cell], tuple[str, ...]] = {
-    GRUCell: ("reset", "update", "new"),
-    LSTMCell: ("input", "forget", "cell", "output"),
-}
-"""Names of the hidden-to-hidden blocks of the gated cells, in the order of `torch.nn`."""
 
 
 def recurrent_matrices(cell: Cell) -> dict[str, Tensor]:
@@ -27,7 +20,7 @@ def recurrent_matrices(cell: Cell) -> dict[str, Tensor]:
     Parameters
     ----------
     cell : Cell
-        A leaky cell, a GRU or LSTM cell, or one of a user's own with an attribute ``recurrent_weights``.
+        A cell whose `weights` has recurrent ones.
 
     Returns
     -------
@@ -41,20 +34,21 @@ def recurrent_matrices(cell: Cell) -> dict[str, Tensor]:
 
     Examples
     --------
+    >>> from tauscope.models import GRUCell
     >>> list(recurrent_matrices(GRUCell(1, 4, torch.Generator())))
     ['reset', 'update', 'new']
     """
-    for kind, gates in GATES.items():
-        if isinstance(cell, kind):
-            stacked = cell.get_parameter("rnn.weight_hh_l0")
-            return dict(zip(gates, stacked.detach().chunk(len(gates)), strict=True))
-    weights: Tensor | None = getattr(cell, "recurrent_weights", None)
-    if weights is None:
+    matrices = _matrices(cell)
+    if not matrices:
         raise InputError(
-            f"{type(cell).__name__} has no recurrent weights to measure: "
-            "expected a property 'recurrent_weights' [to, from], a leaky cell, a GRU or an LSTM"
+            f"{type(cell).__name__} has no recurrent weights to measure: expected a cell whose `weights` has some"
         )
-    return {"recurrent": weights.detach()}
+    return matrices
+
+
+def _matrices(cell: Cell) -> dict[str, Tensor]:
+    recurrent = [weight for weight in cell.weights().values() if weight.role == "recurrent"]
+    return {name: block.detach() for weight in recurrent for name, block in weight.blocks().items()}
 
 
 def step_matrix(cell: Cell) -> Tensor | None:
@@ -63,7 +57,7 @@ def step_matrix(cell: Cell) -> Tensor | None:
     Parameters
     ----------
     cell : Cell
-        A cell; only one with ``recurrent_weights`` and ``tau`` has such a map.
+        A cell; only one with a single matrix of recurrent weights and ``tau`` has such a map.
 
     Returns
     -------
@@ -76,11 +70,11 @@ def step_matrix(cell: Cell) -> Tensor | None:
     >>> step_matrix(ts.LeakyCell(1, 3, torch.Generator().manual_seed(0), tau=4.0)).diagonal()
     tensor([0.7500, 0.7500, 0.7500])
     """
-    weights: Tensor | None = getattr(cell, "recurrent_weights", None)
+    weights = _matrices(cell).get("recurrent")
     if weights is None or cell.tau is None:
         return None
     a = (1 / cell.tau).detach()
-    return torch.diag(1 - a) + a[:, None] * weights.detach()
+    return torch.diag(1 - a) + a[:, None] * weights
 
 
 def connectivity(model: Model) -> xr.Dataset:
@@ -94,7 +88,7 @@ def connectivity(model: Model) -> xr.Dataset:
     Returns
     -------
     Dataset [matrix, eigenvalue, part]
-        One ``matrix`` for each layer, and for GRU and LSTM for each gate of each layer, with coordinates ``layer``
+        One ``matrix`` for each layer, and for gated cells for each gate of each layer, with coordinates ``layer``
         (from 1) and ``gate``. Of the weights off the diagonal, ``mean``, ``std`` (of the population) and
         ``share_positive``; of the whole matrix, ``spectral_radius`` and the ``eigenvalues`` as real and imaginary
         part, the largest first; ``step_spectral_radius`` and ``step_eigenvalues`` of the step at unit gain,

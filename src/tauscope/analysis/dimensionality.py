@@ -27,7 +27,7 @@ class StreamingCovariance:
     >>> stream = StreamingCovariance()
     >>> stream.update(torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]]))
     >>> stream.update(torch.tensor([[[2.0, 0.0]]]))
-    >>> stream.result()
+    >>> stream.result().round(decimals=6)
     tensor([[[1., 0.],
              [0., 0.]]], dtype=torch.float64)
     """

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 TAU_MAX = 100.0
 # A root-mean-square residual below the rounding of float32 activity is a perfect fit: no model can improve on it.
-_PERFECT_MEAN_SQUARE = 1e-16
+_PERFECT_MEAN_SQUARE = 1e-14
 # The rounding of residual sums of order one: a step that promises less cannot be told from none.
 _NO_GAIN = 1e-16
 _MAX_ITERATIONS = 100

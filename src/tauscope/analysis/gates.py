@@ -29,7 +29,7 @@ def gate_timescales(
     Parameters
     ----------
     model : Model
-        GRU, LSTM or leaky; any network whose cells say what a step keeps.
+        GRU, LSTM or leaky; any network whose cells say what a step keeps, run with its private noise if it has any.
     n_trials : int
         Trials, each with its own initial state and input.
     n_steps, burn_in : int
@@ -41,7 +41,7 @@ def gate_timescales(
     plus_minus : bool
         Code the bits as -1 and +1 instead of 0 and 1.
     generator : torch.Generator, optional
-        Source of p, initial states and inputs; seeded with 0 if not given.
+        Source of p, initial states, inputs and noise; seeded with 0 if not given.
 
     Returns
     -------
@@ -75,6 +75,7 @@ def gate_timescales(
     bits = random_bits(chances, burn_in + n_steps, model.n_inputs, generator, repeat=repeat, plus_minus=plus_minus).to(
         model.hidden(state)
     )
+    noise = model.draw_noise(len(bits), n_trials, generator)
     total = torch.zeros(model.n_units, dtype=torch.float64, device=bits.device)
     for t, x in enumerate(bits.unbind(0)):
         if t >= burn_in:
@@ -82,7 +83,7 @@ def gate_timescales(
             if kept is None:
                 raise InputError("this network's cells do not say what a step keeps: expected leaky, GRU or LSTM cells")
             total += kept.double().mean(dim=0)
-        state = model.step(x, state)
+        state = model.step(x, state, None if noise is None else noise[t])
     timescale = 1 / (1 - total / n_steps)
     attributes = {"long_name": "gate timescale", "units": "steps", "n_trials": n_trials, "n_steps": n_steps}
     return xr.DataArray(timescale.cpu().numpy(), dims="unit", name="gate_tau", attrs=attributes)

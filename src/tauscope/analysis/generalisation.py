@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model
+from tauscope.models.trace import run
 from tauscope.tasks.base import validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask
 
@@ -79,7 +80,7 @@ def generalise(
     --------
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
-    >>> result = generalise(model, ts.Parity([2]), [1, 2], n_steps=200)
+    >>> result = generalise(model, ts.Parity(), [1, 2], n_steps=200)
     >>> dict(result.accuracy.sizes), bool(result.accuracy.sel(N=1).mean() > 0.99)
     ({'N': 2, 'trial': 10}, True)
     """
@@ -93,7 +94,7 @@ def generalise(
     if generator is None:
         generator = torch.Generator().manual_seed(0)
     seed = generator.initial_seed()
-    asked = replace(task, Ns=Ns, p=p, labels="every", length=warm_up + n_steps)
+    asked = task.replace(Ns=Ns, p=p, labels="every", length=warm_up + n_steps)
     errors, total = _cross_validated(_samples(model, asked, n_trials, warm_up, generator), n_trials, n_folds, ridges)
     best = errors.argmin(dim=0)
     weights = _ridge_weights(total, ridges)[best, :, torch.arange(len(Ns))].T
@@ -180,8 +181,8 @@ def _samples(
     block = _BLOCK_STEPS * task.repeat
     skipped = warm_up
     for inputs, targets in zip(batch.inputs.split(block), batch.targets.split(block), strict=True):
-        noise = model.draw_noise(len(inputs), n_trials, generator)
-        states, state = model(inputs.to(model.hidden(state)), state, noise=noise)
+        trace = run(model, inputs, generator, state=state)
+        states, state = trace.states, trace.final
         if not states.sum().isfinite():
             raise InputError("the network diverged: expected finite activity under random bits")
         # The last step of every bit, when the network has seen all of it.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
-import scipy.signal
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +14,8 @@ from tauscope.analysis.balance import mean_rates
 from tauscope.errors import InputError
 from tauscope.models.balanced import BalancedCell
 from tauscope.models.base import Model
+from tauscope.models.trace import run
+from tauscope.tasks.base import OUT
 from tauscope.tasks.tracking import Tracking
 
 Array = NDArray[np.float64]
@@ -68,6 +68,9 @@ def information_rate(signal: ArrayLike, response: ArrayLike, dt: float, *, segme
     >>> round(result.information_rate.item(), 1), round(result.bias.item(), 3)
     (0.5, 0.002)
     """
+    # It imports all of scipy.stats, which takes half a second.
+    import scipy.signal
+
     x, y = (_columns(one) for one in (signal, response))
     if x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError(f"signal {x.shape} and response {y.shape}: expected finite numbers of one shape [time, trial]")
@@ -189,9 +192,9 @@ def information(
             raise InputError(f"the network's dt is {cell.dt}, the task's {task.dt}: expected one time step for both")
     generator = generator or torch.Generator(next(model.parameters()).device).manual_seed(0)
     seed = generator.initial_seed()
-    signals = replace(task, n_steps=n_steps).sample(n_trials, generator).inputs
+    signals = task.replace(n_steps=n_steps).sample(n_trials, generator).inputs
     states = noisy_states(model, signals, generator)
-    rate, outputs = mean_rates(model, states), model.readout(states, task.Ns[0])
+    rate, outputs = mean_rates(model, states), model.readout(states, OUT)
     responses = [one.double().cpu().numpy() for one in (rate, *outputs.unbind(-1))]
     told = [
         [information_rate(signal, response, task.dt, segment=segment) for response in responses]
@@ -230,10 +233,7 @@ def noisy_states(model: Model, inputs: Tensor, generator: torch.Generator) -> Te
     >>> noisy_states(BalancedRNN(8, generator=generator), torch.ones(5, 2, 1), generator).shape
     torch.Size([5, 2, 8])
     """
-    n_steps, n_trials, _ = inputs.shape
-    initial = model.initial_state(n_trials, generator)
-    noise = model.draw_noise(n_steps, n_trials, generator)
-    states, _ = model(inputs.to(model.hidden(initial)), initial, noise=noise)
+    states = run(model, inputs, generator).states
     if not states.sum().isfinite():
         raise InputError("the activity is not finite: expected a network that stays bounded on its input")
     return states

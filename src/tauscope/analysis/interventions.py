@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import cast
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from torch import Tensor, nn
 from tauscope.analysis.transforms import PERTURBED, ablate, perturb
 from tauscope.analysis.variants import run_variants
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Model, State, sharing_copy
-from tauscope.models.readout import Heads
-from tauscope.tasks.binary import BinaryMemoryTask
+from tauscope.models.base import Model, State
+from tauscope.models.weights import sharing_copy
+from tauscope.tasks.binary import BinaryMemoryTask, head_name
 
 GROUPS = ("slowest", "fastest", "random")
 EPSILONS: dict[str, tuple[float, ...]] = {
@@ -131,7 +130,7 @@ def ablation(
     Parameters
     ----------
     model : Model
-        The network.
+        The network, run with its private noise where it has any, the same in all variants.
     task : BinaryMemoryTask
         Its coding is used; N and p are those given here.
     N : int
@@ -190,7 +189,10 @@ def ablation(
     variants = [ablate(tested, units, mode) for units in ([], *sets)]
     trials = _Trials.draw(model, task, N, protocol or Protocol(), generator)
     state = tuple(tuple(tensor.expand(len(variants), *tensor.shape) for tensor in one) for one in trials.state)
-    logits = run_variants(variants, trials.inputs[:, None].expand(-1, len(variants), -1, -1), state, N)
+    inputs, noise = trials.inputs[:, None].expand(-1, len(variants), -1, -1), trials.noise
+    if noise is not None:
+        noise = noise[:, None].expand(-1, len(variants), -1, -1)
+    logits = run_variants(variants, inputs, state, head_name(N), noise=noise)
     accuracy = trials.accuracy(logits)
     result = trials.dataset(accuracy[1:], accuracy[0], "group" if together else "unit")
     tied = 0 if timescales is None else int((timescales == timescales.min()).sum())
@@ -214,7 +216,7 @@ def perturbation(
     Parameters
     ----------
     model : Model
-        The network.
+        The network, run with its private noise where it has any, the same in all variants.
     task : BinaryMemoryTask
         Its coding is used; N and p are those given here.
     N : int
@@ -262,7 +264,10 @@ def perturbation(
     variants = [perturb(tested, which, size, generator) for size in sizes for _ in range(n_trials)]
     # Every trial of every size is a variant of its own, with one stream.
     state = tuple(tuple(torch.cat([tensor[:, None]] * len(sizes)) for tensor in one) for one in trials.state)
-    logits = run_variants(variants, trials.inputs[:, :, None].repeat(1, len(sizes), 1, 1), state, N)
+    inputs, noise = trials.inputs[:, :, None].repeat(1, len(sizes), 1, 1), trials.noise
+    if noise is not None:
+        noise = noise[:, :, None].repeat(1, len(sizes), 1, 1)
+    logits = run_variants(variants, inputs, state, head_name(N), noise=noise)
     accuracy = trials.accuracy(logits.reshape(len(logits), len(sizes), n_trials, -1))
     return (
         trials.dataset(accuracy, accuracy[0], "epsilon")
@@ -283,6 +288,7 @@ class _Trials:
         Steps at which answers are scored.
     state : tuple of layer states
     chance : float
+    noise : Tensor [time, trial, unit], optional
     """
 
     protocol: Protocol
@@ -291,6 +297,7 @@ class _Trials:
     counted: Tensor
     state: tuple[State, ...]
     chance: float
+    noise: Tensor | None
 
     @classmethod
     def draw(
@@ -299,15 +306,15 @@ class _Trials:
         if protocol.warm_up < N - 1:
             raise InputError(f"warm-up is {protocol.warm_up}: expected at least N - 1 = {N - 1}, to know every answer")
         length = protocol.warm_up + protocol.n_steps
-        asked = replace(task, Ns=(N,), p=protocol.p, labels="every", length=length)
+        asked = task.replace(Ns=(N,), p=protocol.p, labels="every", length=length)
         batch = asked.sample(protocol.n_trials, generator)
         state = model.initial_state(protocol.n_trials, generator)
         # The last step of every bit after the warm-up.
         step = torch.arange(1, len(batch.inputs) + 1)
         counted = (step > protocol.warm_up * task.repeat) & (step % task.repeat == 0)
-        return cls(
-            protocol, batch.inputs.to(model.hidden(state)), batch.targets[..., 0], counted, state, asked.chance(N)
-        )
+        noise = model.draw_noise(len(batch.inputs), protocol.n_trials, generator)
+        inputs = batch.inputs.to(model.hidden(state))
+        return cls(protocol, inputs, batch.targets[..., 0], counted, state, asked.chance(N), noise)
 
     def accuracy(self, logits: Tensor) -> NDArray[np.float64]:
         """Return the accuracy ``[variant, trial]`` of ``logits [time, variant, trial, output]``."""
@@ -336,10 +343,10 @@ def _with_head(model: Model, N: int) -> Model:
 
     The first is what a published ablation cuts.
     """
-    kept = sorted({0, model.heads.index(N)})
-    twin, heads = cast(Model, sharing_copy(model)), cast(Heads, sharing_copy(model.heads))
+    kept = sorted({0, model.heads.index(head_name(N))})
+    twin, heads = sharing_copy(model), sharing_copy(model.heads)
     heads.linears = nn.ModuleList(heads.linears[i] for i in kept)
-    heads.labels = tuple(heads.labels[i] for i in kept)
+    heads.names = tuple(heads.names[i] for i in kept)
     twin.heads = heads
     return twin
 

@@ -15,11 +15,13 @@ from torch.func import jvp, vmap
 from tauscope.analysis.simulation import probabilities, random_bits
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model, State
+from tauscope.models.kernels.subnormals import flushing
 
 _TRACE_POINTS = 100
 _BLOCK_STEPS = 1024
 
 
+@flushing()
 @torch.no_grad()
 def lyapunov(
     model: Model,
@@ -38,7 +40,7 @@ def lyapunov(
     Parameters
     ----------
     model : Model
-        The network; its state is all tensors of all layers. In double precision, strongly contracting directions are
+        The network, run with its private noise where it has any; its state is all tensors of all layers. In double precision, strongly contracting directions are
         resolved further: exponents below the logarithm of the rounding (-16 in float32) are not resolved.
     n_exponents : int
         Number of exponents, at most the size of the state.
@@ -91,12 +93,16 @@ def lyapunov(
     chances = probabilities(p, n_trials, generator)
     state = model.initial_state(n_trials, generator)
     inputs = _inputs(chances, burn_in + n_steps, model.n_inputs, generator, repeat, plus_minus)
-    result = exponents_along(model, state, inputs, n_exponents, burn_in=burn_in, n_steps=n_steps, generator=generator)
+    noise = _noise(model, burn_in + n_steps, n_trials, generator)
+    result = exponents_along(
+        model, state, inputs, n_exponents, burn_in=burn_in, n_steps=n_steps, generator=generator, noise=noise
+    )
     return result.assign(p=("trial", chances.cpu().numpy(), {"units": "1"})).assign_attrs(
         repeat=repeat, plus_minus=int(plus_minus), seed=str(seed)
     )
 
 
+@flushing()
 @torch.no_grad()
 def exponents_along(
     model: Model,
@@ -108,6 +114,7 @@ def exponents_along(
     n_steps: int,
     generator: torch.Generator,
     hold: Tensor | None = None,
+    noise: Iterable[Tensor | None] | None = None,
 ) -> xr.Dataset:
     """Measure the leading Lyapunov exponents of a network along given inputs.
 
@@ -128,6 +135,8 @@ def exponents_along(
     hold : Tensor [time, trial] of bool, optional
         Steps at which the state stays as it is, and which are not counted; no trial is held at the first step that
         would be.
+    noise : iterable of Tensor [trial, unit], optional
+        Private noise of every step, drawn one by one after the input of the step.
 
     Returns
     -------
@@ -155,7 +164,8 @@ def exponents_along(
         raise InputError(f"{n_exponents} exponents of a state of size {z.shape[1]}: expected at most {z.shape[1]}")
     start = torch.randn(*z.shape, n_exponents, generator=generator, device=generator.device)
     Q = torch.linalg.qr(start.to(z)).Q
-    shown = zip(inputs, itertools.repeat(None) if hold is None else hold, strict=False)
+    series = (itertools.repeat(None) if one is None else one for one in (noise, hold))
+    shown = zip(inputs, *series, strict=False)
     with warnings.catch_warnings():
         # The first forward derivative of a process makes torch warn of what it does itself.
         warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
@@ -163,7 +173,7 @@ def exponents_along(
     return _dataset(trace).assign_attrs(units="nats/step", n_steps=n_steps, burn_in=burn_in)
 
 
-def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]:
+def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[..., Tensor]]:
     """Write a network's step as a function of one vector.
 
     Parameters
@@ -178,7 +188,7 @@ def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[[T
     z : Tensor [trial, coordinate]
         The state, all tensors of all layers side by side.
     step : callable
-        ``step(x [trial, channel], z) -> z`` after one step.
+        ``step(x [trial, channel], z, noise=None) -> z`` after one step.
 
     Examples
     --------
@@ -192,9 +202,10 @@ def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[[T
     sizes = [shape[1:].numel() for shape in shapes]
     ends = np.cumsum([0, *(len(one) for one in state)]).tolist()
 
-    def step(x: Tensor, z: Tensor) -> Tensor:
+    def step(x: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
         tensors = [part.reshape(shape) for part, shape in zip(z.split(sizes, dim=1), shapes, strict=True)]
-        return _side_by_side(model.step(x, tuple(tuple(tensors[low:high]) for low, high in itertools.pairwise(ends))))
+        state = tuple(tuple(tensors[low:high]) for low, high in itertools.pairwise(ends))
+        return _side_by_side(model.step(x, state, noise))
 
     return _side_by_side(state), step
 
@@ -204,12 +215,12 @@ def _side_by_side(state: tuple[State, ...]) -> Tensor:
 
 
 def _advance(
-    step: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor, Q: Tensor
+    step: Callable[..., Tensor], x: Tensor, z: Tensor, Q: Tensor, noise: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the next state, the next frame ``[trial, coordinate, exponent]`` and ln of how far it was stretched."""
 
     def push(direction: Tensor) -> tuple[Tensor, Tensor]:
-        moved, stretched = jvp(lambda point: step(x, point), (z,), (direction,))[:2]
+        moved, stretched = jvp(lambda point: step(x, point, noise), (z,), (direction,))[:2]
         return moved, stretched
 
     moved, stretched = vmap(push, in_dims=2, out_dims=(None, 2))(Q)  # type: ignore[arg-type]
@@ -227,11 +238,19 @@ def _inputs(
         yield from random_bits(chances, length, n_channels, generator, repeat=repeat, plus_minus=plus_minus)
 
 
+def _noise(model: Model, n_steps: int, n_trials: int, generator: torch.Generator) -> Iterator[Tensor | None]:
+    """Yield the private noise ``[trial, unit]`` of every step."""
+    for start in range(0, n_steps, _BLOCK_STEPS):
+        length = min(_BLOCK_STEPS, n_steps - start)
+        block = model.draw_noise(length, n_trials, generator)
+        yield from itertools.repeat(None, length) if block is None else block
+
+
 def _trace(
-    step: Callable[[Tensor, Tensor], Tensor],
+    step: Callable[..., Tensor],
     z: Tensor,
     Q: Tensor,
-    shown: Iterable[tuple[Tensor, Tensor | None]],
+    shown: Iterable[tuple[Tensor, Tensor | None, Tensor | None]],
     burn_in: int,
     n_steps: int,
 ) -> dict[int, Tensor]:
@@ -240,9 +259,9 @@ def _trace(
     growth = torch.zeros(Q.shape[0], Q.shape[2], dtype=torch.float64, device=z.device)
     counted = torch.zeros(Q.shape[0], 1, dtype=torch.float64, device=z.device)
     trace = {}
-    for done, (x, held) in enumerate(shown, start=1 - burn_in):
+    for done, (x, noise, held) in enumerate(shown, start=1 - burn_in):
         before = z, Q
-        z, Q, logarithms = _advance(step, x.to(z), z, Q)
+        z, Q, logarithms = _advance(step, x.to(z), z, Q, noise)
         free = torch.ones_like(counted, dtype=torch.bool)
         if held is not None:
             free = ~held[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from torch.func import jvp, vmap
 from tauscope.analysis.lyapunov import flatten
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model, State
+from tauscope.models.kernels.subnormals import flushing
+from tauscope.models.trace import run
 from tauscope.tasks.base import Task
 
 Array = NDArray[np.float64]
@@ -57,6 +60,7 @@ def step_jacobian(model: Model, state: tuple[State, ...], x: Tensor) -> Tensor:
     return jacobian
 
 
+@flushing()
 @torch.no_grad()
 def modes(model: Model, task: Task, *, n_trials: int = 10, generator: torch.Generator | None = None) -> xr.Dataset:
     """Measure how fast the modes of a network are where its trials end; for a balanced one, eigenvalues of J diag(φ').
@@ -104,12 +108,12 @@ def modes(model: Model, task: Task, *, n_trials: int = 10, generator: torch.Gene
     require_at_least("number of trials", n_trials, 1)
     generator = generator or torch.Generator(next(model.parameters()).device).manual_seed(0)
     seed = generator.initial_seed()
-    batch, state = task.sample(n_trials, generator), model.initial_state(n_trials, generator)
-    *before, x = batch.inputs.to(model.hidden(state)).split([len(batch.inputs) - 1, 1])
-    if len(before[0]):
-        hold = None if batch.hold is None else batch.hold[:-1]
-        _, state = model(before[0], state, hold, model.draw_noise(len(before[0]), n_trials, generator))
-    D = step_jacobian(model, state, x[0]).double()
+    batch = task.sample(n_trials, generator)
+    state = model.initial_state(n_trials, generator, batch.start)
+    if len(batch.inputs) > 1:
+        before = replace(batch, inputs=batch.inputs[:-1], hold=None if batch.hold is None else batch.hold[:-1])
+        state = run(model, before, generator, state=state, first=len(before.inputs) - 1).final
+    D = step_jacobian(model, state, batch.inputs[-1].to(model.hidden(state))).double()
     if not D.isfinite().all():
         raise InputError("the activity is not finite: expected a network that stays bounded on its task")
     return _dataset(D.cpu().numpy(), _common_tau(model)).assign_attrs(

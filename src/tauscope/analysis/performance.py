@@ -65,7 +65,7 @@ def performance(
     columns = []
     for first in range(0, n_trials, _BATCH):
         states, batch = task_states(model, task, min(_BATCH, n_trials - first), generator)
-        outputs = model.readout(states[-task.resp_steps :], task.Ns)
+        outputs = model.readout(states[-task.resp_steps :], task.heads)
         columns.append(torch.stack([*task.excess(outputs, batch), batch.info["delay"].double()]).cpu().numpy())
     excess, scale, delays = np.concatenate(columns, axis=1)
     if not np.isfinite(excess).all():
@@ -73,13 +73,12 @@ def performance(
     there = np.unique(delays)
     each = np.array([_ratio(excess[delays == delay], scale[delays == delay]) for delay in there]).T
     overall, error = _ratio(excess, scale)
-    (chance_N,) = task.Ns
     of, over = {"units": "1"}, ", standard error over trials"
     return xr.Dataset(
         {
             "fractional_loss": ((), overall, {"long_name": "fractional loss", **of}),
             "standard_error": ((), error, {"long_name": f"fractional loss{over}", **of}),
-            "chance": ((), task.chance(chance_N), {"long_name": "fractional loss of the best blind answer", **of}),
+            "chance": ((), task.chance(), {"long_name": "fractional loss of the best blind answer", **of}),
             "loss_at_delay": ("delay", each[0], {"long_name": "fractional loss at one delay", **of}),
             "error_at_delay": ("delay", each[1], {"long_name": f"fractional loss at one delay{over}", **of}),
             "n_at_delay": ("delay", [int((delays == delay).sum()) for delay in there], {"units": "trials"}),

@@ -35,8 +35,11 @@ class Network(Protocol):
     def hidden(self, state: Any) -> Tensor:
         """Activity [batch, unit] of a state."""
 
-    def __call__(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Activity [time, batch, unit] under inputs [time, batch, channel], and the state after them."""
+    def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
+        """Private noise [time, batch, unit], where the network has any."""
+
+    def __call__(self, inputs: Tensor, state: Any, *, noise: Tensor | None = None) -> tuple[Tensor, Any]:
+        """Activity [time, batch, unit] under inputs [time, batch, channel] and noise, and the state after them."""
 
 
 @torch.no_grad()
@@ -58,11 +61,11 @@ def record(
     Parameters
     ----------
     model : Network
-        The network.
+        The network, run with its private noise where it has any.
     p : Tensor [trial]
         Probability of a 1 in every trial.
     generator : torch.Generator
-        Source of initial states and bits.
+        Source of initial states, bits and noise.
     n_steps, burn_in : int
         Recorded steps of every segment, and steps before them that are not recorded.
     max_lag : int
@@ -108,9 +111,11 @@ def record(
     )
     with Threads(len(parts)) as threads:
         for inputs in bits(burn_in):
-            threads.map(partial(_Part.run, inputs=inputs, keep=False), parts)
+            noise = model.draw_noise(len(inputs), inputs.shape[1], generator)
+            threads.map(partial(_Part.run, inputs=inputs, noise=noise, keep=False), parts)
         for inputs in bits(n_steps):
-            threads.map(partial(_Part.run, inputs=inputs, keep=True), parts)
+            noise = model.draw_noise(len(inputs), inputs.shape[1], generator)
+            threads.map(partial(_Part.run, inputs=inputs, noise=noise, keep=True), parts)
             if not any(part.finite for part in parts):
                 seen = burn_in + parts[0].stream.n_steps
                 raise InputError(f"the network diverged: after {seen} steps no unit is finite")
@@ -132,10 +137,11 @@ class _Part:
 
     # Whether gradients are recorded is a thread's own.
     @torch.no_grad()
-    def run(self, inputs: Tensor, keep: bool) -> None:
+    def run(self, inputs: Tensor, noise: Tensor | None, keep: bool) -> None:
         """Go on for a block of input; the activity of one block is let go before that of the next is computed."""
         inputs = inputs[:, self.series].to(self.model.hidden(self.state))
-        states, self.state = self.model(inputs, self.state)
+        own = None if noise is None else noise[:, self.series]
+        states, self.state = self.model(inputs, self.state, noise=own)
         if keep:
             self.stream.update(states)
             self.finite = bool(states[-1].isfinite().all(0).any())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from tauscope.analysis.accuracy import binomial_interval
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model
+from tauscope.models.trace import run
 from tauscope.tasks.base import validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask
 
@@ -39,7 +39,7 @@ def resolution(
     Parameters
     ----------
     model : Model
-        A continuous-time network, at whatever resolution.
+        A continuous-time network, at whatever resolution; run with its private noise where it has any.
     task : BinaryMemoryTask
         Its coding and length are used; Ns, p and steps a bit are those given here.
     Ns : sequence of int
@@ -53,7 +53,7 @@ def resolution(
     p : float
         Probability of a 1. At 0.5 no constant answer beats chance.
     generator : torch.Generator, optional
-        Source of sequences and initial states; seeded with 0 if not given.
+        Source of sequences, initial states and private noise; seeded with 0 if not given.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def resolution(
     --------
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(8, form="continuous", generator=torch.Generator().manual_seed(0))
-    >>> result = resolution(model, ts.Parity([2]), [2, 3], ks=[1, 10], n_sequences=64)
+    >>> result = resolution(model, ts.Parity(), [2, 3], ks=[1, 10], n_sequences=64)
     >>> dict(result.accuracy.sizes), result.dt.values.tolist()
     ({'k': 2, 'N': 2}, [1.0, 0.1])
     """
@@ -90,18 +90,18 @@ def resolution(
         generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
     seed = generator.initial_seed()
     networks = [model.at_resolution(k) for k in ks]
-    bare = replace(task, Ns=Ns, p=p, labels="last", repeat=1, plus_minus=False)
+    bare = task.replace(Ns=Ns, p=p, labels="last", repeat=1, plus_minus=False)
     right = torch.zeros(len(ks), len(Ns), dtype=torch.long)
     for first in range(0, n_sequences, batch_size):
         bits = bare.sample(min(batch_size, n_sequences - first), generator).inputs[..., 0]
         start = model.initial_state(bits.shape[1], generator)
         for i, (network, k) in enumerate(zip(networks, ks, strict=True)):
-            batch = replace(bare, repeat=k, plus_minus=task.plus_minus).batch_of(bits)
+            batch = bare.replace(repeat=k, plus_minus=task.plus_minus).batch_of(bits)
             state = start
             # Block by block: the memory does not grow with k.
-            for block in batch.inputs.to(network.hidden(state)).split(_BLOCK_STEPS):
-                _, state = network(block, state)
-            said = network.readout(network.hidden(state), Ns).argmax(dim=-1)
+            for block in batch.inputs.split(_BLOCK_STEPS):
+                state = run(network, block, generator, state=state, first=len(block) - 1).final
+            said = network.readout(network.hidden(state), bare.heads).argmax(dim=-1)
             right[i] += (said == batch.targets[0]).sum(dim=0).cpu()
     return _dataset(right, n_sequences, ks, bare).assign_attrs(n_sequences=n_sequences, p=p, seed=str(seed))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.base import Model
+from tauscope.models.trace import run
 from tauscope.tasks.base import Batch, Task
 
 MODES = ("robust", "reference")
@@ -48,17 +49,14 @@ def task_states(
     >>> import tauscope as ts
     >>> model, task = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0)), ts.Parity([2], length=9)
     >>> states, batch = task_states(model, task, n_trials=3)
-    >>> states.shape, task.score(model.readout(states[-1:], task.Ns), batch).shape
+    >>> states.shape, task.score(model.readout(states[-1:], task.heads), batch).shape
     (torch.Size([9, 3, 8]), torch.Size([1]))
     """
     require_at_least("number of trials", n_trials, 1)
     if generator is None:
         generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
     batch = task.sample(n_trials, generator)
-    initial = model.initial_state(n_trials, generator)
-    noise = model.draw_noise(len(batch.inputs), n_trials, generator)
-    states, _ = model(batch.inputs.to(model.hidden(initial)), initial, batch.hold, noise)
-    return states, batch
+    return run(model, batch, generator).states, batch
 
 
 def sequentiality(

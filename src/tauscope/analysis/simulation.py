@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model
+from tauscope.models.trace import run
 
 # Numbers in a block of activity: 16 MB in float32, long enough to feed a matrix product well.
 _BLOCK_NUMBERS = 2**22
@@ -147,8 +148,8 @@ def simulate(
     for start in range(0, burn_in + n_steps, block):
         length = min(block, burn_in + n_steps - start)
         bits = random_bits(p, length, model.n_inputs, generator, repeat=repeat, plus_minus=plus_minus)
-        noise = model.draw_noise(length, len(p), generator)
-        states, state = model(bits.to(model.hidden(state)), state, noise=noise)
+        trace = run(model, bits, generator, state=state)
+        states, state = trace.states, trace.final
         if not states.sum().isfinite():
             raise InputError(
                 f"the network diverged within {start + length} steps: expected finite activity under random bits"

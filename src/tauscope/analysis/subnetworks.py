@@ -6,11 +6,11 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
 
 from tauscope.analysis.balance import input_map
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.models.base import Model
+from tauscope.tasks.base import OUT
 
 Array = NDArray[np.float64]
 
@@ -98,15 +98,15 @@ def _dataset(W: Array, cluster: NDArray[np.int64], sizes: NDArray[np.int64]) -> 
 
 
 @torch.no_grad()
-def alignment(model: Model, N: int = 1) -> xr.Dataset:
+def alignment(model: Model, head: str = OUT) -> xr.Dataset:
     """Measure whether the units that receive a channel of the input are those that an output reads.
 
     Parameters
     ----------
     model : Model
         A balanced, leaky or rectified network of one layer.
-    N : int
-        Label of the head.
+    head : str
+        Name of the head.
 
     Returns
     -------
@@ -134,9 +134,8 @@ def alignment(model: Model, N: int = 1) -> xr.Dataset:
     if len(model.layers) != 1:
         raise NotApplicableError(f"a network of {len(model.layers)} layers: expected one, which is both shown and read")
     into, _ = input_map(model.layers[0])
-    head = model.heads.linears[model.heads.index(N)]
-    assert isinstance(head, nn.Linear)
-    weights = [one.detach().double().cpu().numpy() for one in (into, head.weight.t())]
+    (linear,) = model.heads.asked([head])
+    weights = [one.detach().double().cpu().numpy() for one in (into, linear.weight.t())]
     centred = [one - one.mean(axis=0) for one in weights]
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = [one / np.linalg.norm(one, axis=0) for one in centred]

@@ -258,7 +258,7 @@ def trial_lyapunov(
     generator = generator_for(model, generator)
     batch = task.sample(n_trials, generator)
     window, counted = _delay(task, batch)
-    state = model.initial_state(n_trials, generator)
+    state = model.initial_state(n_trials, generator, batch.start)
     result = exponents_along(
         model,
         state,
@@ -268,6 +268,7 @@ def trial_lyapunov(
         n_steps=len(counted),
         generator=generator,
         hold=batch.hold,
+        noise=model.draw_noise(window.stop, n_trials, generator),
     )
     return result.assign_attrs(_attributes(task, str(generator.initial_seed())), epoch=_epoch(task))
 
@@ -309,7 +310,8 @@ def trial_gate_timescales(
     generator = generator_for(model, generator)
     batch = task.sample(n_trials, generator)
     window, counted = _delay(task, batch)
-    state = model.initial_state(n_trials, generator)
+    state = model.initial_state(n_trials, generator, batch.start)
+    noise = model.draw_noise(window.stop, n_trials, generator)
     kept = torch.zeros(model.n_units, dtype=torch.float64, device=generator.device)
     for t, x in enumerate(batch.inputs[: window.stop].to(model.hidden(state))):
         share = model.retention(x, state)
@@ -318,7 +320,7 @@ def trial_gate_timescales(
         if t >= window.start:
             kept += share.double()[counted[t - window.start]].sum(dim=0)
         # Where a trial is held nothing is counted any more, so that it need not be held here.
-        state = model.step(x, state)
+        state = model.step(x, state, None if noise is None else noise[t])
     timescale = 1 / (1 - kept / counted.sum())
     attributes = {"long_name": "gate timescale", "units": "steps", "n_trials": n_trials, "n_steps": len(counted)}
     return xr.DataArray(timescale.cpu().numpy(), dims="unit", name="gate_tau", attrs=attributes)

@@ -44,10 +44,19 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        if not _is_lack_of_memory(error):
             raise
         print_error(f"not enough memory: {error or 'for what is asked'}; expected a smaller network or batch")
         return 2
+
+
+def _is_lack_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Return whether Python, torch's allocator of a device or that of the CPU could not get memory."""
+    from torch import OutOfMemoryError
+
+    # On the CPU torch raises a plain RuntimeError that begins with the place in the allocator's source.
+    on_cpu = str(error).startswith("[enforce fail at alloc_cpu.cpp") and "DefaultCPUAllocator: " in str(error)
+    return isinstance(error, MemoryError | OutOfMemoryError) or on_cpu
 
 
 def _require_text(arguments: list[str]) -> None:
@@ -72,5 +81,6 @@ def _parser(arguments: list[str]) -> Parser:
         if name == asked:
             module = importlib.import_module(f"tauscope.cli.{name}")
             command.set_defaults(module=module, parser=command)
+            command.arguments = arguments
             module.add(command)
     return parser

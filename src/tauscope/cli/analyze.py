@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import xarray as xr
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from tauscope.cli import flags
-from tauscope.errors import InputError, NotApplicableError, require_at_least
+from tauscope.errors import InputError, NotApplicableError, require_at_least, require_choice
 from tauscope.jobs.pool import Job, Outcome, reason, run_jobs, share
 from tauscope.jobs.signals import collect_signals
-from tauscope.measurements import WHAT, number_table
-from tauscope.measurements.keeping import Asked, measure, target
+from tauscope.measurements import WHAT
 from tauscope.runs.loading import checkpoints_of, find_checkpoint
 from tauscope.runs.run import environment
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from tauscope.measurements.keeping import Asked
+
+_NAMES = ", ".join(WHAT)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
-    parser.add_argument("what", choices=tuple(WHAT), help="what to measure")
+    parser.usage = "%(prog)s [options] what [what ...] path [path ...]"
+    parser.epilog = "\n".join(
+        [
+            "examples:",
+            "  tauscope analyze timescales runs/cumulative_parity_network_1",
+            "  tauscope analyze timescales dimensionality runs/*_network_1 --last    (or: timescales,dimensionality)",
+            "  tauscope analyze all runs/*_network_1 --last --jobs 4",
+            "The first argument that is no measurement is the first path; write ./timescales for a folder of that name.",
+        ]
+    )
+    parser.add_argument("what", metavar="what", help=f"what to measure, one or more: {_NAMES}")
     parser.add_argument(
-        "paths", type=Path, nargs="+", metavar="path", help="checkpoints, or run folders for all of theirs"
+        "paths",
+        nargs="+",
+        metavar="path",
+        help="checkpoints, or run folders for all of theirs; before them, further measurements",
     )
     parser.add_argument("--last", action="store_true", help="of a run folder, take its furthest checkpoint alone")
     parser.add_argument("-s", "--seed", type=flags.seed, default=0, help="of the measurement's random numbers")
@@ -45,17 +64,19 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Measure, print and keep the numbers, and return the exit code."""
+    asked, paths = _split([options.what, *options.paths])
     require_at_least("epochs", options.epochs, 1)
     require_at_least("jobs", options.jobs, 1)
     if options.jobs > 1 and options.threads is not None:
         raise InputError(f"--threads {options.threads} with --jobs {options.jobs}: expected one of them")
+    checkpoints = _checkpoints(paths, options.last)
     flags.use_threads(options.threads)
     device = flags.device(options.device)
     here = environment(device) | ({"threads": share(options.jobs)} if options.jobs > 1 else {})
     jobs = [
         _job(checkpoint, name, options, here, device)
-        for checkpoint in _checkpoints(options.paths, options.last)
-        for name in WHAT[options.what]
+        for checkpoint in checkpoints
+        for name in dict.fromkeys(name for what in asked for name in WHAT[what])
     ]
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=len(jobs))
@@ -69,10 +90,35 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 why = signal.Signals(caught[0]).name
                 console.print(f"stopped by {why}; what was measured is kept, the same command goes on", highlight=False)
                 return 128 + caught[0]
-    return _report(jobs, outcomes, console, strict=options.what != "all")
+    by_name = {name for what in asked if what != "all" for name in WHAT[what]}
+    return _report(jobs, outcomes, console, by_name)
+
+
+def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[Path]]:
+    """Return the measurements and the paths of a command line: up to the first path, all are measurements.
+
+    Examples
+    --------
+    >>> _split(["timescales", "balance,lyapunov", "runs/a", "runs/b"])
+    (('timescales', 'balance', 'lyapunov'), [PosixPath('runs/a'), PosixPath('runs/b')])
+    """
+    what: tuple[str, ...] = ()
+    for i, text in enumerate(arguments):
+        names = tuple(text.split(","))
+        if what and names[0] not in WHAT:
+            return what, [Path(path) for path in arguments[i:]]
+        for name in names:
+            require_choice("measurement", name, WHAT)
+        what += names
+    raise InputError(
+        f"measurements {', '.join(what)} without a path: expected checkpoints or run folders after them, and ./NAME for a "
+        "folder that is named like a measurement"
+    )
 
 
 def _job(checkpoint: Path, name: str, options: argparse.Namespace, here: dict[str, Any], device: str) -> Job:
+    from tauscope.measurements.keeping import Asked, target
+
     own = {"epochs": options.epochs} if name == "retraining" else {}
     asked = Asked(checkpoint, name, target(checkpoint, name, options.output), options.seed, own)
     return Job(f"{checkpoint} {name}", _analyse, (asked, here, options.force, device, options.cell))
@@ -103,14 +149,19 @@ def _analyse(
     _: object, asked: Asked, here: dict[str, Any], force: bool, device: str, cell: str | None
 ) -> tuple[list[tuple[str, str]], str]:
     """Return the numbers of a measurement, measured now or kept, and what the network lacks for it, one of which is empty."""
+    from tauscope.measurements import number_table
+
     try:
         return number_table(asked.how.numbers(_result(asked, here, force, device, cell))), ""
     except NotApplicableError as error:
         return [], str(error)
 
 
-def _report(jobs: Sequence[Job], outcomes: Mapping[str, Outcome], console: Console, strict: bool) -> int:
-    """Print what was measured, what was passed over and what failed, and return the exit code."""
+def _report(jobs: Sequence[Job], outcomes: Mapping[str, Outcome], console: Console, by_name: Set[str]) -> int:
+    """Print what was measured, what was passed over and what failed, and return the exit code.
+
+    What a network lacks for a measurement that was asked for by its name is a failure; as a part of "all" it is none.
+    """
     table = Table("network", "measurement", "quantity", "value")
     passed_over: dict[tuple[Path, str], list[str]] = {}
     failed = False
@@ -119,7 +170,7 @@ def _report(jobs: Sequence[Job], outcomes: Mapping[str, Outcome], console: Conso
         rows, lacking = outcome.value or ([], "")
         for i, row in enumerate(rows):
             table.add_row(_where(asked.checkpoint) if i == 0 else "", asked.name if i == 0 else "", *row)
-        if lacking and not strict:
+        if lacking and asked.name not in by_name:
             passed_over.setdefault((asked.checkpoint, lacking), []).append(asked.name)
         elif lacking or outcome.problem:
             # Other networks and measurements still get their results.
@@ -138,6 +189,9 @@ def _checkpoints(paths: list[Path], last: bool) -> list[Path]:
     """Return the checkpoints that paths mean, each once, refusing a path without any."""
     found: list[Path] = []
     for path in paths:
+        close = difflib.get_close_matches(str(path), WHAT, n=1, cutoff=0.7)
+        if close and not path.exists():
+            raise InputError(f"{path} is no measurement and no path: did you mean {close[0]!r}?")
         furthest = find_checkpoint(path)
         if not furthest.is_file():
             raise InputError(f"{path} does not exist: expected a checkpoint or a run folder")
@@ -154,4 +208,6 @@ def _result(asked: Asked, here: dict[str, Any], force: bool, device: str, cell: 
                 f"{asked.target} holds another result (network, options or version); expected --force to overwrite"
             )
         return kept
+    from tauscope.measurements.keeping import measure
+
     return measure(asked, here, device=device, cell=cell)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tauscope.cli import pages
 from tauscope.errors import InputError
-from tauscope.report.comparison import GENERATOR, comparison_page
+from tauscope.report import COMPARISON_GENERATOR
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
     folders = list(dict.fromkeys(folders))
     measured = folders if options.results is None else _measured(folders, options.results)
     target = Path(os.path.abspath(options.output))
-    pages.require_ours(target, GENERATOR)
+    pages.require_ours(target, COMPARISON_GENERATOR)
+
+    from tauscope.report import comparison_page
+
     with console.status("reading and drawing", spinner="line"):
         page = comparison_page(folders, measured)
     pages.write_page(target, page, console)

@@ -5,26 +5,23 @@ from __future__ import annotations
 import argparse
 import io
 import shlex
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import torch
-import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from tauscope.analysis.accuracy import evaluate
+from tauscope._lazy import torch
 from tauscope.cli import flags
-from tauscope.errors import InputError
-from tauscope.plotting.accuracy import plot_accuracy
-from tauscope.plotting.memory import plot_forgetting
-from tauscope.plotting.style import title
+from tauscope.errors import InputError, require_at_least
 from tauscope.runs.files import write_atomically
 from tauscope.runs.loading import find_checkpoint, load, trained_Ns, trained_task
 from tauscope.tasks import TASKS, BinaryMemoryTask
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -54,16 +51,25 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Evaluate, print the table, write CSV and PNG, and return the exit code."""
     path = find_checkpoint(options.path)
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}: expected a file such as rnn_N2_N10, or a run folder")
+    require_at_least("number of sequences", options.sequences, 1)
+    task = _task(path, options)
+
+    from tauscope.analysis.accuracy import evaluate
+    from tauscope.plotting.accuracy import plot_accuracy
+    from tauscope.plotting.memory import plot_forgetting
+    from tauscope.plotting.style import title
+
     device = flags.device(options.device)
     model = load(path, device, options.cell)
-    task = _task(path, options)
     if task.repeat > 1:
         model = model.at_resolution(task.repeat)
     trained = trained_Ns(path)
     last = trained[1] if trained else 10
     Ns = options.Ns or tuple(range(1, last + 6))
     heads = (
-        "own" if options.heads == "own" else [2] if model.heads.shared else _trained_heads(model.heads.labels, trained)
+        "own" if options.heads == "own" else [2] if model.heads.shared else _trained_heads(model.heads.names, trained)
     )
     generator = torch.Generator(device).manual_seed(options.seed)
     accuracy = evaluate(model, task, Ns, heads=heads, n_sequences=options.sequences, generator=generator)
@@ -89,11 +95,12 @@ def _task(path: Path, options: argparse.Namespace) -> BinaryMemoryTask:
             f"{path.parent.name} answers trials, of no N: expected a network of N-parity or N-DMS; what it loses is "
             f"measured by: tauscope analyze performance {shlex.quote(str(options.path))}"
         )
-    return replace(task, **{name: value for name, value in given.items() if value is not None})
+    return task.replace(Ns=(longest,), **{name: value for name, value in given.items() if value is not None})
 
 
-def _trained_heads(labels: tuple[int, ...], trained: tuple[int, int] | None) -> list[int]:
-    return [N for N in labels if trained is None or trained[0] <= N <= trained[1]]
+def _trained_heads(names: tuple[str, ...], trained: tuple[int, int] | None) -> list[int]:
+    Ns = [int(name.removeprefix("N")) for name in names]
+    return [N for N in Ns if trained is None or trained[0] <= N <= trained[1]]
 
 
 def _table(accuracy: xr.DataArray) -> Table:
@@ -117,7 +124,7 @@ def _write(path: Path, options: argparse.Namespace, accuracy: xr.DataArray, ax: 
         ) from error
     stem = f"evaluation_{path.name}" + ("" if accuracy.ndim == 1 else "_all_heads")
     picture = io.BytesIO()
-    cast(Figure, ax.figure).savefig(picture, format="png", dpi=200)
+    cast("Figure", ax.figure).savefig(picture, format="png", dpi=200)
     write_atomically(folder / f"{stem}.csv", accuracy.to_dataframe().to_csv().encode())
     write_atomically(folder / f"{stem}.png", picture.getvalue())
     console.print(f"wrote {folder / stem}.csv and .png", highlight=False, soft_wrap=True)

@@ -12,35 +12,57 @@ from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
 from typing import Any, NoReturn
 
-import torch
+from tauscope._lazy import torch
+from tauscope.errors import InputError, nearest, require_at_least
 
-from tauscope.errors import InputError, require_at_least
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows defaults, and keeps the lines of descriptions."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises `InputError` instead of printing its usage, and names the nearest flag."""
+    """An argument parser that raises `InputError` instead of printing its usage, and names the nearest flag.
+
+    Attributes
+    ----------
+    arguments : sequence of str
+        The command line, for a command whose help depends on it.
+    """
+
+    arguments: Sequence[str] = ()
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **options)
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)
 
     def error(self, message: str) -> NoReturn:
         """Raise the message."""
         raise InputError(message)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is none of an argument's choices, naming the nearest one, which argparse does not."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"{value!r} is unknown: {nearest(value, action.choices)}")
 
     def parse_all(self, arguments: list[str]) -> argparse.Namespace:
         """Parse arguments, refusing unknown ones by name."""
         parsed, unknown = self.parse_known_args(arguments)
         if unknown:
             command = getattr(parsed, "parser", self)
-            # Without their dashes, which all flags have in common.
-            known = {flag.lstrip("-"): flag for action in command._actions for flag in action.option_strings}
-            close = difflib.get_close_matches(unknown[0].partition("=")[0].lstrip("-"), known, n=1, cutoff=0.5)
-            hint = f"did you mean {known[close[0]]!r}?" if close else f"expected one that {command.prog} --help lists"
-            raise InputError(f"unknown argument {unknown[0]!r}: {hint}")
+            raise InputError(f"unknown argument {unknown[0]!r}: {_hint(command, unknown[0])}")
         return parsed
 
 
-def add_dataclasses(parser: argparse.ArgumentParser, kinds: Sequence[type]) -> None:
+def _hint(command: argparse.ArgumentParser, unknown: str) -> str:
+    """Return what may have been meant by an argument that a command does not know."""
+    if not unknown.startswith("-") and any(not action.option_strings for action in command._actions):
+        return "expected all that is no flag side by side, with the flags before or after"
+    # Without their dashes, which all flags have in common.
+    known = {flag.lstrip("-"): flag for action in command._actions for flag in action.option_strings}
+    close = difflib.get_close_matches(unknown.partition("=")[0].lstrip("-"), known, n=1, cutoff=0.5)
+    return f"did you mean {known[close[0]]!r}?" if close else f"expected one that {command.prog} --help lists"
+
+
+def add_dataclasses(parser: argparse.ArgumentParser, kinds: Sequence[type], shown: type | None = None) -> None:
     """Add a flag for every field of dataclasses whose fields carry ``help``, ``short``, ``choices``, ``group``.
 
     Parameters
@@ -50,21 +72,25 @@ def add_dataclasses(parser: argparse.ArgumentParser, kinds: Sequence[type]) -> N
     kinds : sequence of type
         The dataclasses; a field of the same name in several is one flag. A field not given on the command line is left
         out of the namespace.
+    shown : type, optional
+        The dataclass whose fields ``--help`` lists; by default it lists those that all have.
     """
     groups: dict[str, Any] = {}
     for name in dict.fromkeys(one.name for kind in kinds for one in fields(kind)):
         owners = [kind for kind in kinds if name in typing.get_type_hints(kind)]
         options = [one for kind in owners for one in fields(kind) if one.name == name]
-        group = options[0].metadata["group"]
+        own = [one for one in fields(shown) if one.name == name] if shown is not None else options
+        listed = own if shown is not None or len(options) == len(kinds) else []
+        group = (own or options)[0].metadata["group"]
         if group not in groups:
             groups[group] = parser.add_argument_group(group)
         shorts = [f"-{one.metadata['short']}" for one in options if one.metadata["short"]]
-        choices = options[0].metadata["choices"] if len(options) == 1 else None
+        choices = own[0].metadata["choices"] if len(own) == 1 else None
         groups[group].add_argument(
             *dict.fromkeys([*shorts, f"--{name}", f"--{name.replace('_', '-')}"]),
             dest=name,
             default=argparse.SUPPRESS,
-            help=" | ".join(dict.fromkeys(map(_help, options))),
+            help=" | ".join(dict.fromkeys(map(_help, listed))) or argparse.SUPPRESS,
             metavar="{" + ",".join(choices) + "}" if choices else name.upper(),
             **_conversion(typing.get_type_hints(owners[0])[name]),
         )

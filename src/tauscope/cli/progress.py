@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from tauscope._words import count
 from tauscope.jobs import training as working
 from tauscope.jobs.pool import Outcome
+from tauscope.learning.curricula import Curriculum
 from tauscope.learning.training import Training
-from tauscope.papers.reproduce.planning import Network
-from tauscope.plotting.style import count
 from tauscope.tasks import METRICS
+
+if TYPE_CHECKING:
+    from tauscope.papers.reproduce.planning import Network
 
 
 def ranges(Ns: list[int], accuracy: list[float]) -> str:
@@ -41,14 +45,27 @@ def scores(record: dict[str, Any]) -> str:
 
     Examples
     --------
-    >>> scores({"Ns": [2], "accuracy": [0.99]}), scores({"Ns": [1], "fractional_loss": [0.25]})
-    ('N 2: 99.0 %', 'fractional loss 0.250')
+    >>> scores({"stage": "N2_N2", "Ns": [2], "accuracy": [0.99]})
+    'N 2: 99.0 %'
+    >>> scores({"stage": "N1_N1", "fractional_loss": [0.25]})
+    'fractional loss 0.250'
     """
-    if "accuracy" in record:
+    if "accuracy" in record and "Ns" in record:
         return ranges(record["Ns"], record["accuracy"])
     (metric,) = (name for name in METRICS if name in record)
-    task = f" (task {record['Ns'][-1]})" if record["Ns"][-1] > 1 else ""
-    return f"{metric.replace('_', ' ')} {record[metric][-1]:.3f}{task}"
+    stage = f" ({record['stage']})" if record["stage"] != "N1_N1" else ""
+    return f"{metric.replace('_', ' ')} {record[metric][-1]:.3f}{stage}"
+
+
+def asked(record: dict[str, Any]) -> str:
+    """Return what the stage of a record asked last: N, or the name of the stage.
+
+    Examples
+    --------
+    >>> asked({"stage": "N2_N3", "Ns": [2, 3]}), asked({"stage": "horizon20"})
+    ('N = 3', 'horizon20')
+    """
+    return f"N = {record['Ns'][-1]}" if "Ns" in record else str(record["stage"])
 
 
 def epoch_line(record: dict[str, Any]) -> str:
@@ -56,14 +73,28 @@ def epoch_line(record: dict[str, Any]) -> str:
 
     Examples
     --------
-    >>> epoch_line({"epoch": 1, "Ns": [2], "loss": 0.1, "accuracy": [0.99], "solved": True, "steps_per_second": 50.0})
+    >>> epoch_line({"epoch": 1, "stage": "N2_N2", "Ns": [2], "loss": 0.1, "accuracy": [0.99], "solved": True, "steps_per_second": 50.0})
     'epoch 1 | loss 0.1000 | N 2: 99.0 % | 50.0 steps/s | solved N = 2'
     """
-    solved = f" | solved N = {record['Ns'][-1]}" if record["solved"] else ""
+    solved = f" | solved {asked(record)}" if record["solved"] else ""
     return (
         f"epoch {record['epoch']} | loss {record['loss']:.4f} | {scores(record)} | "
         f"{record['steps_per_second']:.1f} steps/s{solved}"
     )
+
+
+def reached(records: Sequence[dict[str, Any]], curriculum: Curriculum) -> str:
+    """Return how far a network came: what it solved last, or how well it did where nothing is to be solved.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> reached([{"stage": "N2_N2", "Ns": [2], "solved": True}], ts.Curriculum(ts.single()))
+    'solved N = 2'
+    """
+    if records and curriculum.criterion.epochs is not None:
+        return scores(records[-1])
+    return next((f"solved {asked(record)}" for record in reversed(records) if record["solved"]), "solved no N")
 
 
 def clock(seconds: float) -> str:
@@ -109,16 +140,13 @@ class Display:
         self._loss = loss if self._steps == 1 else 0.98 * self._loss + 0.02 * loss
         rate = self._steps / (time.monotonic() - self._start)
         total = training.recipe.steps_per_epoch
-        Ns = training.curriculum.Ns
-        what = "N" if training.task.metric == "accuracy" else "task"
-        asked = f"{what} {Ns[0]}" if len(Ns) == 1 else f"{what} {Ns[0]}-{Ns[-1]}"
         last = training.history[-1] if training.history else None
         shown = f" | last test {scores(last)}" if last else ""
         self._bar.update(
             self._task,
             completed=training.step,
             total=total,
-            description=f"epoch {training.epoch + 1} | {asked} | loss {self._loss:.4f}{shown}",
+            description=f"epoch {training.epoch + 1} | {training.curriculum.stage.name} | loss {self._loss:.4f}{shown}",
             # A stage can only be solved by the test that ends an epoch.
             rate=f"{rate:.1f} steps/s | next stage in {clock((total - training.step) / rate)} at the earliest",
         )
@@ -181,11 +209,7 @@ class NetworksDisplay:
             how = f"missing: {'; '.join(problems)}"
         else:
             records, _ = network.records()
-            solved = max((record["Ns"][-1] for record in records if record["solved"]), default=None)
-            reached = "solved no N" if solved is None else f"solved N = {solved}"
-            if records and "accuracy" not in records[-1]:
-                reached = scores(records[-1])
-            how = f"{reached} in {count(len(records), 'epoch')}"
+            how = f"{reached(records, network.config.curriculum())} in {count(len(records), 'epoch')}"
         self._line(f"[{self._done}/{self._n}] {network.name}: {how} ({clock(outcome.seconds)})")
 
     def _line(self, text: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tauscope.cli import pages
-from tauscope.report import GENERATOR, report_page
+from tauscope.report import GENERATOR
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     measured = folder if options.results is None else pages.results_of(folder, options.results)
     target = folder / "report.html" if options.output is None else Path(os.path.abspath(options.output))
     pages.require_ours(target, GENERATOR)
+
+    from tauscope.report import report_page
+
     with console.status("reading and drawing", spinner="line"):
         page = report_page(folder, measured=measured, page=target.parent)
     pages.write_page(target, page, console)

@@ -6,33 +6,41 @@ import argparse
 import shlex
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tauscope._words import count
 from tauscope.cli import flags
 from tauscope.cli.progress import NetworksDisplay
-from tauscope.errors import require_at_least
+from tauscope.errors import require_at_least, require_choice
 from tauscope.jobs.pool import processors, share
 from tauscope.jobs.signals import collect_signals
+from tauscope.models import CELLS
 from tauscope.papers import PAPERS, paper
-from tauscope.papers.reproduce.judging import HEADING, Judged, claim_rows
-from tauscope.papers.reproduce.output import PAGE, Reproduced, conclude, require_own, write_results
-from tauscope.papers.reproduce.planning import Choice, Plan, make_plan
-from tauscope.papers.reproduce.running import run_plan
-from tauscope.plotting.style import count
-from tauscope.report.claims_page import claims_page
+from tauscope.papers.vocabulary import SCALES
+from tauscope.runs.config import kind_of
+from tauscope.runs.config.memory import START_CELLS
+from tauscope.runs.files import require_writable
 from tauscope.runs.folder import read_metrics
 from tauscope.runs.run import environment
 
+if TYPE_CHECKING:
+    from tauscope.papers.reproduce.judging import Judged
+    from tauscope.papers.reproduce.output import Reproduced
+    from tauscope.papers.reproduce.planning import Plan
+
 FAILED = 3
-"""Exit code where the table is made but a training or a measurement failed."""
+"""Exit code where the table is made but a training, a measurement, or the paper's judge of a claim failed."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
-    parser.epilog = "exit code: 0 if the table is complete, 3 if a network or a measurement of it is missing"
+    parser.epilog = (
+        "exit code: 0 if the table is complete; 3 if a network or a measurement is missing, or the paper has a mistake"
+    )
     parser.add_argument("paper", nargs="?", help=f"{', '.join(PAPERS)}, or module:NAME; without one, all are listed")
     parser.add_argument("--scale", default="quick", help="how large; the list of papers says what each takes")
     parser.add_argument(
@@ -51,10 +59,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    """Train, measure, judge, print and write, and return the exit code: 3 if a network or a measurement is missing."""
+    """Train, measure, judge, print and write, and return the exit code: 3 if something failed."""
     if options.paper is None:
         _list(console)
         return 0
+    _refuse(options)
+
+    from tauscope.papers.reproduce.output import conclude, require_own, write_results
+    from tauscope.papers.reproduce.planning import Choice, make_plan
+    from tauscope.papers.reproduce.running import run_plan
+    from tauscope.report.claims_page import claims_page
+
     choice = Choice(options.networks, options.cell, options.task, options.seed)
     plan = make_plan(options.paper, options.scale, options.base_path, choice)
     output = options.output or plan.base / "results"
@@ -86,6 +101,23 @@ def run(options: argparse.Namespace, console: Console) -> int:
     return _report(reproduced, output, console)
 
 
+def _refuse(options: argparse.Namespace) -> None:
+    """Refuse what can be refused without the paper's module, which imports all that measures and draws."""
+    if ":" not in options.paper:
+        require_choice("paper", options.paper, [*PAPERS, "module:NAME"])
+        require_choice("scale", options.scale, SCALES)
+    for name in ("networks", "jobs"):
+        if (value := getattr(options, name)) is not None:
+            require_at_least(name, value, 1)
+    if options.cell is not None and ":" not in options.cell:
+        require_choice("cell", options.cell, dict.fromkeys([*CELLS, *START_CELLS, "balanced", "module:Class"]))
+    if options.task is not None:
+        kind_of(options.task)
+    for folder in (options.base_path, options.output):
+        if folder is not None:
+            require_writable(folder)
+
+
 def _list(console: Console) -> None:
     """Print every paper with its scales."""
     for name in PAPERS:
@@ -100,7 +132,6 @@ def _list(console: Console) -> None:
 def _processes(jobs: int | None, device: str, networks: int) -> int:
     if jobs is None:
         return min(processors() if device == "cpu" else 1, networks)
-    require_at_least("jobs", jobs, 1)
     return jobs
 
 
@@ -132,16 +163,22 @@ def _print_plan(plan: Plan, output: Path, n_processes: int, console: Console) ->
 
 def _report(reproduced: Reproduced, output: Path, console: Console) -> int:
     """Print the claims and what is missing, and return the exit code."""
+    from tauscope.papers.reproduce.output import PAGE
+
     console.print(_table(reproduced.judged))
     for one in reproduced.failed():
         flags.print_error(f"{one.condition} {one.network} is missing: {one.missing}")
     for name, why in reproduced.undrawn.items():
         flags.print_error(f"{name} cannot be drawn: {why}")
+    for name, why in reproduced.errors().items():
+        flags.print_error(f"a mistake in the paper, {name} {why}")
     console.print(f"wrote {output / PAGE} and its tables and figures", highlight=False, soft_wrap=True, markup=False)
-    return FAILED if reproduced.failed() else 0
+    return FAILED if reproduced.failed() or reproduced.errors() else 0
 
 
 def _table(judged: list[Judged]) -> Table:
+    from tauscope.papers.reproduce.judging import HEADING, claim_rows
+
     table = Table(*HEADING)
     for row in claim_rows(judged):
         table.add_row(*(Text(cell) for cell in row), style="bold" if row[0] else None)

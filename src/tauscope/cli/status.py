@@ -105,8 +105,8 @@ def _cells(one: Sight, folder: Path, left: Mapping[str, float]) -> tuple[str, ..
             "",
             "",
         )
-    solved = "-" if one.solved is None else str(one.solved)
-    return one.state, solved, epoch, problem or test, speed, f"{clock(time.time() - one.changed)} ago", remaining
+    ago = f"{clock(time.time() - one.changed)} ago"
+    return one.state, one.solved or "-", epoch, problem or test, speed, ago, remaining
 
 
 def _summary(sights: Sequence[Sight]) -> Text:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from tauscope._words import count
 from tauscope.cli import flags
 from tauscope.cli.progress import clock
 from tauscope.errors import InputError, require_at_least
@@ -24,7 +25,6 @@ from tauscope.jobs.signals import collect_signals
 from tauscope.jobs.slurm import Request, script, submit
 from tauscope.jobs.sweep import Sweep, read_sweep, write_plan
 from tauscope.jobs.training import run_sweep
-from tauscope.plotting.style import count
 from tauscope.runs.folder import is_locked
 from tauscope.runs.survey import SLURM, queued_jobs, read_plan, survey
 

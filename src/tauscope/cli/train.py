@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import shlex
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
+from tauscope._lazy import torch
 from tauscope.cli import flags
-from tauscope.cli.progress import Display, scores
+from tauscope.cli.progress import Display, reached
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.jobs.signals import collect_signals
 from tauscope.learning.training import Training, train
-from tauscope.runs.config import CONFIGS, Config, config_of
+from tauscope.runs.config import CONFIGS, Config, config_of, kind_of
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.run import Run, read_config
+from tauscope.tasks import POPULATION_TASKS, TASKS, Task, Tracking
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of this command."""
-    flags.add_dataclasses(parser, CONFIGS)
+def add(parser: flags.Parser) -> None:
+    """Add the flags of this command; ``--help`` lists those of the task that is asked for, or those that all have."""
+    asked = flags.Parser(add_help=False)
+    asked.add_argument("-t", "--task")
+    task = asked.parse_known_args(parser.arguments)[0].task
+    if task is None:
+        tasks = TASKS | POPULATION_TASKS | {"tracking": Tracking}
+        lines = [f"  {name:<10}{(inspect.getdoc(kind) or '').splitlines()[0]}" for name, kind in tasks.items()]
+        parser.epilog = "\n".join(["tasks, whose own options tauscope train --task NAME --help lists:", *lines])
+    flags.add_dataclasses(parser, CONFIGS, None if task is None else kind_of(task))
     network = parser.add_argument_group("shorthands")
     network.add_argument(
         "--gru", dest="cell", action="store_const", const="gru", default=argparse.SUPPRESS, help="--cell gru"
@@ -80,8 +89,8 @@ def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Train, and return the exit code."""
     folder, config = configuration(options)
-    device = flags.device(options.device)
     require_at_least("save_every", options.save_every, 0)
+    device = flags.device(options.device)
     writer_kind = _writer_kind() if options.tensorboard else None
     flags.use_threads(options.threads)
     with Run(folder, config, device) as opened, collect_signals() as caught:
@@ -94,7 +103,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         console.print(
             f"{folder}: {start}, {device}, {torch.get_num_threads()} threads", highlight=False, soft_wrap=True
         )
-        with Display(console) as display, _tensorboard(folder, writer_kind, config.template().metric) as log:
+        with Display(console) as display, _tensorboard(folder, writer_kind, config.tasks()) as log:
 
             def on_epoch(training: Training, record: dict[str, Any]) -> None:
                 display.on_epoch(training, record)
@@ -118,12 +127,12 @@ def run(options: argparse.Namespace, console: Console) -> int:
 def _report(training: Training, config: Config, folder: Path, caught: list[int], console: Console) -> int:
     """Say how the call ended, and return its exit code."""
     if training.finished:
-        solved = [record["Ns"][-1] for record in training.history if record["solved"]]
-        reached = f"solved N = {solved[-1]}" if solved else "solved no N"
-        if training.curriculum.keeps_every_epoch:
-            reached = scores(training.history[-1])
-        more = "" if training.curriculum.finished else "; raise --epochs to go on"
-        message, code = f"finished after {training.epoch} epochs: {reached}{more}", 0
+        curriculum = training.curriculum
+        # The only stage of a number of epochs lasts as long as it is asked to.
+        lasting = curriculum.criterion.epochs is not None and len(curriculum.stages) == 1
+        more = "; raise --epochs to go on" if lasting or not curriculum.finished else ""
+        how = reached(training.history, curriculum)
+        message, code = f"finished after {training.epoch} epochs: {how}{more}", 0
     else:
         own = ["--cell", config.cell] if ":" in config.cell else []
         again = shlex.join(["tauscope", "train", "--resume", str(folder), *own])
@@ -146,18 +155,21 @@ def _writer_kind() -> Any:
 
 
 @contextlib.contextmanager
-def _tensorboard(folder: Path, writer_kind: Any, metric: str) -> Iterator[Any]:
+def _tensorboard(folder: Path, writer_kind: Any, tasks: Mapping[str, Task]) -> Iterator[Any]:
     """Yield a function that logs the record of an epoch, or does nothing without a writer."""
     if writer_kind is None:
         yield lambda _: None
         return
+    from tauscope.plotting.training import metric_of
+
     with writer_kind(folder / "tensorboard") as writer:
 
         def log(record: dict[str, Any]) -> None:
             writer.add_scalar("loss", record["loss"], record["epoch"])
-            writer.add_scalar("N", record["Ns"][-1], record["epoch"])
             writer.add_scalar("steps_per_second", record["steps_per_second"], record["epoch"])
-            for N, score in zip(record["Ns"], record[metric], strict=True):
-                writer.add_scalar(f"{metric}/N{N}", score, record["epoch"])
+            heads = list(tasks[record["stage"]].heads)
+            writer.add_scalar("stage", list(tasks).index(record["stage"]), record["epoch"])
+            for head, score in zip(heads, record[metric_of(tasks)], strict=True):
+                writer.add_scalar(f"{metric_of(tasks)}/{head}", score, record["epoch"])
 
         yield log

@@ -15,8 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-import torch
-
+from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least
 
 PATIENCE = 120.0

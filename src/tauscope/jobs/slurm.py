@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least
 from tauscope.jobs.pool import reason
 from tauscope.jobs.signals import collect_signals

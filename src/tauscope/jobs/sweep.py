@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tauscope.errors import InputError, nearest
-from tauscope.models.build import user_cell
 from tauscope.runs.config import Config, config_of
 from tauscope.runs.files import write_atomically
-from tauscope.runs.folder import CONFIG, is_locked, last_records
+from tauscope.runs.folder import CONFIG, is_locked, read_metrics
 from tauscope.runs.run import asked_for, read_config
 from tauscope.runs.survey import LONGEST_NAME, PLAN
 
@@ -30,6 +29,8 @@ def _configuration(options: Mapping[str, Any]) -> Config:
     """Return the configuration that options of a file mean."""
     config = config_of(dict(options))
     if ":" in config.cell:
+        from tauscope.models import user_cell
+
         user_cell(config.cell)
     return config
 
@@ -61,8 +62,7 @@ class Sweep:
     def is_finished(self, name: str) -> bool:
         """Return whether a run went as far as it is asked to; one with damaged records did not."""
         try:
-            ends = [one for one in last_records(self.base / name) if one is not None]
-            return any(asked_for(self.runs[name], [one])[1] for one in ends)
+            return asked_for(self.runs[name], read_metrics(self.base / name))[1]
         except (LookupError, TypeError, ValueError):
             return False
 

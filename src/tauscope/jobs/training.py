@@ -112,9 +112,8 @@ def go_on(
 
     def report(training: Training, _: object) -> None:
         nonlocal told
-        told, Ns = time.monotonic(), training.curriculum.Ns
-        asked = f"N = {Ns[0]}" if len(Ns) == 1 else f"N = {Ns[0]} … {Ns[-1]}"
-        tell(Progress(training.epoch, training.recipe.epochs, f"learning {asked}"))
+        told = time.monotonic()
+        tell(Progress(training.epoch, training.recipe.epochs, f"learning {training.curriculum.stage.name}"))
 
     def report_sometimes(training: Training, loss: float) -> None:
         if time.monotonic() - told > _TELL_EVERY:

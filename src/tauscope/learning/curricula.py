@@ -1,61 +1,118 @@
-"""In which order a task is taught: which Ns are asked now, and what is asked once they are solved."""
+"""In which order a task is taught: stages, and the criterion by which the next one follows."""
 
 from __future__ import annotations
 
-import abc
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.models.base import Model
+from tauscope.tasks.base import METRICS, OUT, Stage, Task
+from tauscope.tasks.binary import head_name
 
 SOLVED = 0.98
 """Accuracy that the mean over active heads and the newest head must both exceed (Khajehabdollahi et al. 2024)."""
 
 
-class Curriculum(abc.ABC):
-    """The state of a curriculum: the Ns asked now, and whether the last one is solved.
-
-    Parameters
-    ----------
-    first_N : int
-        Smallest N asked at the start.
-    max_N : int
-        Largest N that is ever asked; solving it finishes the curriculum.
+@dataclass(frozen=True)
+class Criterion:
+    """When a stage is over.
 
     Attributes
     ----------
-    Ns : tuple of int
-        The memory demands asked now.
-    finished : bool
-        Whether the last stage is solved.
+    metric : str
+        Name of the score that counts: the task's `metric`.
+    threshold : float, optional
+        A stage is solved when the mean over its heads and the newest head are both better than this; an accuracy of
+        98 % if not given. Of another metric, no stage is solved without one.
+    better : {"more", "less"}, optional
+        Which scores are better; that of the metric in `tauscope.tasks.METRICS` if not given.
+    epochs : int, optional
+        A stage lasts so many epochs, whatever is reached, and the network is kept after each of them.
+
+    Examples
+    --------
+    >>> Criterion().is_solved([0.99, 0.97]), Criterion("fractional_loss", 0.1).is_solved([1.44])
+    (False, False)
     """
 
-    shared_head = False
-    keeps_every_epoch = False
-    """Whether the network is kept after every epoch, and not only when it has solved a stage."""
+    metric: str = "accuracy"
+    threshold: float | None = None
+    better: Literal["more", "less"] | None = None
+    epochs: int | None = None
 
-    def __init__(self, first_N: int = 2, max_N: int = 101) -> None:
-        require_at_least("ns_init", first_N, 2)
-        if max_N < first_N:
-            raise InputError(f"max N is {max_N}: expected at least the first N, {first_N}")
-        self.first_N = first_N
-        self.max_N = max_N
-        self.finished = False
-        self.Ns: tuple[int, ...] = (first_N,)
+    def __post_init__(self) -> None:
+        if self.better is None:
+            require_choice("metric", self.metric, METRICS)
+            object.__setattr__(self, "better", METRICS[self.metric])
+        require_choice("better", self.better, ("more", "less"))
+        if self.threshold is None and self.metric == "accuracy":
+            object.__setattr__(self, "threshold", SOLVED)
+        if self.epochs is not None:
+            require_at_least("epochs", self.epochs, 1)
+        elif self.threshold is None:
+            raise InputError(f"a criterion of {self.metric} without a threshold: expected one, or a number of epochs")
 
-    @abc.abstractmethod
-    def _next(self) -> tuple[int, ...]:
-        """Return the Ns of the next stage, before they are cut at ``max_N``."""
+    def is_solved(self, scores: Sequence[float]) -> bool:
+        """Return whether the mean of scores and the last of them are both better than the threshold."""
+        if self.threshold is None:
+            return False
+        sign = 1 if self.better == "more" else -1
+        return all(sign * value > sign * self.threshold for value in (sum(scores) / len(scores), scores[-1]))
 
-    def update(self, accuracy: Sequence[float]) -> bool:
-        """Take the accuracy of every active head and move on if the stage is solved.
+    def keeps(self, solved: bool) -> bool:
+        """Return whether a network is kept after an epoch, given whether it solved its stage."""
+        return solved or self.epochs is not None
 
-        A stage is solved when the mean over active heads and the newest head both exceed 98 %.
+
+class Curriculum:
+    """Stages in their order, and the one that is asked now.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        With different names; see `single`, `cumulative`, `sliding`, `once` and `ladder`.
+    criterion : Criterion, optional
+        When the next one follows; by default an accuracy above 98 %.
+
+    Attributes
+    ----------
+    position : int
+        Index of the stage that is asked now.
+    epoch : int
+        Finished epochs.
+    finished : bool
+        Whether the last stage is over too.
+
+    Examples
+    --------
+    >>> curriculum = Curriculum(cumulative(last=3))
+    >>> curriculum.update({"accuracy": [0.99]}), curriculum.stage.name
+    (True, 'N2_N3')
+    """
+
+    def __init__(self, stages: Sequence[Stage], criterion: Criterion | None = None) -> None:
+        self.stages = tuple(stages)
+        self.criterion = criterion or Criterion()
+        self.position, self.epoch, self.finished = 0, 0, False
+        if not self.stages or len({stage.name for stage in self.stages}) < len(self.stages):
+            raise InputError(
+                f"stages {[stage.name for stage in self.stages]}: expected at least one, each with a name of its own"
+            )
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that is asked now."""
+        return self.stages[self.position]
+
+    def update(self, scores: Mapping[str, Sequence[float]]) -> bool:
+        """Count an epoch, and go on to the next stage if this one is over.
 
         Parameters
         ----------
-        accuracy : sequence of float [head]
-            Accuracy of every active head in [0, 1], in the order of `Ns`.
+        scores : dict of sequence of float
+            By metric, the score of every head of the stage, the newest last.
 
         Returns
         -------
@@ -65,202 +122,217 @@ class Curriculum(abc.ABC):
         Raises
         ------
         InputError
-            If there is not one accuracy for each N.
-
-        Examples
-        --------
-        >>> curriculum = Cumulative()
-        >>> curriculum.update([0.99]), curriculum.Ns
-        (True, (2, 3))
+            If the scores are not those of the criterion's metric, one for each head.
         """
-        if len(accuracy) != len(self.Ns):
-            raise InputError(f"{len(accuracy)} accuracies for Ns {list(self.Ns)}: expected {len(self.Ns)}")
-        solved = sum(accuracy) / len(accuracy) > SOLVED and accuracy[-1] > SOLVED
-        if solved:
-            following = tuple(N for N in self._next() if self.max_N >= N)
-            if self.Ns[-1] >= self.max_N or following == self.Ns or not following:
-                self.finished = True
-            else:
-                self.Ns = following
-        return bool(solved)
+        require_choice("metric", self.criterion.metric, scores)
+        values = scores[self.criterion.metric]
+        if len(values) != len(self.stage.heads):
+            raise InputError(f"{len(values)} scores for heads {list(self.stage.heads)}: expected one for each")
+        solved = self.criterion.is_solved(values)
+        self.load_state_dict({"stage": self.stage.name, "epoch": self.epoch + 1, "finished": solved})
+        return solved
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on from here."""
-        return {"Ns": list(self.Ns), "finished": self.finished}
+        return {"stage": self.stage.name, "epoch": self.epoch, "finished": self.finished}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state; a raised ``max_N`` reopens a finished curriculum at its last stage."""
-        self.Ns = tuple(state["Ns"])
-        self.finished = bool(state["finished"]) and self.Ns[-1] >= self.max_N
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state, possibly of a curriculum with fewer stages or epochs, which then is not finished.
+
+        Parameters
+        ----------
+        state : dict
+            ``stage``, whether that is ``finished``, and ``epoch``. Those of version 0.1 have ``Ns`` for a stage.
+
+        Raises
+        ------
+        InputError
+            If this curriculum has no such stage.
+        """
+        self.epoch = int(state.get("epoch", 0))
+        if self.criterion.epochs is not None:
+            name, over, position = "", False, self.epoch // self.criterion.epochs
+        else:
+            name, over, names = stage_name(state), bool(state["finished"]), [stage.name for stage in self.stages]
+            if name not in names:
+                raise InputError(f"stage {name} is not one of the curriculum: expected {names[0]} … {names[-1]}")
+            position = names.index(name) + over
+        self.position = min(position, len(self.stages) - 1)
+        self.finished = self.ends(name, self.epoch, over)
+
+    def ends(self, stage: str, epoch: int, solved: bool) -> bool:
+        """Return whether an epoch is the last one, given its stage, its number, and whether that stage was solved."""
+        if self.criterion.epochs is not None:
+            return epoch >= self.criterion.epochs * len(self.stages)
+        return solved and stage == self.stages[-1].name
 
 
-class Single(Curriculum):
-    """One N at a time with one head: 2, 3, 4, … (single-head).
+def require_fitting(curriculum: Curriculum, task: Task, model: Model) -> None:
+    """Refuse stages whose scores the criterion does not judge, or for whose questions the network has no heads.
+
+    Raises
+    ------
+    InputError
+        If there are any.
+    """
+    metric = curriculum.criterion.metric
+    for stage in curriculum.stages:
+        asked, of_it = task.at(stage), f"stage {stage.name} has"
+        if asked.metric != metric:
+            raise InputError(f"{of_it} the metric {asked.metric}: expected {metric}, that of the criterion")
+        if asked.n_inputs != model.n_inputs:
+            raise InputError(f"{of_it} {asked.n_inputs} inputs, the network {model.n_inputs}: expected as many")
+        if len(stage.heads) != len(asked.heads):
+            raise InputError(f"{of_it} {len(stage.heads)} heads for {len(asked.heads)} questions: expected as many")
+        if len(stage.heads) > 1 and model.heads.shared:
+            names = ", ".join(stage.heads)
+            raise InputError(f"{of_it} the heads {names}, the network a single one: expected shared_head=False")
+        model.heads.asked(stage.heads)
+
+
+def plain_fields(stage: Stage) -> dict[str, Any]:
+    """Return the fields that a stage asks, as far as a record can hold them: all but a task.
 
     Examples
     --------
-    >>> curriculum = Single()
-    >>> curriculum.update([0.99]), curriculum.Ns
-    (True, (3,))
+    >>> plain_fields(once(5)[0])
+    {'Ns': [5]}
     """
-
-    shared_head = True
-
-    def _next(self) -> tuple[int, ...]:
-        return (self.Ns[0] + 1,)
+    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in stage.ask.items()}
+    return {name: value for name, value in fields.items() if not isinstance(value, Task)}
 
 
-class Cumulative(Curriculum):
-    """Every N so far, each with its own head, and new ones on top (multi-head).
-
-    Parameters
-    ----------
-    init_heads : int
-        Number of Ns at the start.
-    add_heads : int
-        Number of Ns added when a stage is solved.
-    first_N, max_N : int
-        As in `Curriculum`.
+def stage_name(record: Mapping[str, Any]) -> str:
+    """Return the name of the stage that a record or a state is of; those of version 0.1 have only its Ns.
 
     Examples
     --------
-    >>> Cumulative(init_heads=3).Ns
-    (2, 3, 4)
+    >>> stage_name({"stage": "N2_N3"}), stage_name({"Ns": [2, 3]})
+    ('N2_N3', 'N2_N3')
     """
-
-    def __init__(self, init_heads: int = 1, add_heads: int = 1, first_N: int = 2, max_N: int = 101) -> None:
-        super().__init__(first_N, max_N)
-        require_at_least("init heads", init_heads, 1)
-        require_at_least("add heads", add_heads, 1)
-        _require_room(first_N, init_heads, max_N)
-        self.Ns = tuple(range(first_N, first_N + init_heads))
-        self.add_heads = add_heads
-
-    def _next(self) -> tuple[int, ...]:
-        return self.Ns + tuple(range(self.Ns[-1] + 1, min(self.Ns[-1] + self.add_heads, self.max_N) + 1))
+    return str(record["stage"] if "stage" in record else range_name(record["Ns"]))
 
 
-class Sliding(Curriculum):
-    """A window of Ns that drops its oldest and takes in as many new ones; every N keeps its own head.
+def range_name(Ns: Sequence[int]) -> str:
+    """Return the name of a stage that asks these Ns, as published.
+
+    Examples
+    --------
+    >>> range_name((2, 3, 4))
+    'N2_N4'
+    """
+    return f"N{Ns[0]}_N{Ns[-1]}"
+
+
+def single(first: int = 2, last: int = 101) -> tuple[Stage, ...]:
+    """Return stages of one N at a time, all answered by one head: 2, 3, 4, … (single-head).
+
+    Examples
+    --------
+    >>> [stage.name for stage in single(last=4)]
+    ['N2_N2', 'N3_N3', 'N4_N4']
+    """
+    _require_range(first, last)
+    return tuple(_asking((N,), (OUT,)) for N in range(first, last + 1))
+
+
+def cumulative(first: int = 2, last: int = 101, start: int = 1, add: int = 1) -> tuple[Stage, ...]:
+    """Return stages of every N so far, each with its own head, and new ones on top (multi-head).
 
     Parameters
     ----------
-    init_heads : int
-        Width of the window; widened to ``forget_heads`` if smaller, as published.
-    forget_heads : int
-        Number of Ns dropped, and added, when a stage is solved.
-    first_N, max_N : int
-        As in `Curriculum`.
+    first, last : int
+        Smallest and largest N.
+    start, add : int
+        Number of Ns of the first stage, and of those that are added in every further one.
+
+    Examples
+    --------
+    >>> [stage.name for stage in cumulative(last=6, start=2, add=2)]
+    ['N2_N3', 'N2_N5', 'N2_N6']
+    """
+    require_at_least("add heads", add, 1)
+    _require_range(first, last, start)
+    ends = [*range(first + start - 1, last, add), last]
+    return tuple(_asking(range(first, end + 1)) for end in ends)
+
+
+def sliding(first: int = 2, last: int = 101, width: int = 1, forget: int = 1) -> tuple[Stage, ...]:
+    """Return stages of a window of Ns that drops its oldest and takes in as many new ones; each N keeps its own head.
+
+    Parameters
+    ----------
+    first, last : int
+        Smallest and largest N.
+    width : int
+        Number of Ns in the window; widened to ``forget`` if smaller, as published.
+    forget : int
+        Number of Ns dropped, and added, from one stage to the next; at the end there may be fewer new ones.
 
     Notes
     -----
     The published code reads heads by their position in the window, so that after a slide every retained N is
-    read by another N's head. Here head N - 2 stays with its N.
+    read by another N's head. Here each N keeps its head.
 
     Examples
     --------
-    >>> curriculum = Sliding(init_heads=3, forget_heads=2)
-    >>> curriculum.update([0.99, 0.99, 0.99]), curriculum.Ns
-    (True, (4, 5, 6))
+    >>> [stage.name for stage in sliding(last=9, width=3, forget=2)]
+    ['N2_N4', 'N4_N6', 'N6_N8', 'N8_N9']
     """
-
-    def __init__(self, init_heads: int = 1, forget_heads: int = 1, first_N: int = 2, max_N: int = 101) -> None:
-        super().__init__(first_N, max_N)
-        require_at_least("init heads", init_heads, 1)
-        require_at_least("forget heads", forget_heads, 1)
-        width = max(init_heads, forget_heads)
-        _require_room(first_N, width, max_N)
-        self.Ns = tuple(range(first_N, first_N + width))
-        self.forget_heads = forget_heads
-
-    def _next(self) -> tuple[int, ...]:
-        return self.Ns[self.forget_heads :] + tuple(self.Ns[-1] + 1 + i for i in range(self.forget_heads))
+    require_at_least("init heads", width, 1)
+    require_at_least("forget heads", forget, 1)
+    width = max(width, forget)
+    _require_range(first, last, width)
+    starts = range(first, last - width + forget + 1, forget)
+    return tuple(_asking(range(start, min(start + width - 1, last) + 1)) for start in starts)
 
 
-class NoCurriculum(Curriculum):
-    """One N from scratch; finished when it is solved.
+def once(N: int) -> tuple[Stage, ...]:
+    """Return the only stage of one N from scratch.
 
     Examples
     --------
-    >>> curriculum = NoCurriculum(first_N=7)
-    >>> curriculum.update([0.99]), curriculum.finished
-    (True, True)
+    >>> once(7)[0].ask
+    {'Ns': (7,)}
     """
-
-    shared_head = True
-
-    def _next(self) -> tuple[int, ...]:
-        return self.Ns
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
-        self.finished = bool(state["finished"])
+    return single(N, N)
 
 
-class Stages(Curriculum):
-    """One task after another with one head, each for a number of epochs, whatever is reached.
-
-    The stages are asked as N = 1, 2, …, see `tauscope.tasks.Succession`.
+def ladder(field: str, values: Iterable[Any], names: Iterable[str] | None = None) -> tuple[Stage, ...]:
+    """Return stages in which one field of the task takes one value after another.
 
     Parameters
     ----------
-    n_stages : int
-        Number of tasks.
-    epochs : int
-        Epochs of each but the last one, which goes on for as long as the training does.
+    field : str
+        Of the task; ``task`` for one task after another.
+    values : iterable
+        Of the field.
+    names : iterable of str, optional
+        Of the stages; by default of field and value.
 
     Examples
     --------
-    >>> curriculum = Stages(2, epochs=1)
-    >>> curriculum.update([0.3]), curriculum.Ns
-    (False, (2,))
+    >>> [stage.name for stage in ladder("horizon", (10, 20))]
+    ['horizon10', 'horizon20']
     """
-
-    shared_head = True
-    keeps_every_epoch = True
-
-    def __init__(self, n_stages: int = 1, epochs: int = 1) -> None:
-        require_at_least("number of stages", n_stages, 1)
-        require_at_least("epochs", epochs, 1)
-        self.first_N, self.max_N = 1, n_stages
-        self.finished = False
-        self.Ns = (1,)
-        self.epochs = epochs
-        self.epoch = 0
-
-    def update(self, accuracy: Sequence[float]) -> bool:
-        """Count an epoch, whatever its score, and go over to the next task when it was the stage's last."""
-        del accuracy
-        self.epoch += 1
-        self.Ns = (min(1 + self.epoch // self.epochs, self.max_N),)
-        return False
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here."""
-        return {"epoch": self.epoch}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
-        self.epoch = state["epoch"] - 1
-        self.update([])
-
-    def _next(self) -> tuple[int, ...]:
-        return self.Ns
+    values = tuple(values)
+    names = [f"{field}{value}" for value in values] if names is None else names
+    return tuple(Stage(name, {field: value}) for name, value in zip(names, values, strict=True))
 
 
-def _require_room(first_N: int, n_heads: int, max_N: int) -> None:
-    if first_N + n_heads - 1 > max_N:
-        raise InputError(
-            f"init heads is {n_heads}: expected at most {max_N - first_N + 1}, for N = {first_N} ... {max_N}"
-        )
+def _asking(Ns: Iterable[int], heads: tuple[str, ...] | None = None) -> Stage:
+    Ns = tuple(Ns)
+    return Stage(range_name(Ns), {"Ns": Ns}, tuple(map(head_name, Ns)) if heads is None else heads)
 
 
-CURRICULA: dict[str, type[Curriculum]] = {
-    "cumulative": Cumulative,
-    "sliding": Sliding,
-    "single": Single,
-    "single_nocurr": NoCurriculum,
-}
+def _require_range(first: int, last: int, n_heads: int = 1) -> None:
+    require_at_least("ns_init", first, 2)
+    require_at_least("init heads", n_heads, 1)
+    if last < first:
+        raise InputError(f"max N is {last}: expected at least the first N, {first}")
+    if first + n_heads - 1 > last:
+        raise InputError(f"init heads is {n_heads}: expected at most {last - first + 1}, for N = {first} ... {last}")
+
 
 CURRICULUM_NAMES = {
     "cumulative": "multi-head",

@@ -1,11 +1,14 @@
-"""What is added to a loss to keep a network's activity or its weights small."""
+"""What is added to a loss to keep a network's activity small, and which states that concerns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tauscope.tasks.base import Batch
 
 LAST_STEPS = 5
 """Steps at the end of a trial whose activity is penalised, as published."""
@@ -16,6 +19,7 @@ def ending(states: Tensor, n_steps: int) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> ending(torch.arange(4), 3)
     tensor([1, 2, 3])
     """
@@ -40,22 +44,24 @@ def activity_penalty(states: Tensor) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> activity_penalty(torch.cat([torch.full((3, 2, 4), 9.0), torch.full((5, 2, 4), 2.0)]))
     tensor(4.)
     """
     return ending(states, LAST_STEPS).square().mean()
 
 
-def weight_penalty(parameters: Iterable[Tensor]) -> Tensor:
-    """Return the sum of the squares of all parameters.
+def answer_penalty(states: Tensor, batch: Batch) -> Tensor:
+    """Return Σ x² / (B T S) over the steps of B trials of T steps that are asked for S outputs.
 
-    Orhan & Ma (2019) add ρ times it, biases included and without a factor 1/2: its gradient is that of a
-    ``weight_decay`` of 2ρ in `torch.optim.Adam`.
+    Engelken & Goedeke (NeurIPS 2022, published code) add 1e-4 times it.
 
     Parameters
     ----------
-    parameters : iterable of Tensor
-        What is trained.
+    states : Tensor [time, batch, unit]
+        Activity x, at least of the steps that are asked; trials end with them.
+    batch : Batch
+        The trials.
 
     Returns
     -------
@@ -64,7 +70,17 @@ def weight_penalty(parameters: Iterable[Tensor]) -> Tensor:
 
     Examples
     --------
-    >>> weight_penalty([torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])])
-    tensor(14.)
+    >>> from tauscope.tasks.base import Batch
+    >>> batch = Batch(torch.zeros(4, 1, 1), torch.zeros(2, 1, 1, 1))
+    >>> answer_penalty(torch.full((4, 1, 3), 2.0), batch)
+    tensor(6.)
     """
-    return torch.stack([parameter.square().sum() for parameter in parameters]).sum()
+    squares = ending(states, len(batch.targets)).square()
+    return squares.sum() / (squares.shape[1] * len(batch.inputs) * batch.targets.shape[-1])
+
+
+ACTIVITY: dict[str, Callable[[Tensor, Batch], Tensor]] = {
+    "end": lambda states, _: activity_penalty(states),
+    "answers": answer_penalty,
+}
+"""What `Recipe.activity_cost` is multiplied with, by the names of the states that `Recipe.activity` takes."""

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
-from tauscope.learning.curricula import Curriculum
-from tauscope.learning.gradients import answer
-from tauscope.models.base import Model
-from tauscope.models.kernels.gemm import keep_freed_memory
-from tauscope.tasks.base import Task
+from tauscope.learning.curricula import Curriculum, plain_fields, require_fitting, stage_name
+from tauscope.learning.objectives import ACTIVITY, LAST_STEPS
+from tauscope.tasks.base import Stage, Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tauscope.models.base import Model
 
 OPTIMIZERS = ("sgd", "adam")
+CANNOT_FLUSH = "this processor cannot take subnormal numbers for zero: long sequences may train slowly"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Recipe:
     activity_cost, weight_cost : float
         Factors of the activity penalty and of the weight penalty in the loss that is differentiated; the loss that is
         reported has neither.
+    activity : {"end", "answers"}
+        Which activity is penalised: `tauscope.learning.objectives.activity_penalty` or `answer_penalty`.
     duplicates : tuple of int, optional
         Continuous time: numbers of steps k for which a bit is shown, one optimiser step for each in turn.
     seed : int
@@ -66,6 +72,7 @@ class Recipe:
     clip: float = 2.0
     activity_cost: float = 0.0
     weight_cost: float = 0.0
+    activity: str = "end"
     duplicates: tuple[int, ...] | None = None
     seed: int = 0
 
@@ -73,6 +80,7 @@ class Recipe:
         for name in ("epochs", "steps_per_epoch", "batch_size", "test_steps"):
             require_at_least(name.replace("_", " "), getattr(self, name), 1)
         require_choice("optimizer", self.optimizer, OPTIMIZERS)
+        require_choice("activity", self.activity, ACTIVITY)
         for name in ("activity_cost", "weight_cost"):
             require_at_least(name.replace("_", " "), getattr(self, name), 0.0)
         for name in ("lr", "clip"):
@@ -117,35 +125,34 @@ class Training:
 
     Attributes
     ----------
-    model, task, curriculum, recipe
+    model, template, curriculum, recipe
         What is trained, on what, in which order, how.
+    task : Task
+        The template as the current stage asks it.
     epoch, step : int
         Finished epochs; finished steps of the epoch under way.
     loss_sum : float
         Sum of the losses of those steps.
     history : list of dict
         One record for every finished epoch.
-    best : dict
-        Best score of the newest head on the current stage, and the epoch it was reached in.
+    flushes_subnormals : bool
+        Whether subnormal numbers are taken for zero, see `tauscope.models.kernels.subnormals`. A training goes on in the
+        mode in which it was begun; version 0.1 kept them.
     """
 
     model: Model
-    task: Task
+    template: Task
     curriculum: Curriculum
     recipe: Recipe
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Any] = field(default_factory=dict)
+    flushes_subnormals: bool = True
 
     def __post_init__(self) -> None:
-        if self.curriculum.shared_head != self.model.heads.shared:
-            kind = type(self.curriculum).__name__
-            raise InputError(
-                f"{kind} with shared_head={self.model.heads.shared}: expected {self.curriculum.shared_head}"
-            )
-        self.task = replace(self.task, Ns=self.curriculum.Ns)
+        require_fitting(self.curriculum, self.template, self.model)
+        self.task = self.template.at(self.curriculum.stage)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         # It needs one to begin with; `ask` adds the others.
         self.optimizer = _optimizer(self.parameters[:1], self.recipe)
@@ -161,7 +168,7 @@ class Training:
 
     def ask(self) -> None:
         """Find what the heads that are asked now depend on, and let the optimiser see it."""
-        asked = {id(parameter) for parameter in self.model.asked_parameters(self.task.Ns)}
+        asked = {id(parameter) for parameter in self.model.asked_parameters(self.curriculum.stage.heads)}
         places = [place for place, parameter in enumerate(self.parameters) if id(parameter) in asked]
         # To walk through a hundred heads at every step takes as long as a product.
         self.asked = [self.parameters[place] for place in places]
@@ -176,10 +183,6 @@ class Training:
             for parameter in group["params"]:
                 self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
-    def penalty(self, states: Tensor) -> Tensor:
-        """Return what the activity of a batch costs, ``[]``."""
-        return self.recipe.activity_cost * self.task.activity(states)
-
     def state_dict(self) -> dict[str, Any]:
         """Return all that `load_state_dict` needs to go on bit for bit."""
         return {
@@ -191,7 +194,7 @@ class Training:
             "step": self.step,
             "loss_sum": self.loss_sum,
             "history": self.history,
-            "best": self.best,
+            "flushes_subnormals": self.flushes_subnormals,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -203,14 +206,15 @@ class Training:
             one.set_state(state["generators"][name].cpu())
         self.curriculum.load_state_dict(state["curriculum"])
         self.epoch, self.step, self.loss_sum = int(state["epoch"]), int(state["step"]), float(state["loss_sum"])
-        self.history, self.best = [dict(record) for record in state["history"]], dict(state["best"])
-        self.task = replace(self.task, Ns=self.curriculum.Ns)
+        self.history = [record | {"stage": stage_name(record)} for record in state["history"]]
+        self.flushes_subnormals = bool(state.get("flushes_subnormals", False))
+        self.task = self.template.at(self.curriculum.stage)
 
     def resolutions(self) -> list[tuple[Model, Task]]:
         """Return the network and the task at every time resolution that a step trains."""
         if self.recipe.duplicates is None:
             return [(self.model, self.task)]
-        return [(self.model.at_resolution(k), replace(self.task, repeat=k)) for k in self.recipe.duplicates]  # type: ignore[call-arg]
+        return [(self.model.at_resolution(k), self.task.replace(repeat=k)) for k in self.recipe.duplicates]
 
 
 class Store(Protocol):
@@ -219,14 +223,14 @@ class Store(Protocol):
     def save_state(self, training: Training) -> None:
         """Keep the state of a run under way."""
 
-    def save_epoch(self, training: Training, kept: tuple[int, ...] | None) -> None:
-        """Keep what a finished epoch gave: its record, and the network if it is to be kept for those Ns."""
+    def save_epoch(self, training: Training, kept: str | None) -> None:
+        """Keep what a finished epoch gave: its record, and the network if it is to be kept under a stage's name."""
 
 
 def train(
     model: Model,
     task: Task,
-    curriculum: Curriculum,
+    curriculum: Curriculum | Sequence[Stage],
     recipe: Recipe | None = None,
     *,
     state: dict[str, Any] | None = None,
@@ -243,9 +247,9 @@ def train(
     model : Model
         Trained in place.
     task : Task
-        Its Ns are those of the curriculum.
-    curriculum : Curriculum
-        Advanced in place.
+        Every stage asks it with other values of its fields.
+    curriculum : Curriculum or sequence of Stage
+        Advanced in place; of stages alone, the next one follows at an accuracy above 98 %.
     recipe : Recipe, optional
         How to train; the published one by default.
     state : dict, optional
@@ -269,7 +273,7 @@ def train(
     Raises
     ------
     InputError
-        If the curriculum is single-head and the network is not, or the other way round.
+        If a stage does not fit the task, the network or the curriculum's criterion.
     DivergedError
         If the loss or its gradient is not finite; the weights are those before that step.
 
@@ -278,15 +282,24 @@ def train(
     >>> import tauscope as ts, torch
     >>> model = ts.LeakyRNN(16, generator=torch.Generator().manual_seed(0))
     >>> recipe = ts.Recipe(epochs=1, steps_per_epoch=3, batch_size=8, test_steps=2)
-    >>> training = ts.train(model, ts.Parity([2]), ts.Cumulative(), recipe)
-    >>> training.epoch, sorted(training.history[0])
-    (1, ['Ns', 'accuracy', 'epoch', 'finished', 'loss', 'seconds', 'solved', 'steps_per_second'])
+    >>> training = ts.train(model, ts.Parity(), ts.cumulative(last=6), recipe)
+    >>> training.epoch, training.history[0]["stage"], training.history[0]["solved"]
+    (1, 'N2_N2', False)
     """
+    if not isinstance(curriculum, Curriculum):
+        curriculum = Curriculum(curriculum)
     training = Training(model, task, curriculum, recipe or Recipe())
     if state is not None:
         training.load_state_dict(state)
+    from tauscope.models.kernels.gemm import keep_freed_memory
+    from tauscope.models.kernels.subnormals import flushing
+
     keep_freed_memory()
-    _loop(training, store, save_every, on_step, on_epoch, stop)
+    with flushing(training.flushes_subnormals) as flushed:
+        if training.flushes_subnormals and not flushed:
+            training.flushes_subnormals = False
+            warnings.warn(CANNOT_FLUSH, RuntimeWarning, stacklevel=2)
+        _loop(training, store, save_every, on_step, on_epoch, stop)
     return training
 
 
@@ -321,8 +334,8 @@ def _loop(
         seconds = time.monotonic() - epoch_start
         record = _finish_epoch(training, seconds, training.step - first_step)
         if store is not None:
-            keep = record["solved"] or training.curriculum.keeps_every_epoch
-            store.save_epoch(training, tuple(record["Ns"]) if keep else None)
+            keep = training.curriculum.criterion.keeps(record["solved"])
+            store.save_epoch(training, record["stage"] if keep else None)
             last_save = time.monotonic()
         if on_epoch is not None:
             on_epoch(training, record)
@@ -338,21 +351,26 @@ def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Op
 
 def _step(training: Training) -> float:
     """Take one optimiser step for every time resolution and return the mean loss."""
-    recipe, total = training.recipe, 0.0
+    from tauscope.models.trace import run
+
+    recipe, heads, total = training.recipe, training.curriculum.stage.heads, 0.0
     resolutions = training.resolutions()
     for model, task in resolutions:
         batch = task.sample(recipe.batch_size, training.generators["data"])
-        initial = model.initial_state(recipe.batch_size, training.generators["state"])
-        noise = model.draw_noise(len(batch.inputs), recipe.batch_size, training.generators["state"])
-        logits, states = answer(model, batch, task.Ns, initial, noise, with_states=recipe.activity_cost > 0)
-        loss = task.loss(logits, batch)
-        (loss + training.penalty(states) if recipe.activity_cost else loss).backward()
+        n_answers, n_steps = len(batch.targets), len(batch.inputs)
+        # The penalty looks at the last steps, and at all that are asked.
+        n_needed = max(n_answers, LAST_STEPS) if recipe.activity_cost else n_answers
+        trace = run(model, batch, training.generators["state"], heads=heads, first=max(n_steps - n_needed, 0))
+        loss = task.loss(trace.outputs[-n_answers:], batch).sum()
+        penalty = recipe.activity_cost * ACTIVITY[recipe.activity](trace.states, batch) if recipe.activity_cost else 0
+        (loss + penalty).backward()
         norm = torch.nn.utils.clip_grad_norm_(training.asked, recipe.clip).item()
         value = loss.item()
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise DivergedError(
-                f"training diverged at epoch {training.epoch + 1}, step {training.step + 1}, N = {task.Ns[-1]}: "
-                f"loss {value}, gradient norm {norm}; expected finite ones, try a learning rate below {recipe.lr}"
+                f"training diverged at epoch {training.epoch + 1}, step {training.step + 1}, stage "
+                f"{training.curriculum.stage.name}: loss {value}, gradient norm {norm}; expected finite ones, try a "
+                f"learning rate below {recipe.lr}"
             )
         training.optimizer.step()
         for parameter in training.asked:
@@ -363,13 +381,14 @@ def _step(training: Training) -> float:
 
 def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str, Any]:
     """Test the network, move the curriculum on, and return the record of the epoch."""
-    Ns, metric = training.curriculum.Ns, training.task.metric
-    scores = _test(training)
-    solved = training.curriculum.update(scores)
+    stage, metric = training.curriculum.stage, training.task.metric
+    with torch.no_grad():
+        scores = _test(training)
+    solved = training.curriculum.update({metric: scores})
     training.epoch += 1
-    record = {
+    record = plain_fields(stage) | {
         "epoch": training.epoch,
-        "Ns": list(Ns),
+        "stage": stage.name,
         "loss": training.loss_sum / training.step,
         metric: scores,
         "solved": solved,
@@ -377,24 +396,22 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
         "steps_per_second": n_steps / seconds if n_steps else 0.0,
         "finished": training.finished,
     }
-    optimum = training.task.optimum
-    if training.best.get("Ns") != list(Ns) or abs(scores[-1] - optimum) < abs(training.best[metric] - optimum):
-        training.best = {"Ns": list(Ns), metric: scores[-1], "epoch": training.epoch}
     training.history.append(record)
     training.step, training.loss_sum = 0, 0.0
-    training.task = replace(training.task, Ns=training.curriculum.Ns)
+    training.task = training.template.at(training.curriculum.stage)
     return record
 
 
-@torch.no_grad()
 def _test(training: Training) -> list[float]:
-    """Return the score of every active head on fresh sequences."""
-    scores = []
+    """Return the score of every active head on fresh sequences, the ratio of sums over all of them."""
+    from tauscope.models.trace import run
+
+    heads, sums = training.curriculum.stage.heads, []
     for _ in range(training.recipe.test_steps):
         for model, task in training.resolutions():
-            batch = task.sample(training.recipe.batch_size, training.generators["test"])
-            initial = model.initial_state(training.recipe.batch_size, training.generators["test"])
-            noise = model.draw_noise(len(batch.inputs), training.recipe.batch_size, training.generators["test"])
-            outputs, _ = answer(model, batch, task.Ns, initial, noise)
-            scores.append(task.score(outputs, batch).double())
-    return [float(score) for score in torch.stack(scores).mean(dim=0)]
+            batch = task.sample(training.recipe.batch_size, training.generators["test"], "test")
+            first = len(batch.inputs) - len(batch.targets)
+            outputs = run(model, batch, training.generators["test"], heads=heads, first=first).outputs
+            sums.append(torch.stack(task.tally(outputs, batch)).double())
+    part, whole = torch.stack(sums).sum(dim=0)
+    return [float(score) for score in part / whole]

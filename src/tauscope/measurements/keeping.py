@@ -104,7 +104,7 @@ def subject_of(checkpoint: Path, device: str = "cpu", cell: str | None = None, s
         raise InputError("its name does not say which N it solved: expected a file such as rnn_N2_N10")
     course = course_of(checkpoint.parent, device, cell)
     subject = Subject(load(checkpoint, device, cell), trained_task(checkpoint), trained, seed, course)
-    k = subject.bits.repeat if subject.bits is not None else 1
+    k = getattr(subject.task, "repeat", 1)
     return replace(subject, model=subject.model.at_resolution(k)) if k > 1 else subject
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -47,24 +48,22 @@ SEQUENCES = 300
 
 def measure_timescales(subject: Subject, **options: Any) -> xr.Dataset:
     """Measure τ_net, and beside it what stands for τ in the network at hand."""
-    how = trial_timescales if subject.bits is None else timescales
-    result = how(subject.model, **(subject.drive() | options))
+    result = subject.driven(timescales, trial_timescales, **options)
     own = subject.tau()
     return result if own is None or subject.model.tau is not None else result.assign(tau=own)
 
 
 def measure_dimensionality(subject: Subject, **options: Any) -> xr.Dataset:
     """Measure the dimensionality, under random bits or of the network's trials."""
-    if subject.bits is None:
-        return trial_dimensionality(subject.model, **(subject.drive() | options))
-    return dimensionality(subject.model, **({"p": 0.5} | subject.drive() | options))
+    by_bits = partial(dimensionality, p=0.5)
+    return cast(xr.Dataset, subject.driven(by_bits, trial_dimensionality, **options))
 
 
 def measure_lyapunov(subject: Subject, n_exponents: int = EXPONENTS, **options: Any) -> xr.Dataset:
     """Measure Lyapunov exponents, under random bits or in the delay of the network's trials."""
     n_states = flatten(subject.model, subject.model.initial_state(1))[0].shape[1]
-    how = trial_lyapunov if subject.bits is None else lyapunov
-    return how(subject.model, n_exponents=min(n_exponents, n_states), **(subject.drive() | options))
+    result = subject.driven(lyapunov, trial_lyapunov, n_exponents=min(n_exponents, n_states), **options)
+    return cast(xr.Dataset, result)
 
 
 def measure_sequentiality(subject: Subject, n_trials: int = SEQUENCES, mode: str = "robust") -> xr.Dataset:
@@ -112,9 +111,9 @@ def lacks_weighted_sums(subject: Subject) -> str:
 
 def measure_performance(subject: Subject, **options: Any) -> xr.Dataset:
     """Measure the fractional loss on fresh trials."""
-    if not isinstance(subject.task, DelayedResponseTask):
-        raise NotApplicableError(lacks_trials(subject))
-    return performance(subject.model, subject.task, generator=subject.generator(), **options)
+    if lacking := lacks_trials(subject):
+        raise NotApplicableError(lacking)
+    return performance(subject.model, cast(DelayedResponseTask, subject.task), generator=subject.generator(), **options)
 
 
 def measure_ablation(subject: Subject, n: int = ABLATED, **protocol: Any) -> xr.Dataset:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from torch import nn
 
 from tauscope.analysis.accuracy import evaluate
 from tauscope.errors import InputError
-from tauscope.learning.curricula import NoCurriculum
+from tauscope.learning.curricula import Criterion, Curriculum, once
 from tauscope.learning.training import Recipe, Training, train
 from tauscope.models.base import Model
-from tauscope.tasks.base import validate_Ns
-from tauscope.tasks.binary import BinaryMemoryTask
+from tauscope.tasks.base import OUT, validate_Ns
+from tauscope.tasks.binary import BinaryMemoryTask, head_name
 
 RETRAINING = Recipe(epochs=20)
 """The published budget of a retraining: 20 epochs for each N."""
@@ -69,7 +68,7 @@ def retrain(
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(16, generator=torch.Generator().manual_seed(0))
     >>> recipe = ts.Recipe(epochs=2, steps_per_epoch=3, batch_size=8, test_steps=2)
-    >>> dict(retrain(model, ts.Parity([2]), [2, 3], recipe=recipe).sizes)
+    >>> dict(retrain(model, ts.Parity(), [2, 3], recipe=recipe).sizes)
     {'N': 2, 'epoch': 2}
     """
     Ns = validate_Ns(Ns)
@@ -134,12 +133,12 @@ def forgetting(
     --------
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
-    >>> forgetting(model, ts.Parity([2]), (2, 3), n_sequences=64).trained.values.tolist()
+    >>> forgetting(model, ts.Parity(), (2, 3), n_sequences=64).trained.values.tolist()
     [True, True, False, False, False]
     """
     low, high = trained
     asked = range(2, 2 * high + 1) if Ns is None else Ns
-    accuracy = evaluate(model, replace(task, p=p), asked, n_sequences=n_sequences, generator=generator)
+    accuracy = evaluate(model, task.replace(p=p), asked, n_sequences=n_sequences, generator=generator)
     return accuracy.assign_coords(trained=("N", [low <= N <= high for N in accuracy.N.values]))
 
 
@@ -156,22 +155,15 @@ def _history(
         if on_epoch is not None:
             on_epoch(N, record)
 
-    return train(model, task, _WholeBudget(N, max_N=N), recipe, on_epoch=report).history
-
-
-class _WholeBudget(NoCurriculum):
-    """One N for all epochs, solved or not, so that every N has the same budget."""
-
-    def update(self, accuracy: Sequence[float]) -> bool:
-        solved = super().update(accuracy)
-        self.finished = False
-        return solved
+    # Solved or not, every N has the same budget.
+    curriculum = Curriculum(once(N), Criterion(epochs=recipe.epochs))
+    return train(model, task, curriculum, recipe, on_epoch=report).history
 
 
 def _single_headed(model: Model, N: int) -> Model:
     """Return a copy whose only head is the one that answers N."""
     twin = copy.deepcopy(model)
     heads = twin.heads
-    heads.linears = nn.ModuleList([heads.linears[heads.index(N)]])
-    heads.labels, heads.shared = (N,), True
+    heads.linears = nn.ModuleList([heads.linears[heads.index(head_name(N))]])
+    heads.names, heads.shared = (OUT,), True
     return twin

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.trials import trial_gate_timescales
 from tauscope.models.base import Model
 from tauscope.tasks import BinaryMemoryTask, Task
+
+_Analysis = Callable[..., Any]
 
 TRIAL_STEPS = 150
 """Length of the trials of a stream of bits, in steps: that of the published trials of the tasks with a delay, so that
@@ -28,7 +30,7 @@ class Subject:
     model : Model
         The network, at its own time resolution.
     task : Task
-        With all options of its training; a task of random bits has its coding, p and steps a bit, but no Ns.
+        With all options of its training, as its stage asked it.
     trained : (int, int)
         Smallest and largest N that it solved; of a network that answers trials, the number of the task.
     seed : int
@@ -58,12 +60,17 @@ class Subject:
             return {"task": self.task, "generator": self.generator()}
         return {"repeat": self.bits.repeat, "plus_minus": self.bits.plus_minus, "generator": self.generator()}
 
+    def driven(self, by_bits: _Analysis, by_trials: _Analysis, **options: Any) -> Any:
+        """Measure by the analysis that drives the network as in training, with its options."""
+        analysis = by_trials if self.bits is None else by_bits
+        return analysis(self.model, **(self.drive() | options))
+
     def trials(self) -> Task:
         """Return the task as one of trials of one length: bits end with the question for the largest N."""
         if self.bits is None:
             return self.task
         N = self.trained[1]
-        return replace(self.bits, Ns=(N,), length=max(N, -(-TRIAL_STEPS // self.bits.repeat)))
+        return self.bits.replace(Ns=(N,), length=max(N, -(-TRIAL_STEPS // self.bits.repeat)))
 
     def tau(self) -> xr.DataArray | None:
         """Return the units' own timescales: τ, the gates' for gated cells, ``None`` where a cell has neither."""
@@ -72,5 +79,4 @@ class Subject:
         state = self.model.initial_state(1)
         if self.model.retention(self.model.hidden(state).new_zeros(1, self.model.n_inputs), state) is None:
             return None
-        of_gates = gate_timescales if self.bits is not None else trial_gate_timescales
-        return of_gates(self.model, **self.drive())
+        return self.driven(gate_timescales, trial_gate_timescales)

@@ -1,12 +1,39 @@
 """Who remembers."""
 
-from tauscope.models.balanced import BalancedCell, BalancedRNN
-from tauscope.models.base import Cell, Model, State
-from tauscope.models.build import CELLS, build_model, user_cell
-from tauscope.models.gated import GATED, GRUCell, LSTMCell
-from tauscope.models.leaky import LeakyCell, LeakyRNN
-from tauscope.models.readout import Heads
-from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
+from typing import TYPE_CHECKING
+
+from tauscope._lazy import exports
+from tauscope.models.names import CELLS
+
+if TYPE_CHECKING:
+    from tauscope.models.balanced import BalancedCell, BalancedRNN
+    from tauscope.models.base import Cell, Model, State
+    from tauscope.models.build import build_model, user_cell
+    from tauscope.models.gated import GATED, GRUCell, LSTMCell
+    from tauscope.models.leaky import LeakyCell, LeakyRNN
+    from tauscope.models.rate import RateCell
+    from tauscope.models.readout import Heads
+    from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
+    from tauscope.models.solvers import Fast, Loop, Solver
+    from tauscope.models.trace import Trace, run
+    from tauscope.models.weights import Weight
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "tauscope.models.balanced": ("BalancedCell", "BalancedRNN"),
+            "tauscope.models.base": ("Cell", "Model", "State"),
+            "tauscope.models.build": ("build_model", "user_cell"),
+            "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
+            "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
+            "tauscope.models.rate": ("RateCell",),
+            "tauscope.models.readout": ("Heads",),
+            "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
+            "tauscope.models.trace": ("Trace", "run"),
+            "tauscope.models.solvers": ("Fast", "Loop", "Solver"),
+            "tauscope.models.weights": ("Weight",),
+        },
+    )
 
 __all__ = [
     "CELLS",
@@ -15,17 +42,24 @@ __all__ = [
     "BalancedCell",
     "BalancedRNN",
     "Cell",
+    "Fast",
     "GRUCell",
     "Heads",
     "HebbianCell",
     "LSTMCell",
     "LeakyCell",
     "LeakyRNN",
+    "Loop",
     "Model",
+    "RateCell",
     "ReluCell",
     "ReluGRUCell",
     "ReluRNN",
+    "Solver",
     "State",
+    "Trace",
+    "Weight",
     "build_model",
+    "run",
     "user_cell",
 ]

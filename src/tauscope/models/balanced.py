@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
-from tauscope.models.base import Cell, Model, State
+from tauscope.models.base import Model, State
 from tauscope.models.init import linear_of
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.rate import rate_recurrence
+from tauscope.models.names import BALANCED_STARTS
+from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads
+from tauscope.models.weights import Weight
 
-STARTS = ("balanced", "ei")
 RELAXATION = 100.0
 """Time, in units of τ, after which the noiseless network is taken to be at rest."""
 
@@ -90,7 +92,7 @@ def excitatory_inhibitory(n_units: int, g: float, generator: torch.Generator) ->
     return (random_balanced(n_units, g, 0.0, generator) + means / half).fill_diagonal_(0)
 
 
-class BalancedCell(Cell):
+class BalancedCell(RateCell):
     """A layer of noisy rate units: x ← x + dt (-x + J φ(x) + W s / S + b) + σ √dt ξ, with time in units of τ.
 
     J has no diagonal, b is 0 and not trained. Source: Engelken & Goedeke, NeurIPS 2022, and their published code.
@@ -138,7 +140,6 @@ class BalancedCell(Cell):
 
     rest: Tensor
     bias: Tensor
-    off_diagonal: Tensor
 
     def __init__(
         self,
@@ -154,23 +155,24 @@ class BalancedCell(Cell):
         afunc: str = "relu",
         mean_input: float = 1.0,
     ) -> None:
-        super().__init__(n_inputs, n_units)
-        require_choice("start", start, STARTS)
+        require_at_least("number of units", n_units, 1)
+        require_choice("start", start, BALANCED_STARTS)
         require_choice("activation function", afunc, ACTIVATIONS)
         for name, value in (("balance", balance), ("g", g), ("sigma", sigma)):
             require_at_least(name, value, 0.0)
         if not 0 < dt <= 1:
             raise InputError(f"dt is {dt}: expected a time step over τ in (0, 1], such as 0.2")
-        self.dt, self.sigma, self.afunc, self.mean_input = dt, sigma, afunc, mean_input
         noise = torch.randn(n_units, n_inputs, generator=generator, device=generator.device)
-        self.input = linear_of(1 + 0.01 * noise, bias=False)
+        input = linear_of(1 + 0.01 * noise, bias=False)
         if start == "balanced":
-            self.recurrent = linear_of(random_balanced(n_units, g, balance, generator), bias=False)
+            recurrent = linear_of(random_balanced(n_units, g, balance, generator), bias=False)
         else:
-            self.recurrent = linear_of(excitatory_inhibitory(n_units, g, generator), bias=False)
+            recurrent = linear_of(excitatory_inhibitory(n_units, g, generator), bias=False)
+        super().__init__(n_inputs, n_units, input, recurrent, diagonal=False)
+        self.dt, self.sigma, self.afunc, self.mean_input = dt, sigma, afunc, mean_input
+        self.input_scale = 1 / n_inputs
         self.register_buffer("bias", torch.zeros(n_units, device=generator.device))
         self.register_buffer("rest", torch.zeros(n_units, device=generator.device))
-        self.register_buffer("off_diagonal", 1 - torch.eye(n_units, device=generator.device), persistent=False)
         self.settle()
 
     @property
@@ -178,14 +180,13 @@ class BalancedCell(Cell):
         """Timescales in steps, 1/dt for every unit, ``[unit]``."""
         return torch.full_like(self.rest, 1 / self.dt)
 
-    @property
-    def recurrent_weights(self) -> Tensor:
-        """J with its empty diagonal, ``[to, from]``."""
-        return self.recurrent.weight * self.off_diagonal
-
     def input_map(self) -> tuple[Tensor, Tensor]:
         """Return what the input is multiplied with, W / S ``[unit, channel]``, and the bias ``[unit]``."""
         return self.input.weight / self.n_inputs, self.bias
+
+    def weights(self) -> Mapping[str, Weight]:
+        """Return W, J and the bias."""
+        return {**super().weights(), "bias": Weight("bias", self, "bias")}
 
     def rates(self, states: Tensor) -> Tensor:
         """Return φ(x) for states x of any shape."""
@@ -231,21 +232,16 @@ class BalancedCell(Cell):
         after = before + self.dt * (drive - before)
         return (after if noise is None else after + self.sigma * math.sqrt(self.dt) * noise,)
 
-    def retention(self, x: Tensor, state: State) -> Tensor:
-        """Return 1 - dt for every sequence."""
-        del x
-        return (1 - 1 / self.tau).expand(len(state[0]), -1)
-
-    def sequence(self, inputs: Tensor, state: State, noise: Tensor | None = None) -> tuple[Tensor, State]:
-        """Run a sequence by the fast recurrence, with ``noise [time, batch, unit]`` if there is any."""
+    def sequence(
+        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run a sequence by the fast recurrence, or by the loop where states are held."""
+        if hold is not None:
+            return super().sequence(inputs, state, noise=noise, hold=hold)
         A, W, bias = (self.dt * one for one in (self.recurrent_weights, *self.input_map()))
         keep, scale = 1 - self.dt, self.sigma * math.sqrt(self.dt)
         states = rate_recurrence(A, W, bias, state[0], inputs, noise, keep=keep, scale=scale, afunc=self.afunc)
         return states, (states[-1],)
-
-    def noisy_sequence(self, inputs: Tensor, state: State, noise: Tensor) -> tuple[Tensor, State]:
-        """Run a sequence with private noise, as `sequence` does."""
-        return self.sequence(inputs, state, noise)
 
 
 class RateHeads(Heads):
@@ -263,21 +259,21 @@ class RateHeads(Heads):
     Examples
     --------
     >>> heads = RateHeads(4, 2, "relu", torch.Generator().manual_seed(0))
-    >>> heads(-torch.ones(3, 4), 1).abs().sum(), heads(torch.ones(3, 4), [1]).shape
+    >>> heads(-torch.ones(3, 4), "out").abs().sum(), heads(torch.ones(3, 4), ["out"]).shape
     (tensor(0., grad_fn=<SumBackward0>), torch.Size([3, 1, 2]))
     """
 
     def __init__(self, n_units: int, n_outputs: int, afunc: str, generator: torch.Generator) -> None:
-        super().__init__(n_units, (1,), n_outputs, True, generator)
+        super().__init__(n_units, ("out",), n_outputs, True, generator)
         self.afunc = afunc
         linear = cast(nn.Linear, self.linears[0])
         noise = torch.randn(n_outputs, n_units, generator=generator, device=generator.device)
         linear.weight = nn.Parameter(1 + 0.2 * noise)
         linear.bias = nn.Parameter(torch.zeros_like(linear.bias), requires_grad=False)
 
-    def forward(self, hidden: Tensor, label: int | Sequence[int]) -> Tensor:
+    def forward(self, hidden: Tensor, names: str | Iterable[str]) -> Tensor:
         """Read states x ``[..., unit]`` out, as `Heads` does."""
-        return super().forward(ACTIVATIONS[self.afunc].function(hidden), label) / hidden.shape[-1]
+        return super().forward(ACTIVATIONS[self.afunc].function(hidden), names) / hidden.shape[-1]
 
 
 class BalancedRNN(Model):
@@ -312,7 +308,7 @@ class BalancedRNN(Model):
     >>> generator = torch.Generator().manual_seed(0)
     >>> model = BalancedRNN(20, n_inputs=2, generator=generator)
     >>> states, last = model(torch.ones(6, 3, 2), noise=model.draw_noise(6, 3, generator))
-    >>> states.shape, model.readout(states, [1]).shape
+    >>> states.shape, model.readout(states, ["out"]).shape
     (torch.Size([6, 3, 20]), torch.Size([6, 3, 1, 2]))
     """
 

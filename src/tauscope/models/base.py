@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import abc
-import copy
 import itertools
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.readout import Heads
+from tauscope.models.solvers import Fast, Solver, loop
+from tauscope.models.weights import Weight
 
 State = tuple[Tensor, ...]
 """State of one cell: tensors [batch, unit], of which the first is what other layers and the read-out see."""
@@ -22,7 +23,8 @@ class Cell(nn.Module, abc.ABC):
     """One layer of a recurrent network, given by a pure step.
 
     A cell of one's own subclasses this, takes ``(n_inputs, n_units, generator)`` and implements `step`; everything
-    in tauscope then runs on it. `sequence` may be overridden by a faster equal of the loop over `step`.
+    in tauscope then runs on it. `sequence` may be overridden by a faster equal of the loop over `step`; `weights` says
+    what can be measured and perturbed.
 
     Parameters
     ----------
@@ -30,9 +32,17 @@ class Cell(nn.Module, abc.ABC):
         Channels of the input.
     n_units : int
         Number of units.
+
+    Attributes
+    ----------
+    n_states : int
+        Number of tensors in a state.
+    weighted_sum : bool
+        Whether all that drives a unit is the sum of its `weights` times what they come from, and of its biases.
     """
 
     n_states = 1
+    weighted_sum = False
 
     def __init__(self, n_inputs: int, n_units: int) -> None:
         super().__init__()
@@ -90,36 +100,52 @@ class Cell(nn.Module, abc.ABC):
         """Return this cell with time steps of 1/k of a bit, where it has a continuous-time form."""
         raise InputError(f"{type(self).__name__} cannot run at k = {k}: expected model type 'continuous'")
 
-    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run `step` over a sequence.
+    @property
+    def intact(self) -> Cell:
+        """The cell itself, or the one that it is an ablated form of."""
+        return self
+
+    def rates(self, states: Tensor) -> Tensor:
+        """Return what units in these states ``[..., unit]`` pass on to each other; the states, unless a cell says else."""
+        return states
+
+    def weights(self) -> Mapping[str, Weight]:
+        """Return the weights that analyses and transforms may know of, by the names that they have in the cell.
+
+        A cell that does not say has none that are known.
+
+        Examples
+        --------
+        >>> from tauscope.models import LeakyCell
+        >>> list(LeakyCell(1, 4, torch.Generator().manual_seed(0)).weights())
+        ['input.weight', 'recurrent.weight', 'input.bias', 'recurrent.bias', 'raw_tau']
+        """
+        return {}
+
+    def sequence(
+        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run `step` over a sequence, by the loop or what equals it.
 
         Parameters
         ----------
         inputs : Tensor [time, batch, channel]
             Input of every step.
-        state : tuple of Tensor [batch, unit]
+        state : tuple of Tensor [batch, ...]
             State before the first step.
+        noise : Tensor [time, batch, unit], optional
+            Private noise, as `step` takes it.
+        hold : Tensor [time, batch] of bool, optional
+            Steps at which the state stays as it is.
 
         Returns
         -------
         outputs : Tensor [time, batch, unit]
             First component of every state.
-        state : tuple of Tensor [batch, unit]
+        state : tuple of Tensor [batch, ...]
             State after the last step.
         """
-        outputs = []
-        for x in inputs.unbind(0):
-            state = self.step(x, state)
-            outputs.append(state[0])
-        return torch.stack(outputs), state
-
-    def noisy_sequence(self, inputs: Tensor, state: State, noise: Tensor) -> tuple[Tensor, State]:
-        """Run `step` over a sequence with private noise ``[time, batch, unit]``, otherwise as `sequence`."""
-        outputs = []
-        for x, own in zip(inputs.unbind(0), noise.unbind(0), strict=True):
-            state = self.step(x, state, own)
-            outputs.append(state[0])
-        return torch.stack(outputs), state
+        return loop(self, inputs, state, noise, hold)
 
 
 class Model(nn.Module):
@@ -133,6 +159,9 @@ class Model(nn.Module):
         Read-outs of the last layer.
     skip_input : bool
         Give every layer above the first the network's input too, behind the units of the layer below.
+    start : nn.Module, optional
+        What makes initial states: from the codes of a batch, ``[batch, code]``, to the units of all layers,
+        ``[batch, unit]``.
 
     Attributes
     ----------
@@ -140,9 +169,13 @@ class Model(nn.Module):
         Channels of the input; units of all layers together.
     """
 
-    def __init__(self, cells: Sequence[Cell], heads: Heads, skip_input: bool = False) -> None:
+    def __init__(
+        self, cells: Sequence[Cell], heads: Heads, skip_input: bool = False, start: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.cells = nn.ModuleList(cells)
+        # Before the heads, of which an optimiser may see only the first ones.
+        self.start = start
         self.heads = heads
         self.skip_input = skip_input
         self.n_inputs = cells[0].n_inputs
@@ -157,10 +190,27 @@ class Model(nn.Module):
         self,
         inputs: Tensor,
         state: tuple[State, ...] | None = None,
-        hold: Tensor | None = None,
+        *,
         noise: Tensor | None = None,
+        hold: Tensor | None = None,
     ) -> tuple[Tensor, tuple[State, ...]]:
-        """Run a sequence.
+        """Return the states ``[time, batch, unit]`` of all layers and the state after the last step, as `solve`.
+
+        Private noise is what is given here; `run` draws it.
+        """
+        return self.solve(inputs, state, noise=noise, hold=hold)[:2]
+
+    def solve(
+        self,
+        inputs: Tensor,
+        state: tuple[State, ...] | None = None,
+        *,
+        noise: Tensor | None = None,
+        hold: Tensor | None = None,
+        solver: Solver = Fast(),  # noqa: B008
+        first: int = 0,
+    ) -> tuple[Tensor, tuple[State, ...], Mapping[str, Tensor]]:
+        """Run a sequence by a solver, and return the states from a step on.
 
         Parameters
         ----------
@@ -168,10 +218,14 @@ class Model(nn.Module):
             Input of every step.
         state : tuple of layer states, optional
             From `initial_state` or an earlier call; by default `initial_state` without a generator.
-        hold : Tensor [time, batch] of bool, optional
-            Steps at which the state stays as it is; the sequence is then run step by step.
         noise : Tensor [time, batch, unit], optional
             Private noise of the units of all layers, as `step` takes it.
+        hold : Tensor [time, batch] of bool, optional
+            Steps at which the state stays as it is.
+        solver : Solver
+            How the states are found.
+        first : int
+            Step from which on states are returned.
 
         Returns
         -------
@@ -179,23 +233,34 @@ class Model(nn.Module):
             Units of all layers, the first layer first.
         state : tuple of layer states
             State after the last step.
+        info : mapping of Tensor
+            What the solver says, by layer and name.
         """
         if inputs.dim() != 3 or inputs.shape[-1] != self.n_inputs:
             raise InputError(f"inputs have shape {tuple(inputs.shape)}: expected [time, batch, {self.n_inputs}]")
         if state is None:
             state = self.initial_state(inputs.shape[1])
-        if hold is not None:
-            return self._held(inputs, state, hold, noise)
-        below, layers, final, first = inputs, [], [], 0
-        for depth, (cell, one) in enumerate(zip(self.layers, state, strict=True)):
+        rest = len(inputs) - first
+        # A gradient for every state is a matrix of gradients; to begin anew without one is worth it if the rest is short.
+        info: dict[str, Tensor] = {}
+        if 1 < rest <= first:
+            (early, inputs), (private, noise), (held, hold) = (_cut(series, first) for series in (inputs, noise, hold))
+            _, state, told = self.solve(early, state, noise=private, hold=held, solver=solver)
+            info = {f"before.{name}": value for name, value in told.items()}
+        below, layers, final, unit = inputs, [], [], 0
+        for depth, (cell, own) in enumerate(zip(self.layers, state, strict=True)):
             if depth and self.skip_input:
                 below = torch.cat([below, inputs], dim=-1)
-            own = None if noise is None else noise[..., first : first + cell.n_units]
-            below, last = cell.sequence(below, one) if own is None else cell.noisy_sequence(below, one, own)
+            private = None if noise is None else noise[..., unit : unit + cell.n_units]
+            below, last, told = solver(cell, below, own, private, hold)
             layers.append(below)
             final.append(last)
-            first += cell.n_units
-        return layers[0] if len(layers) == 1 else torch.cat(layers, dim=-1), tuple(final)
+            info |= {f"{depth}.{name}": value for name, value in told.items()}
+            unit += cell.n_units
+        if rest == 1:
+            return self.hidden(tuple(final)).unsqueeze(0), tuple(final), info
+        states = layers[0] if len(layers) == 1 else torch.cat(layers, dim=-1)
+        return states if len(states) == rest else states[first:], tuple(final), info
 
     def step(self, x: Tensor, state: tuple[State, ...], noise: Tensor | None = None) -> tuple[State, ...]:
         """Return the next state; pure, and the definition that `forward` is tested against.
@@ -236,30 +301,59 @@ class Model(nn.Module):
             below = moved[0]
         return torch.cat(kept, dim=-1)
 
-    def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> tuple[State, ...]:
+    def initial_state(
+        self, batch_size: int, generator: torch.Generator | None = None, start: Tensor | None = None
+    ) -> tuple[State, ...]:
         """Return the state before the first step, drawn from the generator where the cell's is random.
 
-        Without a generator, every random component takes its mean, so that the call is deterministic.
+        Parameters
+        ----------
+        batch_size : int
+            Number of trials.
+        generator : torch.Generator, optional
+            Source of chance; without it, every random component takes its mean, so that the call is deterministic.
+        start : Tensor [batch, code], optional
+            Codes of which the network's ``start`` makes the units; other components of a state are the cell's.
+
+        Returns
+        -------
+        tuple of layer states
+            The state.
+
+        Raises
+        ------
+        InputError
+            If there are codes but the network cannot read them.
         """
-        return tuple(cell.initial_state(batch_size, generator) for cell in self.layers)
+        state = tuple(cell.initial_state(batch_size, generator) for cell in self.layers)
+        if start is None:
+            return state
+        if self.start is None:
+            raise InputError("the trials say how they start, the network cannot read it: expected a Model with a start")
+        like = state[0][0]
+        units: Tensor = self.start(start.to(like.device, like.dtype))
+        if units.shape != (batch_size, self.n_units):
+            raise InputError(f"the start has shape {tuple(units.shape)}: expected {(batch_size, self.n_units)}")
+        parts = units.split([cell.n_units for cell in self.layers], dim=-1)
+        return tuple((part, *own[1:]) for part, own in zip(parts, state, strict=True))
 
     def hidden(self, state: tuple[State, ...]) -> Tensor:
         """Return the units of all layers of a state, ``[batch, unit]``."""
         return state[0][0] if len(state) == 1 else torch.cat([one[0] for one in state], dim=-1)
 
-    def readout(self, states: Tensor, N: int | Sequence[int]) -> Tensor:
+    def readout(self, states: Tensor, heads: str | Iterable[str]) -> Tensor:
         """Read one head or several out.
 
         Parameters
         ----------
         states : Tensor [..., unit]
             Units of all layers, as `forward` and `hidden` return them.
-        N : int or sequence of int
-            Label of the head, or of several.
+        heads : str or iterable of str
+            Name of the head, or of several.
 
         Returns
         -------
-        Tensor [..., output], or [..., head, output] for a sequence
+        Tensor [..., output], or [..., head, output] for several
             Logits.
 
         Raises
@@ -267,12 +361,12 @@ class Model(nn.Module):
         InputError
             If there is no such head.
         """
-        outputs: Tensor = self.heads(states[..., self.n_units - self.layers[-1].n_units :], N)
+        outputs: Tensor = self.heads(states[..., self.n_units - self.layers[-1].n_units :], heads)
         return outputs
 
-    def asked_parameters(self, N: int | Sequence[int]) -> list[nn.Parameter]:
-        """Return the parameters of all layers and of the heads that answer N, which an answer depends on."""
-        parts = [self.cells, *dict.fromkeys(self.heads.asked(N))]
+    def asked_parameters(self, heads: str | Iterable[str]) -> list[nn.Parameter]:
+        """Return the parameters of start, layers and these heads, which an answer depends on."""
+        parts = [self.cells, *dict.fromkeys([*([] if self.start is None else [self.start]), *self.heads.asked(heads)])]
         return [parameter for part in parts for parameter in part.parameters()]
 
     @property
@@ -289,7 +383,21 @@ class Model(nn.Module):
         InputError
             If a layer has no continuous-time form.
         """
-        return Model([cell.at_resolution(k) for cell in self.layers], self.heads, self.skip_input)
+        return Model([cell.at_resolution(k) for cell in self.layers], self.heads, self.skip_input, self.start)
+
+    def weights(self) -> dict[str, Weight]:
+        """Return the weights of all layers and heads that are known, by their names in the network.
+
+        Examples
+        --------
+        >>> from tauscope.models import LeakyRNN
+        >>> model = LeakyRNN(4, n_heads=1, generator=torch.Generator().manual_seed(0))
+        >>> [name for name, weight in model.weights().items() if weight.role in ("recurrent", "readout")]
+        ['cells.0.recurrent.weight', 'heads.linears.0.weight']
+        """
+        parts = {f"cells.{depth}": cell.weights() for depth, cell in enumerate(self.layers)}
+        parts["heads"] = self.heads.weights()
+        return {f"{part}.{name}": weight for part, weights in parts.items() for name, weight in weights.items()}
 
     def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
         """Return the private noise that the network is trained with, ``[time, batch, unit]``; ``None`` without any."""
@@ -307,24 +415,6 @@ class Model(nn.Module):
         for cell in self.layers:
             cell.settle()
 
-    def _held(
-        self, inputs: Tensor, state: tuple[State, ...], hold: Tensor, noise: Tensor | None
-    ) -> tuple[Tensor, tuple[State, ...]]:
-        outputs = []
-        noises = [None] * len(inputs) if noise is None else noise.unbind(0)
-        for x, held, own in zip(inputs.unbind(0), hold.unbind(0), noises, strict=True):
-            moved = self.step(x, state, own)
-            state = tuple(
-                tuple(torch.where(held[:, None], old, new) for old, new in zip(before, after, strict=True))
-                for before, after in zip(state, moved, strict=True)
-            )
-            outputs.append(self.hidden(state))
-        return torch.stack(outputs), state
 
-
-def sharing_copy(module: nn.Module) -> nn.Module:
-    """Return a shallow copy of a module: attributes of its own, parameters and buffers shared."""
-    twin = copy.copy(module)
-    for registry in ("_parameters", "_buffers", "_modules"):
-        twin.__dict__[registry] = dict(module.__dict__[registry])
-    return twin
+def _cut(series: Tensor | None, step: int) -> tuple[Any, Any]:
+    return (None, None) if series is None else (series[:step], series[step:])

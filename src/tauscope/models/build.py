@@ -12,9 +12,8 @@ from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.models.base import Cell, Model
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
-from tauscope.models.readout import Heads
-
-CELLS = ("leaky", *GATED)
+from tauscope.models.names import CELLS
+from tauscope.models.readout import Heads, numbered
 
 
 def user_cell(name: str) -> type[Cell]:
@@ -126,4 +125,4 @@ def build_model(
     sizes = (n_units,) if isinstance(n_units, int) else tuple(n_units)
     require_at_least("number of layers", len(sizes), 1)
     cells = [kind(below, size, generator) for below, size in zip((n_inputs, *sizes), sizes, strict=False)]  # type: ignore[call-arg]
-    return Model(cells, Heads(sizes[-1], range(2, 2 + n_heads), n_outputs, shared_head, generator))
+    return Model(cells, Heads(sizes[-1], numbered(n_heads), n_outputs, shared_head, generator))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from tauscope.models import init
 from tauscope.models.base import Cell, State
+from tauscope.models.weights import Role, Weight
 
 
 class _GatedCell(Cell):
     """A single-layer `torch.nn` recurrence with its step written out beside it."""
 
     kind: type[nn.GRU] | type[nn.LSTM]
+    gates: tuple[str, ...]
+    """Names of the blocks that are stacked in every weight, in the order of `torch.nn`."""
 
     def __init__(self, n_inputs: int, n_units: int, generator: torch.Generator) -> None:
         super().__init__(n_inputs, n_units)
@@ -31,6 +36,22 @@ class _GatedCell(Cell):
             nn.functional.linear(x, input_weights, input_bias),
             nn.functional.linear(h, recurrent_weights, recurrent_bias),
         )
+
+    def weights(self) -> Mapping[str, Weight]:
+        """Return weights and biases of input and units, the gates stacked."""
+        roles: dict[str, Role] = {"weight_ih_l0": "input", "weight_hh_l0": "recurrent"}
+        roles |= {"bias_ih_l0": "bias", "bias_hh_l0": "bias"}
+        return {f"rnn.{name}": Weight(role, self.rnn, name, gates=self.gates) for name, role in roles.items()}
+
+    def sequence(
+        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run a sequence by `torch.nn`, or by the loop with noise, held states or weights that torch's kernel misses."""
+        if noise is not None or hold is not None or parametrize.is_parametrized(self.rnn):
+            return super().sequence(inputs, state, noise=noise, hold=hold)
+        before = tuple(one.unsqueeze(0) for one in state)
+        outputs, last = self.rnn(inputs, before if self.n_states > 1 else before[0])
+        return outputs, tuple(one[0] for one in (last if self.n_states > 1 else (last,)))
 
 
 class GRUCell(_GatedCell):
@@ -53,6 +74,7 @@ class GRUCell(_GatedCell):
     """
 
     kind = nn.GRU
+    gates = ("reset", "update", "new")
 
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state, by the class's equation."""
@@ -67,11 +89,6 @@ class GRUCell(_GatedCell):
         """Return the update gate z."""
         from_x, from_h = (p.chunk(3, dim=-1) for p in self._projections(x, state[0]))
         return torch.sigmoid(from_x[1] + from_h[1])
-
-    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run a sequence by `torch.nn.GRU`."""
-        outputs, last = self.rnn(inputs, state[0].unsqueeze(0))
-        return outputs, (last[0],)
 
 
 class LSTMCell(_GatedCell):
@@ -94,6 +111,7 @@ class LSTMCell(_GatedCell):
     """
 
     kind = nn.LSTM
+    gates = ("input", "forget", "cell", "output")
     n_states = 2
 
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
@@ -109,11 +127,6 @@ class LSTMCell(_GatedCell):
         """Return the forget gate f."""
         from_x, from_h = self._projections(x, state[0])
         return torch.sigmoid((from_x + from_h).chunk(4, dim=-1)[1])
-
-    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run a sequence by `torch.nn.LSTM`."""
-        outputs, (h, c) = self.rnn(inputs, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
-        return outputs, (h[0], c[0])
 
 
 GATED: dict[str, type[_GatedCell]] = {"gru": GRUCell, "lstm": LSTMCell}

@@ -33,14 +33,14 @@ def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Ge
     return torch.empty(shape, device=generator.device).uniform_(low, high, generator=generator)
 
 
-def linear_(weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:
+def linear_(weight: Tensor, bias: Tensor | None, generator: torch.Generator) -> None:
     """Fill a linear map in place with U(-1/√fan_in, 1/√fan_in), the initialisation of `torch.nn.Linear`.
 
     Parameters
     ----------
     weight : Tensor [out, in]
         Filled in place.
-    bias : Tensor [out]
+    bias : Tensor [out], optional
         Filled in place, over the same interval.
     generator : torch.Generator
         Source of chance.
@@ -54,11 +54,11 @@ def linear_(weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:
     """
     bound = 1 / math.sqrt(weight.shape[1])
     with torch.no_grad():
-        for tensor in (weight, bias):
+        for tensor in (weight,) if bias is None else (weight, bias):
             tensor.copy_(uniform(tuple(tensor.shape), -bound, bound, generator))
 
 
-def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
+def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True) -> nn.Linear:
     """Return a `torch.nn.Linear` initialised by `linear_` instead of the global generator.
 
     Examples
@@ -66,7 +66,7 @@ def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     >>> linear(4, 2, torch.Generator().manual_seed(0)).weight.shape
     torch.Size([2, 4])
     """
-    module = nn.utils.skip_init(nn.Linear, n_in, n_out, device=generator.device)
+    module = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias, device=generator.device)
     linear_(module.weight, module.bias, generator)
     return module
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models import init
-from tauscope.models.base import Cell, Model, State, sharing_copy
+from tauscope.models.base import Model, State
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.leaky import leaky_inside, leaky_matrix, leaky_outside
-from tauscope.models.readout import Heads
+from tauscope.models.names import FORMS, PRECISIONS
+from tauscope.models.rate import RateCell
+from tauscope.models.readout import Heads, numbered
+from tauscope.models.weights import Weight, sharing_copy
 
-FORMS = ("default", "mod", "continuous")
-PRECISIONS = ("fp32", "bf16")
 LARGEST_INITIAL_STATE = 0.1
 
 
-class LeakyCell(Cell):
+class LeakyCell(RateCell):
     """A layer of leaky units; with a = 1 / max(k τ, 1) and the drive D = W h + b + W_in x + b_in + noise:
 
     - ``default``: h ← φ((1 - a) h + a D), k = 1;
     - ``mod`` and ``continuous``: h ← (1 - a) h + a φ(D), k = 1 for ``mod``.
 
-    W has no diagonal. Source: Khajehabdollahi et al., ICLR 2024, section 2 and its published code.
+    Source: Khajehabdollahi et al., ICLR 2024, section 2 and its published code. With ``tau=1``, ``afunc="tanh"``,
+    ``bias=False`` and ``diagonal=True`` it is the plain network h ← tanh(W h + V x).
 
     Parameters
     ----------
@@ -44,14 +46,27 @@ class LeakyCell(Cell):
         How many of the input channels come from the layer below, with weights and bias of their own.
     input_layer : nn.Linear, optional
         Projection of the other channels, to share one between layers.
+    bias : bool
+        Whether there are biases.
+    diagonal : bool
+        Whether units receive from themselves; published networks have no diagonal.
+    sigma : float
+        Standard deviation of the private noise that `draw_noise` gives; it is part of the drive, inside φ.
+    start : float
+        Initial states are drawn from U[0, start).
 
     Notes
     -----
     The clamp stops the gradient of a unit whose raw τ has fallen below 1; it stays at 1 from then on. The published
     code zeroes the diagonal of W after the fact, so that its gradient still enters the clipped norm; here it does not.
-    """
 
-    off_diagonal: Tensor
+    Examples
+    --------
+    >>> cell = LeakyCell(2, 4, torch.Generator().manual_seed(0), afunc="tanh", tau=1, bias=False, diagonal=True, start=0)
+    >>> x, (h,) = torch.ones(1, 2), cell.initial_state(1)
+    >>> torch.equal(cell.step(x, (h,))[0], torch.tanh(h @ cell.recurrent.weight.t() + x @ cell.input.weight.t()))
+    True
+    """
 
     def __init__(
         self,
@@ -63,26 +78,33 @@ class LeakyCell(Cell):
         tau: float | None = None,
         below: int = 0,
         input_layer: nn.Linear | None = None,
+        *,
+        bias: bool = True,
+        diagonal: bool = False,
+        sigma: float = 0.0,
+        start: float = LARGEST_INITIAL_STATE,
     ) -> None:
-        super().__init__(n_inputs, n_units)
         require_choice("model type", form, FORMS)
         require_choice("activation function", afunc, ACTIVATIONS)
-        self.form, self.afunc = form, afunc
+        require_at_least("number of units", n_units, 1)
+        require_at_least("tau", 1.0 if tau is None else tau, 1.0)
+        require_at_least("sigma", sigma, 0.0)
+        require_at_least("start", start, 0.0)
+        raw_tau = init.uniform((n_units,), 1.0, 2.0, generator)
+        input = input_layer or init.linear(n_inputs - below, n_units, generator, bias)
+        super().__init__(n_inputs, n_units, input, init.linear(n_units, n_units, generator, bias), diagonal)
+        self.form, self.afunc, self.sigma, self.start = form, afunc, sigma, start
         self.k = 1
         self.precision = "fp32"
         self.n_below = below
-        start = init.uniform((n_units,), 1.0, 2.0, generator)
         if tau is None:
-            self.raw_tau = nn.Parameter(start)
+            self.raw_tau = nn.Parameter(raw_tau)
         else:
-            require_at_least("tau", tau, 1.0)
-            self.register_buffer("raw_tau", torch.full_like(start, tau))
-        self.input = input_layer or init.linear(n_inputs - below, n_units, generator)
-        self.recurrent = init.linear(n_units, n_units, generator)
-        with torch.no_grad():
-            self.recurrent.weight.fill_diagonal_(0)
-        self.from_below = init.linear(below, n_units, generator) if below else None
-        self.register_buffer("off_diagonal", 1 - torch.eye(n_units, device=generator.device), persistent=False)
+            self.register_buffer("raw_tau", torch.full_like(raw_tau, tau))
+        if not diagonal:
+            with torch.no_grad():
+                self.recurrent.weight.fill_diagonal_(0)
+        self.from_below = init.linear(below, n_units, generator, bias) if below else None
 
     @property
     def tau(self) -> Tensor:
@@ -90,17 +112,30 @@ class LeakyCell(Cell):
         return (self.raw_tau * self.k).clamp(min=1.0)
 
     @property
-    def recurrent_weights(self) -> Tensor:
-        """W with its empty diagonal, ``[to, from]``."""
-        return self.recurrent.weight * self.off_diagonal
+    def inputs(self) -> dict[str, nn.Linear]:
+        """What the layer below and the input are multiplied with."""
+        below = {} if self.from_below is None else {"from_below": self.from_below}
+        return below | super().inputs
+
+    def weights(self) -> Mapping[str, Weight]:
+        """Return W_in, W, the biases and τ."""
+        tau = Weight("tau", self, "raw_tau", scale=self.k, least=1 / self.k)
+        return {**super().weights(), "raw_tau": tau}
 
     def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
-        """Return h_0 ~ U[0, 0.1), or its mean without a generator."""
+        """Return h_0 ~ U[0, start), or its mean without a generator."""
         like = self.recurrent.weight
-        if generator is None:
-            return (like.new_full((batch_size, self.n_units), LARGEST_INITIAL_STATE / 2),)
-        h = init.uniform((batch_size, self.n_units), 0.0, LARGEST_INITIAL_STATE, generator)
+        if generator is None or self.start == 0:
+            return (like.new_full((batch_size, self.n_units), self.start / 2),)
+        h = init.uniform((batch_size, self.n_units), 0.0, self.start, generator)
         return (h.to(like),)
+
+    def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
+        """Draw the private noise of a sequence, normal with the standard deviation ``sigma``, ``[time, batch, unit]``."""
+        if self.sigma == 0:
+            return None
+        noise = torch.randn(n_steps, batch_size, self.n_units, generator=generator, device=generator.device)
+        return noise.mul_(self.sigma).to(self.recurrent.weight)
 
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state, by the class's equation."""
@@ -115,24 +150,22 @@ class LeakyCell(Cell):
             return (phi((1 - a) * h + a * drive),)
         return ((1 - a) * h + a * phi(drive),)
 
-    def retention(self, x: Tensor, state: State) -> Tensor:
-        """Return 1 - 1/τ for every sequence."""
-        del x
-        return (1 - 1 / self.tau).expand(len(state[0]), -1)
-
-    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run a sequence by the fast recurrence."""
-        weight, bias = self.input_map()
+    def sequence(
+        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run a sequence by the fast recurrence; where the nonlinearity stands outside, held states by the loop."""
+        if hold is not None and self.form != "default":
+            return super().sequence(inputs, state, noise=noise, hold=hold)
+        weight, bias, inputs = self.matrix(noise, inputs)
         a = 1 / self.tau
         leak, low = 1 - a, self.precision == "bf16"
         dtype = torch.bfloat16 if low else weight.dtype
         if self.form == "default":
             diagonal = torch.zeros_like(leak) if low else leak
-            M = leaky_matrix(self.recurrent.weight, weight, bias, a, diagonal).to(dtype)
-            states, last = leaky_inside(M, state[0], inputs, self.afunc, leak if low else None)
+            M = self._stacked(weight, bias, a, diagonal).to(dtype)
+            states, last = leaky_inside(M, state[0], inputs, self.afunc, leak if low else None, hold=hold)
         else:
-            one, zero = torch.ones_like(a), torch.zeros_like(a)
-            M = leaky_matrix(self.recurrent.weight, weight, bias, one, zero).to(dtype)
+            M = self._stacked(weight, bias, torch.ones_like(a), torch.zeros_like(a)).to(dtype)
             states, last = leaky_outside(M, a, state[0], inputs, self.afunc)
         return states, (last,)
 
@@ -141,17 +174,16 @@ class LeakyCell(Cell):
         if self.form != "continuous":
             raise InputError(f"model type {self.form!r} has no time resolution: expected 'continuous'")
         require_at_least("k", k, 1)
-        twin = cast(LeakyCell, sharing_copy(self))
+        twin = sharing_copy(self)
         twin.k = k
         return twin
 
-    def input_map(self) -> tuple[Tensor, Tensor]:
-        """Return the weights ``[unit, channel]`` of all input channels and the sum of all biases ``[unit]``."""
-        weight, bias = self.input.weight, self.input.bias + self.recurrent.bias
-        if self.from_below is not None:
-            weight = torch.cat([self.from_below.weight, weight], dim=1)
-            bias = bias + self.from_below.bias
-        return weight, bias
+    def _stacked(self, weight: Tensor, bias: Tensor, a: Tensor, leak: Tensor) -> Tensor:
+        """Return a ⊙ [W | V | b] with ``leak`` on the diagonal, beside that of W where it counts."""
+        if self.off_diagonal is not None:
+            return leaky_matrix(self.recurrent.weight, weight, bias, a, leak)
+        W = a[:, None] * self.recurrent.weight + torch.diag(leak)
+        return torch.cat([W, a[:, None] * weight, (a * bias)[:, None]], dim=1)
 
 
 class LeakyRNN(Model):
@@ -182,7 +214,7 @@ class LeakyRNN(Model):
     --------
     >>> model = LeakyRNN(20, generator=torch.Generator().manual_seed(0))
     >>> states, last = model(torch.zeros(5, 3, 1))
-    >>> states.shape, model.readout(states[-1], N=2).shape, model.readout(states, N=[2, 3]).shape
+    >>> states.shape, model.readout(states[-1], "N2").shape, model.readout(states, ["N2", "N3"]).shape
     (torch.Size([5, 3, 20]), torch.Size([3, 2]), torch.Size([5, 3, 2, 2]))
     """
 
@@ -216,5 +248,5 @@ class LeakyRNN(Model):
             )
         for cell in cells:
             cell.precision = precision
-        heads = Heads(sizes[-1], range(2, 2 + n_heads), n_outputs, shared_head, generator)
+        heads = Heads(sizes[-1], numbered(n_heads), n_outputs, shared_head, generator)
         super().__init__(cells, heads, skip_input=True)

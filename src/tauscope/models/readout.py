@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least
 from tauscope.models import init
+from tauscope.models.weights import Weight
 
 
 class Heads(nn.Module):
-    """Linear read-outs of the top layer, one for each label.
+    """Linear read-outs of the top layer, each with a name.
 
     Parameters
     ----------
     n_units : int
         Number of units that are read.
-    labels : sequence of int
-        Label of every head; N for the memory tasks.
+    names : sequence of str
+        Name of every head; ``N5`` answers N = 5.
     n_outputs : int
         Outputs of every head.
     shared : bool
-        Whether the first head answers every label, as in single-head training.
+        Whether the first head answers every name, as in single-head training.
     generator : torch.Generator
         Source of the initial weights.
+    bias : bool
+        Whether a head has a bias.
 
     Notes
     -----
@@ -36,54 +38,82 @@ class Heads(nn.Module):
     """
 
     def __init__(
-        self, n_units: int, labels: Sequence[int], n_outputs: int, shared: bool, generator: torch.Generator
+        self,
+        n_units: int,
+        names: Sequence[str],
+        n_outputs: int,
+        shared: bool,
+        generator: torch.Generator,
+        bias: bool = True,
     ) -> None:
         super().__init__()
-        require_at_least("number of heads", len(labels), 1)
-        self.labels = tuple(labels)
+        require_at_least("number of heads", len(names), 1)
+        self.names = tuple(names)
         self.shared = shared
-        self.linears = nn.ModuleList(init.linear(n_units, n_outputs, generator) for _ in self.labels)
+        self.linears = nn.ModuleList(init.linear(n_units, n_outputs, generator, bias) for _ in self.names)
 
-    def index(self, label: int) -> int:
-        """Return the position of the head that answers a label.
+    def index(self, name: str) -> int:
+        """Return the position of the head of that name.
 
         Raises
         ------
         InputError
-            If no head has that label.
+            If there is none.
         """
         if self.shared:
             return 0
-        if label not in self.labels:
-            low, high = self.labels[0], self.labels[-1]
-            closest = min(self.labels, key=lambda known: abs(known - label))
-            raise InputError(f"no head for N = {label}: expected N = {low} ... {high} (nearest valid value: {closest})")
-        return self.labels.index(label)
+        if name not in self.names:
+            raise InputError(f"no head {name!r}: expected {' … '.join(dict.fromkeys((self.names[0], self.names[-1])))}")
+        return self.names.index(name)
 
-    def asked(self, label: int | Sequence[int]) -> list[nn.Linear]:
-        """Return the heads that answer a label, or several."""
-        return [cast(nn.Linear, self.linears[self.index(one)]) for one in np.atleast_1d(label).tolist()]
+    def asked(self, names: str | Iterable[str]) -> list[nn.Linear]:
+        """Return the head of that name, or several."""
+        return [
+            cast(nn.Linear, self.linears[self.index(name)]) for name in ([names] if isinstance(names, str) else names)
+        ]
 
-    def forward(self, hidden: Tensor, label: int | Sequence[int]) -> Tensor:
+    def weights(self) -> dict[str, Weight]:
+        """Return weights and biases of all heads, by their names among the read-outs."""
+        found: dict[str, Weight] = {}
+        for i, head in enumerate(self.linears):
+            found[f"linears.{i}.weight"] = Weight("readout", head, "weight")
+            if head.bias is not None:
+                found[f"linears.{i}.bias"] = Weight("bias", head, "bias")
+        return found
+
+    def forward(self, hidden: Tensor, names: str | Iterable[str]) -> Tensor:
         """Read heads out.
 
         Parameters
         ----------
         hidden : Tensor [..., unit]
             States of the top layer.
-        label : int or sequence of int
+        names : str or iterable of str
             Which heads.
 
         Returns
         -------
-        Tensor [..., output], or [..., head, output] for a sequence of labels
+        Tensor [..., output], or [..., head, output] for several names
             Logits.
         """
-        heads = self.asked(label)
+        heads = self.asked(names)
         weight = torch.cat([head.weight for head in heads])
-        bias = torch.cat([head.bias for head in heads])
+        biases: list[Tensor] = [head.bias for head in heads if head.bias is not None]
         # The few outputs first and the many states last: the other order takes up to ten times as long where the batch is
         # stored innermost, and gives back a gradient that has to be transposed.
         states = hidden.reshape(-1, hidden.shape[-1])
-        outputs = torch.addmm(bias[:, None], weight, states.t()).t().view(*hidden.shape[:-1], len(weight))
-        return outputs if np.ndim(label) == 0 else outputs.unflatten(-1, (len(heads), -1))
+        transposed = states.t()
+        outputs = torch.addmm(torch.cat(biases)[:, None], weight, transposed) if biases else weight @ transposed
+        outputs = outputs.t().view(*hidden.shape[:-1], len(weight))
+        return outputs if isinstance(names, str) else outputs.unflatten(-1, (len(heads), -1))
+
+
+def numbered(n_heads: int) -> tuple[str, ...]:
+    """Return the names of heads that answer N = 2, 3, 4, …
+
+    Examples
+    --------
+    >>> numbered(2)
+    ('N2', 'N3')
+    """
+    return tuple(f"N{N}" for N in range(2, 2 + n_heads))

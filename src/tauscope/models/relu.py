@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ from tauscope.models.base import Cell, Model, State
 from tauscope.models.init import linear_of
 from tauscope.models.kernels.hebbian import hebbian
 from tauscope.models.kernels.leaky import leaky_inside
+from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads
+from tauscope.models.weights import Weight
 
 STARTS = ("diagonal", "orthogonal")
 
@@ -116,7 +119,7 @@ def clip_gradient(z: Tensor, clip: float | None) -> Tensor:
     return clipped
 
 
-class ReluCell(Cell):
+class ReluCell(RateCell):
     """A layer of rectified units: h_t = max(0, W h_{t-1} + b + W_in x_t + b_in (+ noise)), h_0 = 0.
 
     Source: Orhan & Ma, Nature Neuroscience 22, 275 (2019).
@@ -152,30 +155,29 @@ class ReluCell(Cell):
         start: str = "diagonal",
         clip: float = 100.0,
     ) -> None:
-        super().__init__(n_inputs, n_units)
+        require_at_least("number of units", n_units, 1)
+        input = linear_of(glorot_normal(n_inputs, n_units, 0.95, generator))
+        recurrent = linear_of(_start(n_units, lambda_0, sigma_0, start, generator))
+        super().__init__(n_inputs, n_units, input, recurrent, diagonal=True)
         self.clip = clip
-        self.input = linear_of(glorot_normal(n_inputs, n_units, 0.95, generator))
-        self.recurrent = linear_of(_start(n_units, lambda_0, sigma_0, start, generator))
-
-    @property
-    def recurrent_weights(self) -> Tensor:
-        """W, ``[to, from]``, with the self-connections on its diagonal."""
-        return self.recurrent.weight
 
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state, by the class's equation."""
         drive = self.recurrent(state[0]) + self.input(x)
         return (torch.relu(drive if noise is None else drive + noise),)
 
-    def sequence(self, inputs: Tensor, state: State, hold: Tensor | None = None) -> tuple[Tensor, State]:
-        """Run a sequence by the fast recurrence, with the state held where ``hold [time, batch]`` is true."""
-        states, last = leaky_inside(self._stacked_weights(), state[0], inputs, "relu", clip=self.clip, hold=hold)
+    def sequence(
+        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run a sequence by the fast recurrence."""
+        M, inputs = self._stacked(inputs, noise)
+        states, last = leaky_inside(M, state[0], inputs, "relu", clip=self.clip, hold=hold)
         return states, (last,)
 
-    def _stacked_weights(self) -> Tensor:
-        """Return recurrent weights, input weights and the sum of both biases, ``[unit, unit + channel + 1]``."""
-        bias = (self.input.bias + self.recurrent.bias)[:, None]
-        return torch.cat([self.recurrent.weight, self.input.weight, bias], dim=1)
+    def _stacked(self, inputs: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return recurrent weights, input weights and bias side by side, and the inputs that belong to them."""
+        weight, bias, inputs = self.matrix(noise, inputs)
+        return torch.cat([self.recurrent.weight, weight, bias[:, None]], dim=1), inputs
 
 
 class HebbianCell(ReluCell):
@@ -199,6 +201,7 @@ class HebbianCell(ReluCell):
     """
 
     n_states = 2
+    weighted_sum = False
     strongest = 100.0
 
     def __init__(
@@ -216,9 +219,12 @@ class HebbianCell(ReluCell):
         overlap = (before * h).sum(dim=-1, keepdim=True).clamp(0.0, self.strongest)
         return torch.relu(drive + self.gamma * overlap * before), h
 
-    def sequence(self, inputs: Tensor, state: State, hold: Tensor | None = None) -> tuple[Tensor, State]:
-        """Run a sequence by a fast recurrence, with the state held where ``hold [time, batch]`` is true."""
-        (h, before), M = state, self._stacked_weights()
+    def sequence(
+        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run a sequence by a fast recurrence."""
+        h, before = state
+        M, inputs = self._stacked(inputs, noise)
         states, *last = hebbian(M, h, before, inputs, self.gamma, self.strongest, clip=self.clip, hold=hold)
         return states, tuple(last)
 
@@ -265,10 +271,14 @@ class ReluGRUCell(Cell):
         recurrent.append(_start(n_units, lambda_0, sigma_0, start, generator))
         self.recurrent = linear_of(torch.cat(recurrent), bias=False)
 
-    @property
-    def recurrent_weights(self) -> Tensor:
-        """U of the candidate, ``[to, from]``, with the self-connections on its diagonal."""
-        return self.recurrent.weight[2 * self.n_units :]
+    def weights(self) -> Mapping[str, Weight]:
+        """Return W, U and the biases of reset and update gate and candidate."""
+        gates = ("reset", "update", "new")
+        return {
+            "input.weight": Weight("input", self.input, "weight", gates=gates),
+            "recurrent.weight": Weight("recurrent", self.recurrent, "weight", gates=gates),
+            "input.bias": Weight("bias", self.input, "bias", gates=gates),
+        }
 
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state, by the class's equation."""
@@ -280,11 +290,14 @@ class ReluGRUCell(Cell):
         forgotten = (self.input(x) + self.recurrent(state[0])).chunk(3, dim=-1)[1]
         return torch.sigmoid(-forgotten)
 
-    def sequence(self, inputs: Tensor, state: State, hold: Tensor | None = None) -> tuple[Tensor, State]:
-        """Run a sequence, its input projected at once, with clipped gradients and the state held where ``hold`` is."""
+    def sequence(
+        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run a sequence, its input projected at once, with clipped gradients."""
         (h,), outputs = state, []
         for t, drive in enumerate(clip_gradient(self.input(inputs), self.clip)):
             moved = self._advance(drive, h, self.clip)
+            moved = moved if noise is None else moved + noise[t]
             h = moved if hold is None else torch.where(hold[t][:, None], h, moved)
             outputs.append(h)
         return torch.stack(outputs), (h,)
@@ -332,7 +345,7 @@ class ReluRNN(Model):
     --------
     >>> model = ReluRNN(20, n_inputs=5, generator=torch.Generator().manual_seed(0), lambda_0=0.9, sigma_0=0.1)
     >>> states, last = model(torch.zeros(6, 3, 5))
-    >>> states.shape, model.readout(states, [1]).shape
+    >>> states.shape, model.readout(states, ["out"]).shape
     (torch.Size([6, 3, 20]), torch.Size([6, 3, 1, 1]))
     """
 
@@ -348,16 +361,6 @@ class ReluRNN(Model):
     ) -> None:
         require_choice("cell", cell, RELU_CELLS)
         only = RELU_CELLS[cell](n_inputs, n_units, generator, **options)
-        heads = Heads(n_units, (1,), n_outputs, True, generator)
+        heads = Heads(n_units, ("out",), n_outputs, True, generator)
         heads.linears[0] = linear_of(glorot_normal(n_units, n_outputs, 0.05 if cell == "relu_gru" else 0.95, generator))
         super().__init__([only], heads)
-
-    def _held(
-        self, inputs: Tensor, state: tuple[State, ...], hold: Tensor, noise: Tensor | None
-    ) -> tuple[Tensor, tuple[State, ...]]:
-        (cell,) = self.layers
-        # A transform may have put another cell in its place, which runs step by step.
-        if noise is not None or not isinstance(cell, (ReluCell, ReluGRUCell)):
-            return super()._held(inputs, state, hold, noise)
-        states, last = cell.sequence(inputs, state[0], hold)
-        return states, (last,)

@@ -99,7 +99,7 @@ class _NoHeads(Heads):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
-        self.labels, self.shared, self.linears = (), False, nn.ModuleList()
+        self.names, self.shared, self.linears = (), False, nn.ModuleList()
 
-    def index(self, label: int) -> int:
-        raise InputError(f"no head for N = {label}: the network has no read-outs, expected heads")
+    def index(self, name: str) -> int:
+        raise InputError(f"no head {name!r}: the network has no read-outs, expected heads")

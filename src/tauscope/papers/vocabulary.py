@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import xarray as xr
-from matplotlib.animation import FuncAnimation
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.animation import FuncAnimation
+    from matplotlib.figure import Figure
 
-from tauscope.measurements import Measurement
+    from tauscope.measurements import Measurement
 
-Verdict = Literal["holds", "inconclusive", "does not hold", "not judged", "missing"]
+SCALES = ("smoke", "quick", "standard", "paper")
+"""Scales of the papers of this package."""
+
+Verdict = Literal["holds", "inconclusive", "does not hold", "not judged", "missing", "error"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Scale:
     Attributes
     ----------
     name : str
-        ``smoke``, ``quick``, ``standard`` or ``paper``.
+        One of `SCALES`; a paper of one's own can have others.
     cost : str
         What it takes, in words: time, machine, disk.
     networks : int
@@ -235,7 +239,9 @@ class Claim:
     where : str
         Where it stands in the paper.
     judge : callable
-        From the results to a finding for each inequality.
+        From the results to a finding for each inequality. Networks and measurements may be missing from the results;
+        where nothing can be judged without them it finds nothing, or raises an `InputError`. Any other exception is a
+        mistake in the paper: the verdict is ``error``.
     """
 
     key: str
@@ -255,7 +261,8 @@ class PaperFigure:
     caption : str
         Readable without anything else: what is drawn, how many networks, what the published values are.
     draw : callable
-        From the results to a figure or an animation; ``None`` where nothing of it was measured at this scale.
+        From the results to a figure or an animation; ``None`` where nothing of it was measured at this scale, an
+        `InputError` where it cannot be drawn without what is missing. Any other exception is a mistake in the paper.
     """
 
     name: str

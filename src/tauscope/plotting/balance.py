@@ -13,18 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import ArrayLike
 
+from tauscope._words import count
 from tauscope.errors import InputError
 from tauscope.plotting.connectivity import plot_weights
-from tauscope.plotting.style import (
-    COLOURS,
-    CYCLE,
-    RC,
-    count,
-    draw_mean_and_range,
-    legend_below,
-    log_axis,
-    new_axes,
-)
+from tauscope.plotting.style import COLOURS, CYCLE, RC, draw_mean_and_range, legend_below, log_axis, new_axes
 
 _MARGIN = 0.06
 

@@ -6,7 +6,8 @@ import matplotlib
 import xarray as xr
 from matplotlib.axes import Axes
 
-from tauscope.plotting.style import COLOURS, RC, count, draw_mean_and_range, legend_below, log_axis, new_axes, note
+from tauscope._words import count
+from tauscope.plotting.style import COLOURS, RC, draw_mean_and_range, legend_below, log_axis, new_axes, note
 
 
 @matplotlib.rc_context(RC)

@@ -10,11 +10,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from tauscope._words import count
 from tauscope.errors import InputError
 from tauscope.plotting.style import (
     COLOURS,
     RC,
-    count,
     draw_mean_and_range,
     finite,
     legend_below,

@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from tauscope.plotting.style import COLOURS, RC, count, finite, integer_ticks, legend_below, new_axes, note
+from tauscope._words import count
+from tauscope.plotting.style import COLOURS, RC, finite, integer_ticks, legend_below, new_axes, note
 
 
 @matplotlib.rc_context(RC)

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from tauscope._words import count
 from tauscope.plotting.style import (
     COLOURS,
     RC,
     N_axis,
-    count,
     draw_mean_and_range,
     integer_ticks,
     legend_below,

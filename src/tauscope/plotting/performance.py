@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from tauscope.plotting.style import COLOURS, RC, count, integer_ticks, legend_below, new_axes
+from tauscope._words import count
+from tauscope.plotting.style import COLOURS, RC, integer_ticks, legend_below, new_axes
 
 
 @matplotlib.rc_context(RC)

@@ -7,12 +7,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from tauscope._words import count
 from tauscope.errors import InputError
 from tauscope.plotting.style import (
     COLOURS,
     CYCLE,
     RC,
-    count,
     draw_mean_and_range,
     finite,
     integer_ticks,

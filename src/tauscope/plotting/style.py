@@ -102,17 +102,6 @@ def legend_below(ax: Axes, title: str | None = None, n_columns: int = 1) -> None
     legend.get_title().set_multialignment("center")
 
 
-def count(n: int, what: str) -> str:
-    """Return a number of things in words.
-
-    Examples
-    --------
-    >>> count(1, "network"), count(4, "network")
-    ('1 network', '4 networks')
-    """
-    return f"{n} {what}{'' if n == 1 else 's'}"
-
-
 def integer_ticks(*axes: Axis) -> None:
     """Put ticks at integers alone, also where there is only one.
 

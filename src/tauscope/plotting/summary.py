@@ -11,9 +11,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from tauscope._words import count
 from tauscope.errors import require_choice
 from tauscope.learning.curricula import CURRICULUM_NAMES
-from tauscope.plotting.style import COLOURS, CYCLE, RC, N_axis, count, draw_mean_and_range, legend_below, new_axes
+from tauscope.plotting.style import COLOURS, CYCLE, RC, N_axis, draw_mean_and_range, legend_below, new_axes
 
 # Characters that fit beside axes whose height a legend has taken from.
 _LABEL_WIDTH = 32

@@ -8,7 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from tauscope.plotting.style import COLOURS, RC, count, integer_ticks, legend_below, log_axis, new_axes, note
+from tauscope._words import count
+from tauscope.plotting.style import COLOURS, RC, integer_ticks, legend_below, log_axis, new_axes, note
 
 _QUANTILES = {"short (10 % quantile)": 0.1, "median": 0.5, "long (90 % quantile)": 0.9}
 _SHADES = ("sky", "green", "vermilion")

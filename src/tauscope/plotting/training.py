@@ -10,9 +10,10 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 
+from tauscope._words import count
 from tauscope.learning.curricula import SOLVED
-from tauscope.plotting.style import COLOURS, CYCLE, RC, broken, count, integer_ticks, legend_below, new_axes, note
-from tauscope.tasks import Task
+from tauscope.plotting.style import COLOURS, CYCLE, RC, broken, integer_ticks, legend_below, new_axes, note
+from tauscope.tasks import Head, Task
 
 _FEW = 60
 # Characters of a run's name that fit beside its line in a legend.
@@ -93,16 +94,18 @@ def plot_scores(histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: st
 
 
 @matplotlib.rc_context(RC)
-def plot_training(history: Sequence[Mapping[str, Any]], task: Task | None = None, ax: Axes | None = None) -> Axes:
+def plot_training(
+    history: Sequence[Mapping[str, Any]], tasks: Mapping[str, Task] | None = None, ax: Axes | None = None
+) -> Axes:
     """Plot the score of a run's newest and worst head and its loss after every epoch.
 
     Parameters
     ----------
     history : sequence of dict
         Records of every epoch.
-    task : Task, optional
-        What is learnt, which tells the metric and its chance level; without one, accuracies are drawn, against the
-        accuracy at which an N is solved.
+    tasks : dict of Task, optional
+        What is learnt, by the names of the stages, which tells the metric and its chance level; without any, accuracies
+        are drawn, against the accuracy at which an N is solved.
     ax : Axes, optional
         Where to draw; a new figure if not given.
 
@@ -117,10 +120,11 @@ def plot_training(history: Sequence[Mapping[str, Any]], task: Task | None = None
     array([0.7])
     """
     ax = ax or new_axes()
-    if task is None or task.metric == "accuracy":
+    metric = metric_of(tasks)
+    if metric == "accuracy" or not tasks:
         _draw_accuracy(ax, history)
     else:
-        _draw_scores(ax, history, task)
+        _draw_scores(ax, history, metric, {name: list(task.heads.values())[-1] for name, task in tasks.items()})
     ax.set_xlabel("epoch")
     integer_ticks(ax.xaxis)
     if not history:
@@ -129,11 +133,22 @@ def plot_training(history: Sequence[Mapping[str, Any]], task: Task | None = None
     losses.spines["right"].set_visible(True)
     epochs = [record["epoch"] for record in history]
     (loss,) = losses.plot(epochs, [record["loss"] for record in history], color=COLOURS["green"], lw=0.8)
-    losses.set_ylabel("loss (nats, summed over heads)" if task is None or task.metric == "accuracy" else "loss")
+    losses.set_ylabel("loss (nats, summed over heads)" if metric == "accuracy" else "loss")
     # The legend is that of the first axes; an empty line stands there for the loss.
     ax.plot([], [], color=loss.get_color(), lw=0.8, label="loss (right axis)")
     legend_below(ax, title="1 network", n_columns=2)
     return ax
+
+
+def metric_of(tasks: Mapping[str, Task] | None) -> str:
+    """Return the metric that tasks have in common; without any, accuracy.
+
+    Examples
+    --------
+    >>> metric_of(None)
+    'accuracy'
+    """
+    return next(iter(tasks.values())).metric if tasks else "accuracy"
 
 
 def words(metric: str) -> str:
@@ -157,24 +172,25 @@ def _draw_accuracy(ax: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     ax.set(ylabel="accuracy on fresh sequences", ylim=(min([0.48, *worst]) - 0.03, 1.02))
 
 
-def _draw_scores(ax: Axes, history: Sequence[Mapping[str, Any]], task: Task) -> None:
-    """Draw the score of the only head, with chance and the optimum, which may be above it or below."""
+def _draw_scores(ax: Axes, history: Sequence[Mapping[str, Any]], metric: str, heads: Mapping[str, Head]) -> None:
+    """Draw the score of the newest head, with chance and the optimum, which may be above it or below."""
+    (optimum,) = {head.optimum for head in heads.values()}
     epochs = [record["epoch"] for record in history]
-    scores = [record[task.metric][-1] for record in history]
-    chances = [task.chance(record["Ns"][-1]) for record in history]
-    ax.plot(epochs, scores, color=COLOURS["blue"], label=words(task.metric), **_markers(history))
+    scores = [record[metric][-1] for record in history]
+    chances = [heads[record["stage"]].chance for record in history]
+    ax.plot(epochs, scores, color=COLOURS["blue"], label=words(metric), **_markers(history))
     if history:
         # Of tasks that are learnt one after the other, each has a chance level of its own.
         level = f" ({chances[0]:.3g})" if len(set(chances)) == 1 else ""
         edges = [epochs[0] - 0.5, *(epoch + 0.5 for epoch in epochs)]
         ax.stairs(chances, edges, baseline=None, ls="--", lw=0.8, color=COLOURS["grey"], label=f"chance{level}")
-    changes = [one["epoch"] + 0.5 for one, after in itertools.pairwise(history) if one["Ns"] != after["Ns"]]
+    changes = [one["epoch"] + 0.5 for one, after in itertools.pairwise(history) if one["stage"] != after["stage"]]
     for i, change in enumerate(changes):
         ax.axvline(change, ls="-.", lw=0.8, color=COLOURS["grey"], label="" if i else "next task")
-    ax.axhline(task.optimum, ls=":", lw=0.8, color="black", label=f"optimum ({task.optimum:g})")
-    known = [one for one in [*scores, *chances, task.optimum] if np.isfinite(one)]
+    ax.axhline(optimum, ls=":", lw=0.8, color="black", label=f"optimum ({optimum:g})")
+    known = [one for one in [*scores, *chances, optimum] if np.isfinite(one)]
     room = _ROOM * (max(known) - min(known) or 1.0)
-    ax.set(ylabel=f"{words(task.metric)} on fresh trials", ylim=(min(known) - room, max(known) + room))
+    ax.set(ylabel=f"{words(metric)} on fresh trials", ylim=(min(known) - room, max(known) + room))
 
 
 def _markers(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,19 @@
 """Results to one self-contained HTML page."""
 
-from tauscope.report.page import GENERATOR, report_page
+from typing import TYPE_CHECKING
 
-__all__ = ["GENERATOR", "report_page"]
+from tauscope._lazy import exports
+
+if TYPE_CHECKING:
+    from tauscope.report.comparison import comparison_page
+    from tauscope.report.page import report_page
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {"tauscope.report.comparison": ("comparison_page",), "tauscope.report.page": ("report_page",)},
+    )
+
+__all__ = ["COMPARISON_GENERATOR", "GENERATOR", "comparison_page", "report_page"]
+
+GENERATOR, COMPARISON_GENERATOR = "tauscope report", "tauscope compare"
+"""What the pages of a run and of a comparison say they were made by."""

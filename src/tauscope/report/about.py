@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tauscope._words import count
 from tauscope.errors import DamagedFileError, InputError
-from tauscope.learning.curricula import CURRICULUM_NAMES, SOLVED
-from tauscope.plotting.style import count
-from tauscope.plotting.training import plot_progress, plot_training, words
+from tauscope.learning.curricula import CURRICULUM_NAMES, SOLVED, range_name
+from tauscope.plotting.training import metric_of, plot_progress, plot_training, words
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
 from tauscope.runs.config import Config, TrainConfig
 from tauscope.runs.folder import CONFIG, ENVIRONMENT, METRICS, STATS, read_json, read_metrics
@@ -19,6 +19,8 @@ from tauscope.runs.loading import checkpoints_of, load, trained_Ns, trained_task
 from tauscope.runs.published import read_stats
 from tauscope.runs.run import read_config
 from tauscope.tasks import POPULATION_TASKS, Task
+
+_Tasks = Mapping[str, Task] | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class About:
         """
         if self.counts_N or self.config is None:
             return f"N = {high}" if low == high else f"N = {low} … {high}"
-        task = type(self.config.measured_task(high))
+        task = type(self.config.measured_task(range_name((low, high))))
         return next((name for name, kind in POPULATION_TASKS.items() if kind is task), task.__name__)
 
 
@@ -86,9 +88,9 @@ def describe(run: Path, *, with_curves: bool = True) -> About:
         problems.append(problem(run / ENVIRONMENT, error))
     try:
         records, published = _history(run)
-        task = None if config is None or published else config.template()
-        taught = _taught(records, published, task)
-        curves = _curves(records, published, task) if with_curves else []
+        tasks = None if config is None or published else config.tasks()
+        taught = _taught(records, published, tasks)
+        curves = _curves(records, published, tasks) if with_curves else []
         history = [] if published else records
     except DamagedFileError as error:
         problems.append(problem(run / STATS, error))
@@ -150,50 +152,49 @@ def _history(run: Path) -> tuple[list[dict[str, Any]], bool]:
     ], True
 
 
-def _taught(history: Sequence[dict[str, Any]], published: bool, task: Task | None) -> list[tuple[str, str]]:
+def _taught(history: Sequence[dict[str, Any]], published: bool, tasks: _Tasks) -> list[tuple[str, str]]:
     """Return the training in a few lines."""
-    trained = f"{_trained(history)}{' nats' if _is_accuracy(task) else ''}" if history else ""
+    trained = f"{_trained(history)}{' nats' if metric_of(tasks) == 'accuracy' else ''}" if history else ""
     if not history or published:
         return [("Trained", trained)] if history else []
     time = timedelta(seconds=round(sum(record["seconds"] for record in history)))
-    return [("Trained", f"{trained}; {time} (h:min:s)"), ("Last test", _last_test(history[-1], task))]
+    return [("Trained", f"{trained}; {time} (h:min:s)"), ("Last test", _last_test(history[-1], tasks))]
 
 
 def _trained(history: Sequence[dict[str, Any]]) -> str:
     return f"{count(history[-1]['epoch'], 'epoch')}; last loss {history[-1]['loss']:.4g}"
 
 
-def _is_accuracy(task: Task | None) -> bool:
-    return task is None or task.metric == "accuracy"
-
-
-def _last_test(record: dict[str, Any], task: Task | None) -> str:
+def _last_test(record: dict[str, Any], tasks: _Tasks) -> str:
     """Return the scores of an epoch, with the chance level where it is not one of accuracy."""
-    if task is None or _is_accuracy(task):
+    metric, stage = metric_of(tasks), record["stage"]
+    if "Ns" in record and metric == "accuracy":
         return ", ".join(f"N = {N}: {score:.1%}" for N, score in zip(record["Ns"], record["accuracy"], strict=True))
-    (N,), (score,) = record["Ns"], record[task.metric]
-    which = f" on task {N}" if N > 1 else ""
-    return f"{words(task.metric)} {score:.3g}{which} (chance: {task.chance(N):.3g}, optimum: {task.optimum:g})"
+    names = list(tasks or ())
+    head = list(tasks[stage].heads.values())[-1] if tasks else None
+    which = f" on task {names.index(stage) + 1}" if stage in names[1:] else ""
+    levels = f" (chance: {head.chance:.3g}, optimum: {head.optimum:g})" if head else ""
+    return f"{words(metric)} {record[metric][-1]:.3g}{which}{levels}"
 
 
-def _curves(history: Sequence[dict[str, Any]], published: bool, task: Task | None) -> list[Picture]:
+def _curves(history: Sequence[dict[str, Any]], published: bool, tasks: _Tasks) -> list[Picture]:
     """Return the training curves."""
-    if not history or published or not _is_accuracy(task):
-        return [_curve(history, task)] if history else []
+    if not history or published or metric_of(tasks) != "accuracy":
+        return [_curve(history, tasks)] if history else []
     progress = drawn(
         plot_progress({"this run": history}),
         "Largest N solved after every epoch",
         f"Largest N that was solved (accuracy of the newest head, and mean, above {SOLVED:.0%}) after every epoch. "
         "1 network.",
     )
-    return [_curve(history, task), progress]
+    return [_curve(history, tasks), progress]
 
 
-def _curve(history: Sequence[dict[str, Any]], task: Task | None) -> Picture:
-    what = "Accuracy" if task is None else words(task.metric).capitalize()
-    fresh = "sequences" if _is_accuracy(task) else "trials"
+def _curve(history: Sequence[dict[str, Any]], tasks: _Tasks) -> Picture:
+    what = words(metric_of(tasks)).capitalize()
+    fresh = "sequences" if what == "Accuracy" else "trials"
     return drawn(
-        plot_training(history, task),
+        plot_training(history, tasks),
         f"{what} and loss after every epoch",
         f"{what} on fresh {fresh}, and loss, after every epoch. 1 network, {count(len(history), 'epoch')}.",
     )

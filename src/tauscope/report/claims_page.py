@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from tauscope._words import count
 from tauscope.papers.reproduce.judging import HEADING, MARKS
 from tauscope.papers.reproduce.output import CLAIMS, MARKDOWN, TABLES, Reproduced
-from tauscope.plotting.style import count
 from tauscope.report.parts import Link, Picture, Problem, Table, picture, render
 
 
@@ -64,7 +64,12 @@ def _facts(reproduced: Reproduced) -> list[tuple[str, str]]:
 def _problems(reproduced: Reproduced) -> list[Problem]:
     labels = reproduced.results.labels
     networks = [Problem(f"{labels[one.condition]}, network {one.network}", one.missing) for one in reproduced.failed()]
-    return networks + [Problem(f"{name}.png", f"cannot be drawn: {why}") for name, why in reproduced.undrawn.items()]
+    undrawn = [Problem(f"{name}.png", f"cannot be drawn: {why}") for name, why in reproduced.undrawn.items()]
+    return (
+        networks
+        + undrawn
+        + [Problem(f"mistake in the paper, {name}", why) for name, why in reproduced.errors().items()]
+    )
 
 
 def _pictures(reproduced: Reproduced) -> Sequence[Picture]:

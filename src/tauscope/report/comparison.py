@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from tauscope._words import count
 from tauscope.errors import DamagedFileError
 from tauscope.learning.curricula import CURRICULUM_NAMES
 from tauscope.measurements import MEASUREMENTS, number_table
 from tauscope.plotting.interventions import plot_perturbation_of_networks
-from tauscope.plotting.style import count
 from tauscope.plotting.summary import looks_of, plot_against_N
 from tauscope.plotting.training import plot_progress, plot_scores, words
+from tauscope.report import COMPARISON_GENERATOR
 from tauscope.report.about import About, describe
 from tauscope.report.measured import MOST_SUMMARIES, Measured, main_numbers, read_results
 from tauscope.report.page import not_measured
@@ -29,9 +30,6 @@ from tauscope.runs.loading import checkpoints_of
 from tauscope.runs.results import ANALYSIS
 from tauscope.runs.run import read_config
 from tauscope.tasks import METRICS
-
-GENERATOR = "tauscope compare"
-"""What the page says it was made by."""
 
 _NOT_COMPARED = ("network_number", "seed", "n_heads")
 
@@ -107,7 +105,7 @@ def comparison_page(folders: Sequence[Path], measured: Sequence[Path] | None = N
     runs = [_read(*one) for one in zip(folders, folders if measured is None else measured, labels, groups, strict=True)]
     return render(
         "compare.html",
-        generator=f"{GENERATOR} {__version__}",
+        generator=f"{COMPARISON_GENERATOR} {__version__}",
         labels=labels,
         facts=_facts(runs),
         differences=_differences(runs),

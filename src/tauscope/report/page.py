@@ -10,6 +10,7 @@ from pathlib import Path
 from tauscope.errors import InputError
 from tauscope.measurements import WHAT, askable
 from tauscope.measurements.keeping import subject_of
+from tauscope.report import GENERATOR
 from tauscope.report.about import About, describe
 from tauscope.report.evaluations import read_evaluations
 from tauscope.report.measured import read_results, sections
@@ -17,9 +18,6 @@ from tauscope.report.parts import link, render
 from tauscope.runs.folder import CONFIG, ENVIRONMENT, METRICS, STATS
 from tauscope.runs.loading import checkpoints_of
 from tauscope.runs.results import ANALYSIS
-
-GENERATOR = "tauscope report"
-"""What the page says it was made by."""
 
 
 def report_page(run: Path, *, measured: Path | None = None, page: Path | None = None) -> str:

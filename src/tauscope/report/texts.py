@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from tauscope.plotting.style import count
+from tauscope._words import count
 
 
 @dataclass(frozen=True)

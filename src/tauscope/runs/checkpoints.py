@@ -12,9 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.runs.files import sync_folder, write_atomically
 
@@ -31,15 +29,15 @@ _ARCHIVE = b"PK\x03\x04"
 _LEGACY_PICKLES = 5
 
 
-def checkpoint_name(Ns: tuple[int, ...]) -> str:
-    """Return the published name of the file that keeps a network which solved these Ns.
+def checkpoint_name(stage: str) -> str:
+    """Return the name of the file that keeps a network which solved the stage of this name, as published.
 
     Examples
     --------
-    >>> checkpoint_name((2, 3, 4))
+    >>> checkpoint_name("N2_N4")
     'rnn_N2_N4'
     """
-    return f"rnn_N{Ns[0]}_N{Ns[-1]}"
+    return f"rnn_{stage}"
 
 
 def _dump(content: Any) -> bytes:
@@ -213,13 +211,13 @@ def _require_modest(content: Any, size: int) -> None:
     while waiting:
         one = waiting.pop()
         inner = [*one, *one.values()] if isinstance(one, dict) else one if isinstance(one, list | tuple | set) else []
-        n_bytes += one.nbytes if isinstance(one, Tensor) else len(inner)
+        n_bytes += one.nbytes if isinstance(one, torch.Tensor) else len(inner)
         if n_bytes > _MOST_SHARED * size:
             raise ValueError("it unpacks to more than it holds")
         waiting += inner
 
 
-def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
+def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
     """Save weights as the published code does: ``{"state_dict": …}`` by `torch.save`.
 
     Parameters
@@ -232,7 +230,7 @@ def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
     write_atomically(path, _dump({"state_dict": {key: value.detach().cpu() for key, value in weights.items()}}))
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
     """Load weights without executing anything.
 
     Parameters
@@ -261,7 +259,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise DamagedFileError(f"{path} cannot be read: {error.strerror}") from error
     weights = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in weights.items()
     ):
         raise DamagedFileError(f"{path} is not a checkpoint of weights: expected {{'state_dict': named tensors}}")
     for key, value in weights.items():

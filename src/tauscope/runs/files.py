@@ -84,3 +84,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, or made, before hours are spent on what belongs there.
+
+    Raises
+    ------
+    InputError
+        If it is a file or may not be written.
+    """
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise InputError(f"{there} is a file: expected a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to {there}: expected a writable folder")

@@ -75,7 +75,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     records = []
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
-            records.append(json.loads(line))
+            records.append(_with_stage(json.loads(line)))
         except (ValueError, RecursionError):
             break
     return records
@@ -104,7 +104,7 @@ def last_records(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | 
         if last is not None and b'"solved": true' not in line:
             continue
         try:
-            record = json.loads(line, parse_int=_whole)
+            record = _with_stage(json.loads(line, parse_int=_whole))
         except (ArithmeticError, ValueError, RecursionError):
             continue
         if not all(isinstance(record[name], int | float) for name in ("epoch", "seconds", "steps_per_second")):
@@ -113,6 +113,12 @@ def last_records(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | 
         if record["solved"]:
             return last, record
     return last, None
+
+
+def _with_stage(record: Any) -> Any:
+    """Return a record as it is written now; those of version 0.1 do not name their stage."""
+    Ns = record.get("Ns") if isinstance(record, dict) and "stage" not in record else None
+    return record | {"stage": f"N{Ns[0]}_N{Ns[-1]}"} if isinstance(Ns, list) and Ns else record
 
 
 def _whole(text: str) -> int:

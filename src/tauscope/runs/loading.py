@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, nearest
-from tauscope.models import Model, build_model
-from tauscope.models.kernels.activations import ACTIVATIONS
+from tauscope.learning.curricula import range_name
+from tauscope.models.names import ACTIVATION_NAMES
 from tauscope.runs import published
 from tauscope.runs.checkpoints import checkpoint_name, load_weights
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.run import EPOCH, INITIAL, read_config, require_plausible
-from tauscope.tasks import TASKS, BinaryMemoryTask, Task
+from tauscope.tasks import TASKS, Task, head_name
 
-_CHECKPOINT = re.compile(r"rnn_N(\d+)_N(\d+)")
+if TYPE_CHECKING:
+    from tauscope.models import Model
+
+# The numbers in the name of a stage, such as N2_N10 or horizon20.
+_CHECKPOINT = re.compile(r"rnn_(?!epoch_)\D*(\d+)(?:\D+(\d+))?")
 
 
 def load_model(
@@ -79,7 +83,7 @@ def load_model(
     folder = _find_run(base, [curriculum_type, task, *affixes], network_number)
     if N_min is None:
         N_min = N_max if curriculum_type.startswith("single") else 2
-    return load(folder / checkpoint_name((N_min, N_max)), device, cell)
+    return load(folder / checkpoint_name(range_name((N_min, N_max))), device, cell)
 
 
 def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Model:
@@ -104,6 +108,8 @@ def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Mode
     InputError, DamagedFileError
         As `load_model`.
     """
+    from tauscope.models import build_model
+
     path = find_checkpoint(Path(path))
     weights = load_weights(path)
     model = _from_config(path, cell)
@@ -113,7 +119,7 @@ def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Mode
     # The published code reads heads by position, so the first one belongs to the smallest N, which may not be 2.
     parts = _CHECKPOINT.fullmatch(path.name)
     if parts and not (path.parent / CONFIG).exists():
-        model.heads.labels = tuple(int(parts[1]) + i for i in range(len(model.heads.labels)))
+        model.heads.names = tuple(head_name(int(parts[1]) + i) for i in range(len(model.heads.names)))
     return model.to(device)
 
 
@@ -140,10 +146,9 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def checkpoints_of(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run folder in the order of their Ns."""
-    found = [(int(parts[2]), int(parts[1]), path) for path in folder.iterdir()
-             if (parts := _CHECKPOINT.fullmatch(path.name))]  # fmt: skip
-    return [path for *_, path in sorted(found)]
+    """Return the checkpoints of a run folder in the order of the numbers in their stages' names."""
+    found = [(Ns[::-1], path) for path in folder.iterdir() if (Ns := trained_Ns(path))]
+    return [path for _, path in sorted(found)]
 
 
 def course_of(folder: Path, device: str = "cpu", cell: str | None = None) -> dict[int, Model]:
@@ -164,19 +169,19 @@ def course_of(folder: Path, device: str = "cpu", cell: str | None = None) -> dic
 
 
 def trained_Ns(path: Path) -> tuple[int, int] | None:
-    """Return the smallest and largest N that a checkpoint's name says it solves.
+    """Return the smallest and largest N that a checkpoint's name says it solves, or the only number in it, twice.
 
     Examples
     --------
-    >>> trained_Ns(Path("rnn_N2_N10"))
-    (2, 10)
+    >>> trained_Ns(Path("rnn_N2_N10")), trained_Ns(Path("rnn_horizon20"))
+    ((2, 10), (20, 20))
     """
     parts = _CHECKPOINT.fullmatch(Path(path).name)
-    return (int(parts[1]), int(parts[2])) if parts else None
+    return (int(parts[1]), int(parts[2] or parts[1])) if parts else None
 
 
 def trained_task(path: Path, name: str | None = None) -> Task:
-    """Return the task that a checkpoint was trained on, as it is measured; its Ns are (1,).
+    """Return the task that a checkpoint was trained on, as it is measured.
 
     Parameters
     ----------
@@ -198,21 +203,19 @@ def trained_task(path: Path, name: str | None = None) -> Task:
     Examples
     --------
     >>> trained_task(Path("single_dms_network_1/rnn_N5_N5"))
-    DelayedMatchToSample(Ns=(1,), p=None, plus_minus=False, repeat=1, labels='last', length=None)
+    DelayedMatchToSample(Ns=(2,), p=None, plus_minus=False, repeat=1, labels='last', length=None)
     """
     folder = path.parent
     if (folder / CONFIG).exists():
         config = read_config(folder)
-        trained = trained_Ns(path)
-        task = config.measured_task(trained[1] if trained else 1)
-        if name is None or not isinstance(task, BinaryMemoryTask):
-            return task
-        return TASKS[name]((1,), p=task.p, plus_minus=task.plus_minus, repeat=task.repeat)
+        if name is not None and config.task in TASKS:
+            config = replace(config, task=name)
+        return config.measured_task(path.name.removeprefix(checkpoint_name("")))
     name = name or next((known for known in TASKS if f"_{known}_" in folder.name), None)
     if name is None:
         raise InputError(f"the task of {path} is not in its folder's name: expected a task, {' or '.join(TASKS)}")
     duplicates = re.search(r"_duplicates\[([\d, ]+)\]", folder.name)
-    return TASKS[name]((1,), repeat=max(int(k) for k in duplicates[1].split(",")) if duplicates else 1)
+    return TASKS[name](repeat=max(int(k) for k in duplicates[1].split(",")) if duplicates else 1)
 
 
 def _find_run(base: Path, parts: list[str], number: int) -> Path:
@@ -252,7 +255,7 @@ def _from_weights(weights: dict[str, Any], path: Path) -> dict[str, Any]:
     options["shared_head"] = folder.startswith(("single", "lstm_single"))
     if options["cell"] != "leaky":
         return options
-    afunc = re.search(rf"_mod_({'|'.join(ACTIVATIONS)})(_|$)", folder)
+    afunc = re.search(rf"_mod_({'|'.join(ACTIVATION_NAMES)})(_|$)", folder)
     if afunc:
         options |= {"form": "continuous" if "_duplicates" in folder else "mod", "afunc": afunc[1]}
     if weights["parameterlist.0"].numel() == 1 and options["n_units"][0] > 1:

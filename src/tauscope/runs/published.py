@@ -8,16 +8,16 @@ import pickle
 import pickletools
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from tauscope import models
+from tauscope._lazy import torch
 from tauscope.errors import DamagedFileError, InputError
-from tauscope.models import Model
-from tauscope.models.gated import GATED
-from tauscope.models.leaky import LeakyCell
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _leaky_names(n_layers: int, n_heads: int) -> dict[str, str]:
@@ -44,23 +44,23 @@ def _gated_names(cell: str, n_layers: int, n_heads: int) -> dict[str, str]:
     return names
 
 
-def _names(model: Model) -> dict[str, str] | None:
-    n_layers, n_heads = len(model.cells), len(model.heads.labels)
-    if isinstance(model.cells[0], LeakyCell):
+def _names(model: models.Model) -> dict[str, str] | None:
+    n_layers, n_heads = len(model.cells), len(model.heads.names)
+    if isinstance(model.cells[0], models.LeakyCell):
         return _leaky_names(n_layers, n_heads)
-    for cell, kind in GATED.items():
+    for cell, kind in models.GATED.items():
         if isinstance(model.cells[0], kind):
             return _gated_names(cell, n_layers, n_heads)
     return None
 
 
-def to_published(model: Model) -> dict[str, Tensor]:
+def to_published(model: models.Model) -> dict[str, Tensor]:
     """Return a network's weights under the published code's names.
 
     Parameters
     ----------
     model : Model
-        Leaky, GRU or LSTM; any other network keeps its own names.
+        Leaky, GRU or LSTM as the published code has them; any other network keeps its own names.
 
     Returns
     -------
@@ -76,7 +76,9 @@ def to_published(model: Model) -> dict[str, Tensor]:
     """
     weights: dict[str, Tensor] = model.state_dict()
     names = _names(model)
-    return weights if names is None else {published: weights[ours] for published, ours in names.items()}
+    if names is None or not weights.keys() >= set(names.values()):
+        return weights
+    return {published: weights[ours] for published, ours in names.items()}
 
 
 def describe(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def describe(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
     modules = 1 + max(
         (int(m[1]) for key in weights if (m := re.fullmatch(r"modulelist\.(\d+)\.weight", key))), default=-1
     )
-    gated = next((cell for cell in GATED if f"{cell}.weight_hh_l0" in weights), None)
+    gated = next((cell for cell in models.GATED if f"{cell}.weight_hh_l0" in weights), None)
     try:
         if gated:
             n_layers = sum(key.startswith(f"{gated}.weight_hh_l") for key in weights)
@@ -155,7 +157,7 @@ def _require_shapes(weights: dict[str, Tensor], shapes: dict[str, list[int]], pa
             raise InputError(f"{path}: {name!r} has shape {shape}, expected {expected}")
 
 
-def load_published(model: Model, weights: dict[str, Tensor], path: Path) -> None:
+def load_published(model: models.Model, weights: dict[str, Tensor], path: Path) -> None:
     """Fill a network in place with published weights.
 
     Parameters

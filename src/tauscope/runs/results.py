@@ -11,8 +11,8 @@ from typing import Any
 
 import h5netcdf
 import numpy as np
-import xarray as xr
 
+from tauscope._lazy import xr
 from tauscope.errors import DamagedFileError
 from tauscope.runs.files import write_atomically
 

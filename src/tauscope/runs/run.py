@@ -11,14 +11,13 @@ import platform
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
+from tauscope._lazy import torch
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.training import Training
-from tauscope.models import Model
 from tauscope.runs import checkpoints, published
 from tauscope.runs.config import Config, config_of
 from tauscope.runs.files import remove_unfinished, write_atomically
@@ -35,6 +34,11 @@ from tauscope.runs.folder import (
     read_options,
 )
 
+if TYPE_CHECKING:
+    from tauscope.models import Model
+
+FLUSHED, KEPT = "flushed", "kept"
+"""What becomes of subnormal numbers, see `tauscope.models.kernels.subnormals`."""
 INITIAL, EPOCH = "rnn_init", "rnn_epoch_"
 OWN_FILES = (CONFIG, ENVIRONMENT, METRICS, STATS, checkpoints.STATE, "rnn_")
 """How the names of all files begin that only the process which holds the lock may write."""
@@ -51,7 +55,8 @@ def environment(device: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        Versions, git commit of the package, threads, device, processor, time.
+        Versions, git commit of the package, threads, device, processor, the path of its products, whether it flushes
+        subnormal numbers where it trains or differentiates, time.
 
     Examples
     --------
@@ -59,6 +64,9 @@ def environment(device: str) -> dict[str, Any]:
     'cpu'
     """
     from tauscope._version import __version__
+    from tauscope.models.kernels.gemm import product_path
+    from tauscope.models.kernels.processor import model_name
+    from tauscope.models.kernels.subnormals import can_flush
 
     source = Path(__file__).resolve().parents[1]
     git = ["git", "-C", str(source), "log", "-1", "--format=%H", "--", "."]
@@ -75,6 +83,9 @@ def environment(device: str) -> dict[str, Any]:
         "device": device,
         "threads": torch.get_num_threads(),
         "processor": platform.machine(),
+        "processor_model": model_name(),
+        "products": {name: product_path(getattr(torch, name)) for name in ("float32", "bfloat16")},
+        "subnormals": FLUSHED if can_flush() else KEPT,
         "capability": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "started": now(),
@@ -140,16 +151,14 @@ def asked_for(config: Config, records: list[dict[str, Any]]) -> tuple[list[dict[
     Examples
     --------
     >>> from tauscope.runs.config import TrainConfig
-    >>> records = [{"epoch": N - 1, "Ns": [N], "accuracy": [1.0]} for N in (2, 3, 4)]
+    >>> records = [{"epoch": N - 1, "stage": f"N{N}_N{N}", "solved": True} for N in (2, 3, 4)]
     >>> kept, finished = asked_for(TrainConfig(curriculum_type="single", max_N=3), records)
     >>> len(kept), finished
     (2, True)
     """
-    epochs, curriculum, metric = config.recipe().epochs, config.curriculum(), config.template().metric
+    curriculum, epochs = config.curriculum(), config.recipe().epochs
     for i, record in enumerate(records, start=1):
-        curriculum.load_state_dict({"Ns": record["Ns"], "epoch": i - 1, "finished": False})
-        curriculum.update(record[metric])
-        if record["epoch"] >= epochs or curriculum.finished:
+        if record["epoch"] >= epochs or curriculum.ends(record["stage"], record["epoch"], record["solved"]):
             return records[:i], True
     return records, False
 
@@ -225,26 +234,36 @@ class Run:
         here, sessions = environment(self.device), self._sessions()
         remove_unfinished(self.folder, OWN_FILES)
         checkpoints.turn_states(self.folder)
+        if state is not None and not state.get("flushes_subnormals", False):
+            here["subnormals"] = KEPT
         if state is not None and sessions:
+            # What version 0.1 did not write down cannot be compared.
+            before = {"products": here["products"], "subnormals": here["subnormals"]} | sessions[-1]
             notices += [
-                f"{name} was {sessions[-1].get(name)} and is {here[name]}: the result will not be bitwise the same"
-                for name in ("torch", "threads", "device", "capability")
-                if sessions[-1].get(name) != here[name]
+                f"{name} was {before.get(name)} and is {here[name]}: the result will not be bitwise the same"
+                for name in ("torch", "threads", "device", "capability", "products", "subnormals")
+                if before.get(name) != here[name]
             ]
+        history = [] if state is None else state["history"]
+        if history:
+            # The run may be asked for more than when that epoch ended.
+            history[-1]["finished"] = asked_for(self.config, history)[1]
+            self._write_history(history)
         options = self.config.to_dict()
         self._write_json(CONFIG, options | {CHECKSUM: checksum_of(options)})
         self._write_json(ENVIRONMENT, [*sessions, here])
         if state is None:
             checkpoints.save_weights(self.folder / INITIAL, published.to_published(self._model))
-        self._write_history([] if state is None else state["history"])
+        if not history:
+            self._write_history([])
         return self._model, state, notices
 
     def save_state(self, training: Training) -> None:
         """Keep the state of the run under way."""
         checkpoints.save_state(self.folder, training.state_dict())
 
-    def save_epoch(self, training: Training, kept: tuple[int, ...] | None) -> None:
-        """Keep a finished epoch: the network if it is to be kept for those Ns, the state that counts it, the records.
+    def save_epoch(self, training: Training, kept: str | None) -> None:
+        """Keep a finished epoch: the network under a stage's name if it is to be kept, the state that counts it, the records.
 
         Killed in between, a run goes on from either state: `begin` writes the records anew from it.
         """
@@ -310,7 +329,11 @@ class Run:
         try:
             trial = Training(self._model, config.template(), config.curriculum(), config.recipe())
             trial.load_state_dict(state)
+            # As they are written now: those of version 0.1 do not name their stage.
+            state["history"] = trial.history
             asked_for(config, trial.history)
+        except InputError:
+            raise
         except Exception as error:  # whatever a state lacks
             raise DamagedFileError(
                 f"{self.folder / checkpoints.STATE} is not a state of the run in {self.folder}: {error!r}"
@@ -371,8 +394,9 @@ class Run:
         write_atomically(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
 
     def _write_history(self, records: list[dict[str, Any]]) -> None:
-        """Write the records of all epochs, and what the published code keeps of them."""
-        lines = "".join(json.dumps(record) + "\n" for record in records)
+        """Write the records of all epochs, the last one with how many there may be, and what the published code keeps."""
+        limit = {"epochs": self.config.recipe().epochs}
+        lines = "".join(json.dumps(record | (limit if record is records[-1] else {})) + "\n" for record in records)
         write_atomically(self.folder / METRICS, lines.encode())
         # The published code knows no other score.
         if records and "accuracy" in records[0]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tauscope.errors import DamagedFileError, InputError
-from tauscope.runs.folder import CONFIG, METRICS, is_locked, last_records, read_json, read_options
+from tauscope.runs.folder import CONFIG, METRICS, is_locked, last_records, read_json, read_metrics, read_options
 
 PLAN, OWN = "sweep.json", ".sweep"
 FAILED, SLURM = f"{OWN}/failed", f"{OWN}/slurm"
@@ -62,8 +62,8 @@ class Sight:
         Finished epochs.
     epochs : int or None
         Epochs at most, where that is known without asking the cell for its default.
-    solved : int or None
-        Largest N that it solved.
+    solved : str
+        Largest N that it solved, or the last stage where no N is asked; empty if there is none.
     record : dict
         Of its last epoch; empty if there is none.
     changed : float
@@ -78,7 +78,7 @@ class Sight:
     state: str
     epoch: int = 0
     epochs: int | None = None
-    solved: int | None = None
+    solved: str = ""
     record: Mapping[str, Any] = field(default_factory=dict)
     changed: float = math.nan
     problem: str = ""
@@ -228,11 +228,12 @@ def _look(folder: Path, about: Sight, planned: Planned | None, failure: str) -> 
     if begun:
         options = read_options(folder)
         last, solved = last_records(folder)
-        finished, epochs = _progress(options if planned is None else planned.options, about.epochs, last, solved)
+        finished, epochs = _progress(folder, options, planned, last)
         about = replace(about, epochs=epochs)
         if last is not None:
-            largest, changed = solved["Ns"][-1] if solved else None, (folder / METRICS).stat().st_mtime
-            about = replace(about, epoch=int(last["epoch"]), solved=largest, record=last, changed=changed)
+            furthest = "" if solved is None else str(solved["Ns"][-1] if "Ns" in solved else solved["stage"])
+            changed = (folder / METRICS).stat().st_mtime
+            about = replace(about, epoch=int(last["epoch"]), solved=furthest, record=last, changed=changed)
         if finished:
             return replace(about, state="finished")
     state = "running" if is_locked(folder) else "failed" if failure else "stopped" if begun else "pending"
@@ -240,30 +241,25 @@ def _look(folder: Path, about: Sight, planned: Planned | None, failure: str) -> 
 
 
 def _progress(
-    options: Mapping[str, Any], epochs: int | None, last: Mapping[str, Any] | None, solved: Mapping[str, Any] | None
+    folder: Path, options: Mapping[str, Any], planned: Planned | None, last: Mapping[str, Any] | None
 ) -> tuple[bool, int | None]:
-    """Return whether a run went as far as its options ask, and its epochs at most, from its last records alone."""
-    given, epoch, finished = options.get("epochs"), -1, False
-    if last is not None:
-        epoch, finished = last["epoch"], last["finished"]
-    if "curriculum_type" in options:
-        epochs = given if epochs is None else epochs
-        from_scratch = options["curriculum_type"] == "single_nocurr"
-        if solved is not None and (from_scratch or solved["Ns"][-1] >= options["max_N"]):
-            return True, epochs
-    elif epochs is None and finished and given is not None and epoch >= given:
-        # Where there are several tasks, the epochs are those of each.
-        return True, epoch
-    if epochs is not None and (epoch >= epochs or not finished):
-        return epoch >= epochs, epochs
-    # It may have a default limit, or was finished and has been asked for more since: only its configuration knows, and
-    # to make one takes all of torch.
+    """Return whether a run went as far as it is asked to, and its epochs at most.
+
+    The last record tells both, as far as the run is asked for what its own options say.
+    """
+    asked = options if planned is None else planned.options
+    same = all(options.get(name) == value for name, value in asked.items() if name != "seed")
+    if last is not None and same and "epochs" in last:
+        return bool(last["finished"]), int(last["epochs"])
+    if last is None and planned is not None:
+        return False, planned.epochs
+    # What it is asked for has changed, or there is no record of now: only its configuration knows, and to make one takes
+    # all of torch.
     from tauscope.runs.config import config_of
     from tauscope.runs.run import asked_for
 
-    config = config_of(dict(options))
-    ends = [dict(one) for one in (last, solved) if one is not None]
-    return any(asked_for(config, [one])[1] for one in ends), config.recipe().epochs
+    config = config_of(dict(asked))
+    return asked_for(config, read_metrics(folder))[1], config.recipe().epochs
 
 
 def _queued(sight: Sight, planned: Planned, queue: Mapping[str, str]) -> Sight:

@@ -1,18 +1,18 @@
 """What must be remembered."""
 
-from tauscope.tasks.base import METRICS, Batch, ClassificationTask, Task
-from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity
+from tauscope.tasks.base import METRICS, OUT, Batch, ClassificationTask, Head, Stage, Task
+from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity, head_name
 from tauscope.tasks.comparison import ChangeDetection, ChangeDetection2, Comparison, TwoAlternativeChoice
 from tauscope.tasks.delayed import DelayedResponseTask
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
-from tauscope.tasks.succession import Succession
 from tauscope.tasks.tracking import Tracking
 
 TASKS: dict[str, type[BinaryMemoryTask]] = {"parity": Parity, "dms": DelayedMatchToSample}
 
 __all__ = [
     "METRICS",
+    "OUT",
     "POPULATION_TASKS",
     "PUBLISHED_CODES",
     "TASKS",
@@ -28,10 +28,12 @@ __all__ = [
     "DelayedResponseTask",
     "DelayedSine",
     "GatedDelayedEstimation",
+    "Head",
     "Parity",
-    "Succession",
+    "Stage",
     "Task",
     "Tracking",
     "TwoAlternativeChoice",
+    "head_name",
     "population_task_name",
 ]

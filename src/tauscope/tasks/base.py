@@ -1,24 +1,75 @@
-"""What a task is: a source of batches, a loss, a score, and what it says of itself."""
+"""What a task is: a source of batches, a loss, a score, and what it says of itself; and how a stage asks it."""
 
 from __future__ import annotations
 
 import abc
+import copy
 import inspect
 import itertools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from tauscope._lazy import torch
+from tauscope.errors import InputError, nearest
 
-from tauscope.errors import InputError
-from tauscope.learning.objectives import activity_penalty
+if TYPE_CHECKING:
+    from torch import Tensor
 
-METRICS = ("accuracy", "fractional_loss", "relative_error", "score")
-"""What a score can be, by the names that `Task.metric` takes and records are kept under."""
+METRICS: dict[str, Literal["more", "less"]] = {
+    "accuracy": "more",
+    "fractional_loss": "less",
+    "relative_error": "less",
+    "score": "more",
+}
+"""What a score can be, by the names that `Task.metric` takes and records are kept under, and which of two is better."""
+
+OUT = "out"
+"""Name of the head of a network or a task that has only one."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a curriculum asks of a network at a time.
+
+    Attributes
+    ----------
+    name : str
+        Of the stage, and of the checkpoint that keeps a network which has learnt it: ``rnn_{name}``.
+    ask : dict
+        Fields of the task that have other values in this stage; under the name ``task`` another task.
+    heads : tuple of str
+        The network's heads that answer, one for each head of the task, in its order.
+
+    Examples
+    --------
+    >>> Stage("horizon20", {"horizon": 20}).heads
+    ('out',)
+    """
+
+    name: str
+    ask: Mapping[str, Any] = field(default_factory=dict)
+    heads: tuple[str, ...] = (OUT,)
+
+
+@dataclass(frozen=True)
+class Head:
+    """One question of a task.
+
+    Attributes
+    ----------
+    n_outputs : int
+        Outputs that answer it.
+    chance : float
+        Score of the best answer that ignores the input.
+    optimum : float
+        Score of the best answer.
+    """
+
+    n_outputs: int
+    chance: float
+    optimum: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +86,8 @@ class Batch:
         Loss mask or time weights; ``None`` weighs every answer equally.
     hold : Tensor [time, batch] of bool, optional
         Steps at which the state is held (variable delays).
+    start : Tensor [batch, code], optional
+        What the initial states are made of, for networks with a ``start``.
     info : dict
         What an ideal observer of the task knows.
     """
@@ -43,58 +96,74 @@ class Batch:
     targets: Tensor
     weight: Tensor | None = None
     hold: Tensor | None = None
+    start: Tensor | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
 class Task(abc.ABC):
-    """A memory task with one read-out head for each memory demand N.
-
-    Attributes
-    ----------
-    Ns : sequence of int
-        The memory demands that are asked at once, ascending; each is the label of its head.
-    """
-
-    Ns: Sequence[int]
+    """A memory task: batches, with one question for each head, a loss and a score."""
 
     source: ClassVar[str]
-    optimum: ClassVar[float]
     metric: ClassVar[str] = "score"
-    """What `score` is, as records and figures name it."""
+    """What a score is, as records and figures name it: a key of `METRICS`."""
     n_inputs: ClassVar[int] = 1
-    n_outputs: ClassVar[int] = 2
+
+    @property
+    @abc.abstractmethod
+    def heads(self) -> Mapping[str, Head]:
+        """The questions that are asked, by name, in the order of targets and scores."""
 
     @property
     def question(self) -> str:
         """What is asked, in a line."""
         return (inspect.getdoc(type(self)) or type(self).__name__).splitlines()[0]
 
-    @abc.abstractmethod
-    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
-        """Draw a batch on the generator's device, from that generator alone."""
+    def replace(self, **values: Any) -> Self:
+        """Return a copy of the task in which some fields have other values.
+
+        Raises
+        ------
+        InputError
+            If the task has no such field, or does not take that value.
+        """
+        twin = copy.copy(self)
+        for name, value in values.items():
+            if name not in vars(self):
+                raise InputError(f"{type(self).__name__} has no field {name!r}: {nearest(name, vars(self))}")
+            # Tasks are frozen; this copy is nobody else's yet.
+            object.__setattr__(twin, name, value)
+        # What a dataclass requires of its fields.
+        getattr(twin, "__post_init__", lambda: None)()
+        return twin
+
+    def at(self, stage: Stage) -> Task:
+        """Return the task as a stage asks it; this one is not changed."""
+        ask = dict(stage.ask)
+        task: Task = ask.pop("task", self)
+        return task.replace(**ask)
 
     @abc.abstractmethod
-    def chance(self, N: int) -> float:
-        """Return the score of the best answer that ignores the input."""
+    def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
+        """Draw a batch on the generator's device, from that generator alone.
+
+        ``split`` is ``"train"``, ``"valid"`` or ``"test"``; a task that draws every trial anew has no use for it.
+        """
 
     @abc.abstractmethod
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the scalar loss of ``outputs [answer, batch, head, output]``, summed over heads."""
+        """Return the loss of every head, ``[head]``, for ``outputs [answer, batch, head, output]``."""
 
     @abc.abstractmethod
-    def score(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the score of every head, ``[head]``."""
+    def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return two sums over answers and trials, ``[head]`` each.
 
-    def activity(self, states: Tensor) -> Tensor:
-        """Return what `Recipe.activity_cost` is multiplied with, ``[]``, a mean over trials.
-
-        Parameters
-        ----------
-        states : Tensor [time, batch, unit]
-            Activity, at least of the steps that are asked and of the last five.
+        A score over any number of batches is the ratio of the added sums, which is not the mean of the batches' ratios.
         """
-        return activity_penalty(states)
+
+    def score(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the score of every head on one batch, ``[head]``."""
+        part, whole = self.tally(outputs, batch)
+        return part / whole
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
@@ -119,17 +188,29 @@ def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
     """
     if weight is None:
         return values.mean(dim=(0, 1))
-    weight = weight.expand_as(values)
-    return (values * weight).sum(dim=(0, 1)) / weight.sum(dim=(0, 1))
+    part, whole = weighted_sums(values, weight)
+    return part / whole
+
+
+def weighted_sums(values: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the sums over answers and batch of ``values [answer, batch, head]`` with their weights, and of the weights.
+
+    Examples
+    --------
+    >>> weighted_sums(torch.tensor([[[1.0]], [[3.0]]]), torch.tensor([[[0.0]], [[2.0]]]))
+    (tensor([6.]), tensor([2.]))
+    """
+    weight = torch.ones_like(values) if weight is None else weight.expand_as(values)
+    return (values * weight).sum(dim=(0, 1)), weight.sum(dim=(0, 1))
 
 
 class ClassificationTask(Task):
-    """A task whose answers are classes: cross-entropy summed over heads, scored by accuracy."""
+    """A task whose answers are classes: cross-entropy, scored by accuracy."""
 
     metric: ClassVar[str] = "accuracy"
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the softmax cross-entropy, averaged over answers and batch, summed over heads.
+        """Return the softmax cross-entropy of every head, averaged over answers and batch.
 
         Parameters
         ----------
@@ -140,16 +221,16 @@ class ClassificationTask(Task):
 
         Returns
         -------
-        Tensor []
+        Tensor [head]
             Loss in nats.
         """
-        errors = F.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten(), reduction="none")
-        return weighted_mean(errors.view(batch.targets.shape), batch.weight).sum()
+        errors = torch.nn.functional.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten(), reduction="none")
+        return weighted_mean(errors.view(batch.targets.shape), batch.weight)
 
-    def score(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the fraction of right answers of every head, ``[head]``."""
+    def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return how many answers of every head are right, and of how many, ``[head]`` each; both weighted."""
         right = (outputs.argmax(dim=-1) == batch.targets).to(outputs.dtype)
-        return weighted_mean(right, batch.weight)
+        return weighted_sums(right, batch.weight)
 
 
 def validate_Ns(Ns: Any) -> tuple[int, ...]:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.tasks.base import Batch, ClassificationTask, validate_Ns
+from tauscope.tasks.base import Batch, ClassificationTask, Head, validate_Ns
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SOURCE = "Khajehabdollahi et al., ICLR 2024, section 2 (https://openreview.net/forum?id=xwKt6bUkXj)"
+
+
+def head_name(N: int) -> str:
+    """Return the name of the head that answers N, in a task and in a network.
+
+    Examples
+    --------
+    >>> head_name(5)
+    'N5'
+    """
+    return f"N{N}"
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class BinaryMemoryTask(ClassificationTask):
     Attributes
     ----------
     Ns : tuple of int
-        Memory demands, ascending.
+        Memory demands, ascending; the head that answers N is named ``N{N}``.
     p : float, optional
         Probability of a 1. ``None`` is the task's own: for N-parity drawn uniformly from [0, 1) for every
         sequence, for N-DMS 0.5, because there a biased stream makes one answer likelier.
@@ -37,6 +50,7 @@ class BinaryMemoryTask(ClassificationTask):
         ``None`` draws from ``{N_max + 2, ..., 4 N_max + 1}``.
     """
 
+    Ns: Sequence[int] = (2,)
     p: float | None = None
     plus_minus: bool = False
     repeat: int = 1
@@ -44,7 +58,6 @@ class BinaryMemoryTask(ClassificationTask):
     length: int | tuple[int, int] | None = None
 
     source: ClassVar[str] = _SOURCE
-    optimum: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "Ns", validate_Ns(self.Ns))
@@ -63,6 +76,11 @@ class BinaryMemoryTask(ClassificationTask):
             )
 
     @property
+    def heads(self) -> dict[str, Head]:
+        """One question for each N."""
+        return {head_name(N): Head(2, self.chance(N), 1.0) for N in self.Ns}
+
+    @property
     def length_range(self) -> tuple[int, int]:
         """Shortest and longest sequence, in bits, both included."""
         if self.length is None:
@@ -72,6 +90,10 @@ class BinaryMemoryTask(ClassificationTask):
         return self.length
 
     @abc.abstractmethod
+    def chance(self, N: int) -> float:
+        """Return the accuracy of the best constant answer to N."""
+
+    @abc.abstractmethod
     def _bias(self, batch_size: int, generator: torch.Generator) -> Tensor:
         """Return the probability of a 1 in every sequence, ``[batch]``."""
 
@@ -79,7 +101,7 @@ class BinaryMemoryTask(ClassificationTask):
     def _answers(self, bits: Tensor, shown: Tensor) -> Tensor:
         """Return the answers ``[answer, batch, head]`` after so many ``bits [bit, batch]`` were ``shown [answer]``."""
 
-    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+    def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
         """Draw sequences of one length and their answers.
 
         Parameters
@@ -88,6 +110,8 @@ class BinaryMemoryTask(ClassificationTask):
             Number of sequences.
         generator : torch.Generator
             The only source of chance; the batch lies on its device.
+        split : str
+            Of no use: every sequence is drawn anew.
 
         Returns
         -------
@@ -95,6 +119,7 @@ class BinaryMemoryTask(ClassificationTask):
             ``inputs [bits * repeat, batch, 1]``, ``targets [1, batch, head]`` for ``labels="last"``, else
             ``[bits * repeat, batch, head]`` with ``weight [bits * repeat, 1, head]``; ``info["p"] [batch]``.
         """
+        del split
         low, high = self.length_range
         n_bits = int(torch.randint(low, high + 1, (), generator=generator, device=generator.device))
         p = self._bias(batch_size, generator)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.tasks.base import Batch, weighted_mean
 from tauscope.tasks.delayed import PopulationTask, Trials
 from tauscope.tasks.populations import CircularTuning, GaussianTuning
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Log-odds of the largest probability that a network can state, 1 - 1e-6 as published.
 _LARGEST = math.log(1e6 - 1)
@@ -32,10 +32,10 @@ class DecisionTask(PopulationTask):
     """
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the cross-entropy in nats, averaged over the response and trials, of log-odds ``[answer, batch, 1, 1]``."""
+        """Return the cross-entropy in nats, ``[1]``, averaged over response and trials, of log-odds ``[answer, batch, 1, 1]``."""
         stated = outputs.clamp(-_LARGEST, _LARGEST)
-        errors = F.binary_cross_entropy_with_logits(stated, batch.targets, reduction="none")
-        return weighted_mean(errors.squeeze(-1), batch.weight).sum()
+        errors = torch.nn.functional.binary_cross_entropy_with_logits(stated, batch.targets, reduction="none")
+        return weighted_mean(errors.squeeze(-1), batch.weight)
 
     def excess(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return KL(p_ideal ‖ p_net) and KL(p_ideal ‖ 1/2), ``[batch]``, in nats."""
@@ -48,9 +48,8 @@ class DecisionTask(PopulationTask):
             lost, known = lost * uncertain, known * uncertain
         return lost, known
 
-    def chance(self, N: int) -> float:
+    def chance(self) -> float:
         """Return the information loss of the best answer without any input, which is "perhaps": 1."""
-        del N
         return 1.0
 
 
@@ -72,8 +71,8 @@ def bernoulli_divergence(log_odds: Tensor, other: Tensor) -> Tensor:
     >>> bernoulli_divergence(torch.tensor([0.0, 1000.0]), torch.tensor([0.0, 0.0])).round(decimals=4)
     tensor([0.0000, 0.6931])
     """
-    yes = torch.sigmoid(log_odds) * (F.logsigmoid(log_odds) - F.logsigmoid(other))
-    no = torch.sigmoid(-log_odds) * (F.logsigmoid(-log_odds) - F.logsigmoid(-other))
+    yes = torch.sigmoid(log_odds) * (torch.nn.functional.logsigmoid(log_odds) - torch.nn.functional.logsigmoid(other))
+    no = torch.sigmoid(-log_odds) * (torch.nn.functional.logsigmoid(-log_odds) - torch.nn.functional.logsigmoid(-other))
     return yes + no
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least
-from tauscope.tasks.base import Batch, Task, validate_Ns
+from tauscope.tasks.base import OUT, Batch, Head, Task
 from tauscope.tasks.populations import Tuning, spread, sweeping_bump
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SOURCE = "Orhan & Ma, Nature Neuroscience 22, 275 (2019), methods and published code"
 
@@ -35,8 +36,6 @@ class DelayedResponseTask(Task):
 
     Attributes
     ----------
-    Ns : tuple of int
-        Label of the only head.
     stim_steps, resp_steps : int
         Length of the stimulus and of the response epoch; a step stands for 10 ms.
     delay_steps : int or tuple of int
@@ -50,7 +49,6 @@ class DelayedResponseTask(Task):
         Do as the published code does where that differs from what is meant: see the subclasses.
     """
 
-    Ns: tuple[int, ...] = (1,)
     stim_steps: int = 25
     delay_steps: int | tuple[int, ...] = 100
     resp_steps: int = 25
@@ -59,15 +57,11 @@ class DelayedResponseTask(Task):
     reference: bool = False
 
     source: ClassVar[str] = SOURCE
-    optimum: ClassVar[float] = 0.0
     metric: ClassVar[str] = "fractional_loss"
     n_outputs: ClassVar[int] = 1
     n_locations: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "Ns", validate_Ns(self.Ns))
-        if len(self.Ns) != 1:
-            raise InputError(f"Ns {list(self.Ns)}: expected the label of one head, such as [1]")
         for name, minimum in (("stim_steps", 1), ("resp_steps", 1), ("n_in", 2)):
             require_at_least(name, getattr(self, name), minimum)
         if isinstance(self.delay_steps, list):
@@ -81,6 +75,11 @@ class DelayedResponseTask(Task):
                 f"score_step is {self.score_step}: expected -{self.resp_steps} ... -1, a step of the response "
                 f"(nearest valid value: {min(max(self.score_step, -self.resp_steps), -1)})"
             )
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """The only question."""
+        return {OUT: Head(self.n_outputs, self.chance(), 0.0)}
 
     @property
     def delays(self) -> tuple[int, ...]:
@@ -97,7 +96,7 @@ class DelayedResponseTask(Task):
         """Number of input channels."""
         return self.n_locations * self.n_in
 
-    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+    def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
         """Draw trials.
 
         Parameters
@@ -106,6 +105,8 @@ class DelayedResponseTask(Task):
             Number of trials.
         generator : torch.Generator
             The only source of chance; the batch lies on its device.
+        split : str
+            Of no use: every trial is drawn anew.
 
         Returns
         -------
@@ -114,6 +115,7 @@ class DelayedResponseTask(Task):
             ``hold [time, batch]`` where delays vary; ``info`` with tensors ``[batch, ...]``, among them ``delay`` in
             steps and what the task's ideal observer knows.
         """
+        del split
         require_at_least("batch size", batch_size, 1)
         inputs, answers, info = self._draw(batch_size, generator)
         delays = torch.tensor(self.delays, device=generator.device)
@@ -132,10 +134,12 @@ class DelayedResponseTask(Task):
         """Return inputs ``[time, trial, channel]``, answers ``[trial, output]`` or ``[answer, trial, output]``, and info."""
 
     @abc.abstractmethod
+    def chance(self) -> float:
+        """Return the fractional loss of the best answer that ignores the input."""
+
+    @abc.abstractmethod
     def excess(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return by how much an answer falls short of the ideal observer's, and the scale of that, for every trial.
-
-        A score over many batches is the ratio of the two sums, which is not the mean of the ratios.
 
         Parameters
         ----------
@@ -150,10 +154,10 @@ class DelayedResponseTask(Task):
             Both in the units of the task's cost.
         """
 
-    def score(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the fractional loss, ``[1]``: 0 for an ideal observer; see `excess` for what it is a fraction of."""
+    def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the sums of excess and scale, ``[1]``, whose ratio is the fractional loss: 0 for an ideal observer."""
         excess, scale = self.excess(outputs, batch)
-        return (excess.sum() / scale.sum()).unsqueeze(0)
+        return excess.sum().unsqueeze(0), scale.sum().unsqueeze(0)
 
 
 @dataclass(frozen=True)

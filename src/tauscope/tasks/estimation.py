@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.tasks.base import Batch, weighted_mean
 from tauscope.tasks.delayed import DelayedResponseTask, PopulationTask, Trials
 from tauscope.tasks.populations import CircularTuning
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Trials from which the error of the ideal observer is estimated; its standard error is then below 1 %.
 _N_IDEAL = 20_000
@@ -83,8 +84,8 @@ class DelayedEstimation(PopulationTask):
         return Trials(spikes.flatten(1), self._spontaneous(batch_size, generator), stimulus, known)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the wrapped error of ``outputs [answer, batch, 1, output]``, averaged over response, trials and outputs."""
-        return weighted_mean(wrapped_error(outputs - batch.targets).mean(dim=-1), batch.weight).sum()
+        """Return the wrapped error of ``outputs [answer, batch, 1, output]``, ``[1]``, averaged over all but heads."""
+        return weighted_mean(wrapped_error(outputs - batch.targets).mean(dim=-1), batch.weight)
 
     def cost(self, difference: Tensor) -> Tensor:
         """Return what counts for the score of answers that miss by ``difference`` radians."""
@@ -97,17 +98,16 @@ class DelayedEstimation(PopulationTask):
         ideal = self.cost(batch.info["estimate"] - answers).mean(dim=-1)
         return said - ideal, ideal
 
-    def chance(self, N: int) -> float:
+    def chance(self) -> float:
         """Return the fractional loss of the best constant answer, whose mean cost is π/4.
 
         That of the ideal observer is averaged over 20 000 trials with a fixed seed.
 
         Examples
         --------
-        >>> 5 < DelayedEstimation().chance(1) < 10
+        >>> 5 < DelayedEstimation().chance() < 10
         True
         """
-        del N
         return math.pi / 4 / _ideal_cost(self) - 1
 
 
@@ -198,23 +198,22 @@ class DelayedSine(DelayedResponseTask):
         return torch.sin(self.alpha * torch.linspace(0, math.pi, self.resp_steps, device=device))
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the mean absolute error of ``outputs [answer, batch, 1, 1]``."""
-        return weighted_mean((outputs - batch.targets).abs().mean(dim=-1), batch.weight).sum()
+        """Return the mean absolute error of ``outputs [answer, batch, 1, 1]``, ``[1]``."""
+        return weighted_mean((outputs - batch.targets).abs().mean(dim=-1), batch.weight)
 
     def excess(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the absolute error, averaged over the response, and 1, ``[batch]``: the curve is the same always."""
         error = (outputs - batch.targets).double().abs().mean(dim=(0, 2, 3))
         return error, torch.ones_like(error)
 
-    def chance(self, N: int) -> float:
+    def chance(self) -> float:
         """Return the error of the best constant answer, the median of the curve.
 
         Examples
         --------
-        >>> round(DelayedSine().chance(1), 3)
+        >>> round(DelayedSine().chance(), 3)
         0.186
         """
-        del N
         curve = self._curve().double()
         return float((curve - curve.median()).abs().mean())
 

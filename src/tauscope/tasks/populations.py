@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def spread(counts: Tensor, n_slots: int, generator: torch.Generator) -> Tensor:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least
-from tauscope.learning.objectives import ending
-from tauscope.tasks.base import Batch, Task, validate_Ns
+from tauscope.tasks.base import OUT, Batch, Head, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def ornstein_uhlenbeck(
@@ -69,8 +69,6 @@ class Tracking(Task):
 
     Attributes
     ----------
-    Ns : tuple of int
-        Label of the only head.
     n_signals : int
         Number S of signals; each is an input channel and an output.
     n_steps : int
@@ -101,7 +99,6 @@ class Tracking(Task):
     (torch.Size([50, 4, 2]), torch.Size([41, 4, 1, 2]), 0.224)
     """
 
-    Ns: tuple[int, ...] = (1,)
     n_signals: int = 1
     n_steps: int = 50
     dt: float = 0.2
@@ -112,13 +109,9 @@ class Tracking(Task):
     reference: bool = False
 
     source: ClassVar[str] = "Engelken & Goedeke, NeurIPS 2022, and published code"
-    optimum: ClassVar[float] = 0.0
     metric: ClassVar[str] = "relative_error"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "Ns", validate_Ns(self.Ns))
-        if len(self.Ns) != 1:
-            raise InputError(f"Ns {list(self.Ns)}: expected the label of one head, such as [1]")
         require_at_least("number of signals", self.n_signals, 1)
         require_at_least("number of steps", self.n_steps, 1)
         for name in ("dt", "tau_signal", "amplitude"):
@@ -136,9 +129,9 @@ class Tracking(Task):
         return self.n_signals
 
     @property
-    def n_outputs(self) -> int:  # type: ignore[override]
-        """Number of outputs."""
-        return self.n_signals
+    def heads(self) -> dict[str, Head]:
+        """The only question, with an output for each signal; to answer the mean scores 1."""
+        return {OUT: Head(self.n_signals, 1.0, 0.0)}
 
     @property
     def std(self) -> float:
@@ -156,7 +149,7 @@ class Tracking(Task):
         # Without rounding, 0.28 · 25 would be above 7.
         return self.n_steps - max(math.ceil(round(self.burn_in * self.n_steps, 9)), 1) + 1
 
-    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+    def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
         """Draw trials.
 
         Parameters
@@ -165,34 +158,27 @@ class Tracking(Task):
             Number of trials.
         generator : torch.Generator
             The only source of chance; the batch lies on its device.
+        split : str
+            Of no use: every trial is drawn anew.
 
         Returns
         -------
         Batch
             ``inputs [time, batch, signal]``, and ``targets [answer, batch, 1, signal]``, the same at the asked steps.
         """
+        del split
         require_at_least("batch size", batch_size, 1)
         shape = (batch_size, self.n_signals)
         signal = ornstein_uhlenbeck(self.n_steps, shape, self.rho, generator, from_mean=self.reference)
         inputs = self.mean + self.std * signal
         return Batch(inputs, inputs[-self.n_answers :].unsqueeze(-2))
 
-    def chance(self, N: int) -> float:
-        """Return the score of answering the mean, 1."""
-        del N
-        return 1.0
-
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the squared error of ``outputs [answer, batch, 1, signal]``, over all steps of the trials."""
-        return self._over_trials((outputs - batch.targets).square())
+        """Return the squared error of ``outputs [answer, batch, 1, signal]``, ``[1]``, over all steps of the trials."""
+        squares = (outputs - batch.targets).square()
+        return squares.sum().unsqueeze(0) / (squares.shape[1] * self.n_steps * self.n_signals)
 
-    def score(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the mean squared error over the variance of the signals, ``[1]``."""
-        return ((outputs - batch.targets).square().mean() / self.std**2).unsqueeze(0)
-
-    def activity(self, states: Tensor) -> Tensor:
-        """Return Σ x² / (B T S) over the asked steps, ``[]``, from ``states [time, batch, unit]`` that end a trial."""
-        return self._over_trials(ending(states, self.n_answers).square())
-
-    def _over_trials(self, squares: Tensor) -> Tensor:
-        return squares.sum() / (squares.shape[1] * self.n_steps * self.n_signals)
+    def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the sum of squared errors, and as many times the variance of a signal, ``[1]`` each."""
+        squares = (outputs - batch.targets).square()
+        return squares.sum().unsqueeze(0), squares.new_tensor([squares.numel() * self.std**2])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from rounding import tolerance
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.gemm import _SMALL
 from tauscope.models.kernels.leaky import leaky_inside, leaky_matrix, leaky_outside
@@ -128,12 +129,14 @@ def test_values_and_gradients_equal_those_of_the_definition(kind: str, afunc: st
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_single_precision_on_the_fast_product(kind: str) -> None:
-    given = arguments(n_units=128, n_channels=2, n_steps=6, n_batch=64, dtype=torch.float32)
+    given = arguments(n_units=128, n_channels=2, n_steps=6, n_batch=64, seed=4, dtype=torch.float32)
     n_units, n_with_input, n_batch = 128, 131, 64
     assert n_units * n_with_input * n_batch > _SMALL
     exact = [one.detach().double().requires_grad_() for one in given]
     states, last = fast(kind, "leakyrelu", *given)
-    true_states, true_last, _ = plain(kind, "leakyrelu", *exact)
+    true_states, true_last, z = plain(kind, "leakyrelu", *exact)
+    # No argument of φ lies so near its kink that rounding decides on which side of it.
+    assert float(torch.stack(z).detach().abs().min()) > 5e-6
     wanted = len(used(kind))
     found = torch.autograd.grad(states.square().mean() + last.mean(), given[:wanted])
     expected = torch.autograd.grad(true_states.square().mean() + true_last.mean(), exact[:wanted])
@@ -225,7 +228,7 @@ def test_a_matrix_in_bfloat16_keeps_the_state_in_float32(kind: str) -> None:
     states, last = fast(kind, "leakyrelu", M, torch.ones(1, 1), torch.zeros(300, 1, 1), a)
     decay = carried ** np.arange(1, 301)
     assert states.dtype == last.dtype == torch.float32
-    assert float(last) == pytest.approx(decay[-1], rel=1e-5)
+    assert float(last) == pytest.approx(decay[-1], rel=tolerance(torch.float32, steps=300))
     np.testing.assert_allclose(states.flatten().numpy(), decay, rtol=2**-8)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
+import pytest
 import xarray as xr
 
+from tauscope.errors import DamagedFileError, InputError, NotApplicableError
 from tauscope.papers.reproduce.judging import MARKS, claim_rows, judge
-from tauscope.papers.vocabulary import Results, Trained
+from tauscope.papers.vocabulary import Finding, Results, Trained, Verdict
 from tiny_paper import PAPER, SCALES
 
 
@@ -43,11 +46,22 @@ def test_too_few_networks_are_said() -> None:
     assert [finding.verdict for finding in judged[1].findings] == ["missing", "holds"]
 
 
-def test_a_judge_that_stumbles_over_what_is_missing_harms_no_other_claim() -> None:
+def test_a_mistake_in_a_judge_is_an_error_and_harms_no_other_claim() -> None:
     without = Results({name: ones for name, ones in results().networks.items() if name != "gated"}, {})
     judged = judge(PAPER, SCALES["quick"], without)
-    assert [one.verdict for one in judged] == ["holds", "holds", "missing", "not judged"]
+    assert [one.verdict for one in judged] == ["holds", "holds", "error", "not judged"]
     assert judged[2].reason.startswith("cannot be judged: KeyError: 'gated' (tiny_paper.py, line ")
+
+
+@pytest.mark.parametrize("kind", [InputError, NotApplicableError, DamagedFileError])
+def test_a_judge_that_lacks_something_is_missing_with_its_reason(kind: type[InputError]) -> None:
+    def lacking(_: Results) -> list[Finding]:
+        raise kind("no network solved N = 9: expected one")
+
+    paper = replace(PAPER, claims=(replace(PAPER.claims[0], judge=lacking), *PAPER.claims[1:]))
+    judged = judge(paper, SCALES["quick"], results())
+    assert [one.verdict for one in judged] == ["missing", "holds", "missing", "not judged"]
+    assert judged[0].reason == "cannot be judged: no network solved N = 9: expected one"
 
 
 def test_a_claim_without_findings_is_missing() -> None:
@@ -71,4 +85,5 @@ def test_rows() -> None:
 
 
 def test_every_verdict_has_a_mark_of_its_own() -> None:
-    assert len(set(MARKS.values())) == len(MARKS) == 5
+    assert set(MARKS) == set(get_args(Verdict))
+    assert len(set(MARKS.values())) == len(MARKS)

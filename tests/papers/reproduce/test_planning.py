@@ -122,7 +122,10 @@ def test_different_runs_in_one_folder_are_refused_before_anything_is_done(put: A
 
 
 def test_what_is_measured_of_a_network() -> None:
-    records = [{"epoch": i, "Ns": list(range(2, N + 1)), "solved": i != 3} for i, N in enumerate((2, 3, 3, 4), 1)]
+    records = [
+        {"epoch": i, "stage": f"N2_N{N}", "Ns": list(range(2, N + 1)), "solved": i != 3}
+        for i, N in enumerate((2, 3, 3, 4), 1)
+    ]
     networks = {one.name: one for one in plan().networks}
     results = Path("base/measured/quick")
     multi, run = networks["multi 1"].asked(records), "cumulative_parity_size_8_network_1"

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import xarray as xr
 
 from tauscope.analysis.connectivity import connectivity
 from tauscope.jobs.pool import Outcome
 from tauscope.jobs.training import Progress
+from tauscope.measurements.keeping import subject_of
+from tauscope.measurements.making import measure_forgetting
 from tauscope.papers.reproduce.planning import Choice, Network, Plan, make_plan
 from tauscope.papers.reproduce.running import look, run_plan, work
 from tauscope.papers.vocabulary import Results
@@ -50,14 +53,40 @@ def test_a_network_is_an_ordinary_run_with_ordinary_results(tiny_reproduction: P
         tiny_reproduction / "measured" / "quick" / MULTI / "analysis/rnn_N2_N2_connectivity.nc"
     )
     xr.testing.assert_allclose(result, connectivity(load(run / "rnn_N2_N2")))
-    assert (source["checkpoint"], source["options"]) == (f"{MULTI}/rnn_N2_N2", {"seed": 0})
+    seed = first(tiny_reproduction).measurement_seed
+    assert (source["checkpoint"], source["options"]) == (f"{MULTI}/rnn_N2_N2", {"seed": seed})
+
+
+def test_every_network_is_measured_on_streams_of_its_own_and_a_repeat_on_the_same(done: Path) -> None:
+    plan = make_plan(TINY, "quick", done)
+    streams = {}
+    for network in plan.networks:
+        seeds = {asked.seed for asked in network.asked(network.records()[0]).values()} or {network.measurement_seed}
+        (seed,) = seeds
+        streams[network.name] = tuple(torch.randint(2, (64,), generator=torch.Generator().manual_seed(seed)).tolist())
+    assert len(set(streams.values())) == len(plan.networks) == 10
+    again = make_plan(TINY, "quick", done / "elsewhere")
+    assert [one.measurement_seed for one in again.networks] == [one.measurement_seed for one in plan.networks]
+
+
+def test_the_seed_that_is_written_down_gives_the_result_again(done: Path) -> None:
+    accuracies = []
+    for network in make_plan(TINY, "quick", done).networks:
+        if network.name.startswith("multi"):
+            found = look(network, HERE)
+            result = found.measured["forgetting", max(N for _, N in found.measured)]
+            asked = network.asked(found.records)["forgetting", 4]
+            subject = subject_of(asked.checkpoint, seed=network.measurement_seed)
+            xr.testing.assert_equal(measure_forgetting(subject, **asked.options)["accuracy"], result["accuracy"])
+            accuracies.append(result["accuracy"])
+    assert len(accuracies) == 2
 
 
 def test_options_of_the_scale_reach_the_measurement_and_are_written_down(tiny_reproduction: Path) -> None:
     folder = tiny_reproduction / "measured" / "quick" / MULTI / "analysis"
     (path,) = folder.glob("*_forgetting.nc")
     result, source = load_result(path)
-    assert source["options"] == {"seed": 0, "n_sequences": 32, "beyond": 1}
+    assert source["options"] == {"seed": first(tiny_reproduction).measurement_seed, "n_sequences": 32, "beyond": 1}
     assert (result.attrs["n_sequences"], int(result["N"].max())) == (32, 5)
     (path,) = folder.glob("*_size.nc")
     assert float(load_result(path)[0]["size"]) == 4
@@ -92,7 +121,7 @@ def test_only_what_is_missing_or_not_current_is_done(done: Path) -> None:
     assert begun == ["multi 1", "single 1", "single 2"]
     assert not [one for networks in results.networks.values() for one in networks if one.missing]
     assert [one for name, one in told if name == "multi 1"] == [Progress(3, 8, "measuring connectivity at N = 2")]
-    assert ("single 2", Progress(1, 8, "learning N = 3")) in told
+    assert ("single 2", Progress(1, 8, "learning N3_N3")) in told
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     # The network that was trained again is the same, so that its results are current.
     assert changed == {"rnn_N2_N2_connectivity.nc"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tauscope.models.kernels.gemm import matmul_nt
+from tauscope.models.kernels.gemm import add_matmul_nt, matmul_nt
 
 _LANES = 16
 """Products are fastest with the batch innermost where its size is a multiple of this."""
@@ -91,7 +91,7 @@ def transposed_rows(M: Tensor, n_rows: int, n_batch: int) -> Tensor:
     return M[:, :n_rows].contiguous().t() if n_batch % _LANES else M.t().contiguous()[:n_rows]
 
 
-def times(A: Tensor, columns: Tensor) -> Tensor:
+def times(A: Tensor, columns: Tensor, room: Tensor | None = None) -> Tensor:
     """Return ``A @ x`` in the order of storage of x.
 
     Parameters
@@ -100,6 +100,8 @@ def times(A: Tensor, columns: Tensor) -> Tensor:
         Left operand, as `prepared` or `transposed_rows` gives it.
     columns : Tensor [batch, k]
         xᵀ: views are cheaper to make of all steps at once than one by one.
+    room : Tensor [row, batch], optional
+        Where the product is written if its path can write to a given place.
 
     Returns
     -------
@@ -111,7 +113,9 @@ def times(A: Tensor, columns: Tensor) -> Tensor:
     >>> times(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
     tensor([[3., 2.]])
     """
-    return matmul_nt(columns, A).t() if len(columns) % _LANES else matmul_nt(A, columns)
+    if len(columns) % _LANES:
+        return matmul_nt(columns, A, None if room is None else room.t()).t()
+    return matmul_nt(A, columns, room)
 
 
 def stacked_buffer(initial: Tensor, inputs: Tensor, like: Tensor) -> Tensor:
@@ -202,8 +206,11 @@ class WeightGradient:
         if t % self._together:
             return
         end = min(t + self._together, self._n_steps)
-        one = matmul_nt(*self._operands(t, end))
-        self.total = one.to(self._dtype) if end == self._n_steps else self.total.add_(one)
+        operands = self._operands(t, end)
+        if end == self._n_steps:
+            self.total = matmul_nt(*operands).to(self._dtype)
+        else:
+            add_matmul_nt(self.total, *operands)
 
     def _operands(self, t: int, end: int) -> tuple[Tensor, Tensor]:
         if self._single:

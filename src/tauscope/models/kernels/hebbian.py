@@ -45,7 +45,7 @@ class _Hebbian(_Recurrence):
             h, p, following, overlap = states[t], pasts[t], states[t + 1], overlaps[t]
             torch.sum(p * h, dim=0, out=overlap)
             strength = overlap.clamp(0.0, strongest)
-            phi.into(times(weights, stacked[t]).addcmul_(p, strength, value=gamma), following)
+            phi.into(times(weights, stacked[t], following).addcmul_(p, strength, value=gamma), following)
             if held is not None:
                 torch.where(held, h, following, out=following)
             if own is not None:

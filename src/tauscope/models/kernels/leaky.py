@@ -102,18 +102,20 @@ class _Inside(_Recurrence):
         buffer, weights = stacked_buffer(initial, inputs, M), prepared(M, len(initial))
         # Views cost as much as a small product where they are made one by one.
         states, stacked = buffer[:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
-        h = initial.t()
+        # Of higher precision than M, the state is kept apart.
+        h = initial.t() if leak is None else room(1, n_units, len(initial), initial)[0].copy_(initial.t())
         for t, held in enumerate(_held(hold, len(inputs))):
-            z, following = times(weights, stacked[t]), states[t + 1]
+            following = states[t + 1]
+            z = times(weights, stacked[t], following if leak is None else None)
             if leak is None:
                 phi.into(z, following)
                 if held is not None:
                     torch.where(held, states[t], following, out=following)
             else:
-                before, h = h, z.to(h.dtype, copy=True).addcmul_(leak[:, None], h)
-                phi.into(h, h)
+                before = h if held is None else h.clone()
+                phi.into(h.mul_(leak[:, None]).add_(z), h)
                 if held is not None:
-                    h = torch.where(held, before, h)
+                    torch.where(held, before, h, out=h)
                 following.copy_(h)
         ctx.save_for_backward(M, leak, buffer, hold)
         ctx.afunc, ctx.clip = afunc, clip
@@ -138,7 +140,8 @@ class _Inside(_Recurrence):
             if g_states is not None:
                 g = g + g_states[t].t()
             (delta, transposed), held = product.slot(t), holds[t]
-            exact = delta if M.dtype == dtype else torch.empty_like(g)
+            # Where δ is of lower precision, the exact one takes the place of the gradient, unless a held state keeps that.
+            exact = delta if M.dtype == dtype else g if held is None else torch.empty_like(g)
             backward(g, states[t + 1].to(dtype), exact)
             _limit(exact, ctx.clip, held)
             if exact is not delta:
@@ -151,7 +154,7 @@ class _Inside(_Recurrence):
                 g_inputs[t] = back[n_units:-1]
             kept, g = g, back[:n_units]
             if leak is not None:
-                g = g.to(dtype, copy=True).addcmul_(leak[:, None], exact)
+                g = (exact * leak[:, None] if exact is delta else exact.mul_(leak[:, None])).add_(g)
             if held is not None:
                 g = torch.where(held, kept, g)
         # h_{t-1} enters through the leak as it does through the diagonal of M.
@@ -172,7 +175,7 @@ class _Outside(_Recurrence):
         rates = room(len(inputs), n_units, len(initial), M)
         h = initial.t()
         for columns, rate, following in zip(stacked, rates.unbind(0), slots, strict=False):
-            phi.into(times(weights, columns), rate)
+            phi.into(times(weights, columns, rate), rate)
             h = torch.lerp(h, rate.to(h.dtype), a[:, None])
             following.copy_(h)
         ctx.save_for_backward(M, a, buffer, rates)

@@ -11,6 +11,7 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tauscope._words import count
 from tauscope.papers.balanced_networks import quantities as q
 from tauscope.papers.balanced_networks.conditions import PARITY, SIGNALS, TRACKING
 from tauscope.papers.panels import finish, panels
@@ -22,7 +23,7 @@ from tauscope.plotting.balance import (
     plot_modes,
     plot_response_time,
 )
-from tauscope.plotting.style import COLOURS, CYCLE, count
+from tauscope.plotting.style import COLOURS, CYCLE
 
 _COLOURS = dict(zip(SIGNALS, CYCLE, strict=False))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -37,12 +36,6 @@ def tracked(subject: Subject) -> Tracking:
     if not isinstance(subject.task, Tracking):
         raise InputError("the network does not track signals: expected one that was trained on task 'tracking'")
     return subject.task
-
-
-def own_generator(model: Model) -> torch.Generator:
-    """Return a generator that is seeded by a network's weights, so that every network is measured in noise of its own."""
-    digest = hashlib.sha256(torch.cat([one.detach().flatten() for one in model.parameters()]).cpu().numpy().tobytes())
-    return torch.Generator().manual_seed(int.from_bytes(digest.digest()[:7], "big"))
 
 
 def median_tau_net(model: Model, task: Tracking, generator: torch.Generator) -> float:
@@ -103,7 +96,7 @@ def _information(subject: Subject, **options: Any) -> xr.Dataset:
 
 
 def _untrained(subject: Subject, **options: Any) -> xr.Dataset:
-    return information_against_balance(generator=own_generator(subject.course[0]), **options)
+    return information_against_balance(generator=subject.generator(), **options)
 
 
 def _plot_course(result: xr.Dataset, _: Subject) -> Axes:

@@ -10,9 +10,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from tauscope._words import count
 from tauscope.papers.emergent_timescales.quantities import Number, steps
 from tauscope.papers.vocabulary import Results
-from tauscope.plotting.style import COLOURS, count
+from tauscope.plotting.style import COLOURS
 from tauscope.plotting.summary import CURRICULUM_COLOURS, CURRICULUM_MARKERS
 
 MOST_N = 35

@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tauscope._words import count
 from tauscope.papers.emergent_timescales import quantities as q
 from tauscope.papers.emergent_timescales.drawing import CURRICULA, PUBLISHED, look, series
 from tauscope.papers.emergent_timescales.figures import MAIN
@@ -14,15 +15,7 @@ from tauscope.papers.emergent_timescales.quantities import published
 from tauscope.papers.panels import panels
 from tauscope.papers.vocabulary import Results
 from tauscope.plotting.interventions import plot_perturbation_of_networks
-from tauscope.plotting.style import (
-    COLOURS,
-    N_axis,
-    count,
-    draw_mean_and_range,
-    legend_below,
-    note,
-    relative_accuracy_axis,
-)
+from tauscope.plotting.style import COLOURS, N_axis, draw_mean_and_range, legend_below, note, relative_accuracy_axis
 from tauscope.plotting.summary import draw_networks
 
 _GROUPS = {"slowest": ("vermilion", "s"), "fastest": ("blue", "o"), "random": ("grey", "^")}

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from tauscope._words import count
 from tauscope.papers.emergent_timescales import quantities as q
 from tauscope.papers.emergent_timescales.drawing import (
     PUBLISHED,
@@ -25,7 +26,7 @@ from tauscope.papers.emergent_timescales.quantities import published
 from tauscope.papers.panels import finish, panels
 from tauscope.papers.vocabulary import Results
 from tauscope.plotting.resolution import few, mark_trained, time_step_axis
-from tauscope.plotting.style import COLOURS, CYCLE, RC, count, draw_mean_and_range, legend_below, new_axes
+from tauscope.plotting.style import COLOURS, CYCLE, RC, draw_mean_and_range, legend_below, new_axes
 from tauscope.plotting.summary import plot_against_N
 from tauscope.plotting.timescales import plot_autocorrelations
 

@@ -12,12 +12,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tauscope._words import count
 from tauscope.papers.panels import finish, panels
 from tauscope.papers.recurrent_memory import quantities as q
 from tauscope.papers.recurrent_memory.conditions import BASIC, CHANGED, LABELS, LEARNT, MAIN, PAIRS, PARITY, RHO
 from tauscope.papers.vocabulary import PaperFigure, Results, Trained
 from tauscope.plotting.sequentiality import plot_grid, plot_peak_order, plot_weights_by_peak_difference
-from tauscope.plotting.style import COLOURS, CYCLE, RC, count, integer_ticks
+from tauscope.plotting.style import COLOURS, CYCLE, RC, integer_ticks
 
 SI = "sequentiality index (nats)"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ POOLED_TRIALS = 50
 def trials_of(subject: Subject) -> Task:
     """Return the task whose trials are looked at: N-parity asks the largest N, in trials of `BITS` bits."""
     if isinstance(subject.task, BinaryMemoryTask):
-        return replace(subject.task, Ns=(subject.trained[1],), length=BITS)
+        return subject.task.replace(Ns=(subject.trained[1],), length=BITS)
     return subject.task
 
 

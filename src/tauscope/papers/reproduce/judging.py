@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tauscope.errors import InputError
 from tauscope.jobs.pool import reason
 from tauscope.papers.vocabulary import Claim, Finding, Paper, Results, Scale, Verdict, verdict
 
@@ -13,6 +14,7 @@ MARKS: dict[Verdict, str] = {
     "does not hold": "✗",
     "not judged": "–",
     "missing": "?",
+    "error": "!",
 }
 """What stands before a verdict, so that it can be told without colours."""
 
@@ -48,7 +50,8 @@ def judge(paper: Paper, scale: Scale, results: Results) -> list[Judged]:
     scale : Scale
         Says which of them it cannot reach; those are not judged, whatever was found.
     results : Results
-        What was found.
+        What was found. A claim whose judge raises an `InputError` is missing; of any other exception, a mistake in the
+        paper, the verdict is ``error``, and its ``reason`` says where it arose.
 
     Returns
     -------
@@ -71,8 +74,10 @@ def _judged(claim: Claim, out_of_reach: str, results: Results) -> Judged:
         return Judged(claim, "not judged", reason=out_of_reach)
     try:
         findings = tuple(claim.judge(results))
-    except Exception as error:  # a judge may meet networks that lack anything; the other claims are still judged
-        return Judged(claim, "missing", reason=f"cannot be judged: {reason(error)}")
+    except InputError as error:
+        return Judged(claim, "missing", reason=f"cannot be judged: {error}")
+    except Exception as error:  # a mistake in the paper must not cost hours of training: the other claims are judged
+        return Judged(claim, "error", reason=f"cannot be judged: {reason(error)}")
     return Judged(claim, verdict(findings), findings, "" if findings else "nothing to judge it by was measured")
 
 

@@ -18,9 +18,9 @@ from tauscope.errors import DamagedFileError, InputError
 from tauscope.jobs.pool import reason
 from tauscope.measurements import MEASUREMENTS
 from tauscope.papers.reproduce.judging import HEADING, Judged, claim_rows, judge
-from tauscope.papers.reproduce.planning import Plan, require_writable
+from tauscope.papers.reproduce.planning import Plan
 from tauscope.papers.vocabulary import PaperFigure, Results, Trained
-from tauscope.runs.files import write_atomically
+from tauscope.runs.files import require_writable, write_atomically
 from tauscope.runs.folder import read_json
 
 CLAIMS, PAGE, MARKDOWN = "claims.json", "index.html", "claims.md"
@@ -41,7 +41,9 @@ class Reproduced:
     animations : list of (PaperFigure, bytes)
         The same, as GIF.
     undrawn : dict
-        Figures that could not be drawn, by name, each with the reason.
+        Figures that could not be drawn without what is missing, by name, each with the reason.
+    mistaken : dict
+        Figures whose function raised what is no `InputError`, a mistake in the paper, by name, each with the reason.
     command : str
         That made it.
     environment : dict
@@ -54,6 +56,7 @@ class Reproduced:
     figures: list[tuple[PaperFigure, bytes]]
     animations: list[tuple[PaperFigure, bytes]]
     undrawn: dict[str, str]
+    mistaken: dict[str, str]
     command: str
     environment: dict[str, Any]
 
@@ -64,6 +67,11 @@ class Reproduced:
     def failed(self) -> list[Trained]:
         """Return the networks that lack something."""
         return [one for one in self.networks() if one.missing]
+
+    def errors(self) -> dict[str, str]:
+        """Return the mistakes in the paper, by the claim or the figure that they are in."""
+        claims = {f"claim {one.claim.key}": one.reason for one in self.judged if one.verdict == "error"}
+        return claims | {f"figure {name}": f"cannot be drawn: {why}" for name, why in self.mistaken.items()}
 
 
 def conclude(plan: Plan, results: Results, command: str, environment: dict[str, Any]) -> Reproduced:
@@ -85,12 +93,15 @@ def conclude(plan: Plan, results: Results, command: str, environment: dict[str, 
     Reproduced
         Nothing is written.
     """
-    drawn, undrawn = dict[str, bytes](), dict[str, str]()
+    drawn, undrawn, mistaken = dict[str, bytes](), dict[str, str](), dict[str, str]()
     for figure in (*plan.paper.figures, *plan.paper.animations):
         try:
             content = _rendered(figure.draw(results))
-        except Exception as error:  # figures may meet networks that lack anything; the others are still drawn
-            undrawn[figure.name] = reason(error)
+        except InputError as error:
+            undrawn[figure.name] = str(error)
+            continue
+        except Exception as error:  # a mistake in the paper must not cost hours of training: the others are drawn
+            mistaken[figure.name] = reason(error)
             continue
         if content is not None:
             drawn[figure.name] = content
@@ -99,7 +110,7 @@ def conclude(plan: Plan, results: Results, command: str, environment: dict[str, 
         for several in (plan.paper.figures, plan.paper.animations)
     )
     judged = judge(plan.paper, plan.scale, results)
-    return Reproduced(plan, results, judged, figures, animations, undrawn, command, environment)
+    return Reproduced(plan, results, judged, figures, animations, undrawn, mistaken, command, environment)
 
 
 def _rendered(drawn: Figure | FuncAnimation | None) -> bytes | None:
@@ -235,6 +246,7 @@ def _claims(reproduced: Reproduced) -> dict[str, Any]:
         ],
         "missing": {f"{one.condition} {one.network}": one.missing for one in reproduced.failed()},
         "undrawn": reproduced.undrawn,
+        "errors": reproduced.errors(),
     }
 
 
@@ -281,5 +293,5 @@ def _training_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
     yield "condition", "network", "epoch", "N", "loss", *metrics
     for one in reproduced.networks():
         for record in one.history:
-            newest = record["Ns"][-1], record["loss"], *(record.get(metric, [""])[-1] for metric in metrics)
-            yield one.condition, one.network, record["epoch"], *newest
+            newest = record["loss"], *(record.get(metric, [""])[-1] for metric in metrics)
+            yield one.condition, one.network, record["epoch"], record.get("Ns", [record["stage"]])[-1], *newest

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import zlib
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.learning.training import Recipe
 from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.keeping import Asked, target
-from tauscope.models.build import user_cell
+from tauscope.models import user_cell
 from tauscope.papers import paper
 from tauscope.papers.vocabulary import Condition, Measure, Paper, Scale
 from tauscope.runs.checkpoints import checkpoint_name
 from tauscope.runs.config import Config, TrainConfig, config_of, kind_of
+from tauscope.runs.files import require_writable
 from tauscope.runs.folder import CONFIG, read_metrics
+from tauscope.runs.loading import trained_Ns
 from tauscope.runs.run import asked_for, read_config
 
 
@@ -63,14 +67,24 @@ class Network:
         condition, number = self.numbers[0]
         return f"{condition} {number}"
 
+    @property
+    def measurement_seed(self) -> int:
+        """Seed of its measurements: no other network of a plan has it, nor has its training, and a repeat has the same.
+
+        What all networks were measured on would never enter the spread between them.
+        """
+        entropy = (self.config.seed or 0, zlib.crc32(self.config.name.encode()))
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
     def records(self) -> tuple[list[dict[str, Any]], bool]:
         """Return the records of the epochs that are asked for, and whether they are all there."""
         return asked_for(self.config, read_metrics(self.folder))
 
     def asked(self, records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Asked]:
         """Return what is measured of it, by measurement and N, given the records of its epochs."""
-        every = self.config.curriculum().keeps_every_epoch
-        solved = {one["Ns"][-1]: checkpoint_name(tuple(one["Ns"])) for one in records if one["solved"] or every}
+        criterion = self.config.curriculum().criterion
+        names = dict.fromkeys(checkpoint_name(one["stage"]) for one in records if criterion.keeps(one["solved"]))
+        solved = {Ns[1]: name for name in names if (Ns := trained_Ns(Path(name)))}
         wanted = {
             (measure.what, N): solved[N]
             for measure in self.measures
@@ -83,6 +97,7 @@ class Network:
                 self.folder / name,
                 what,
                 target(self.folder / name, what, self.results),
+                seed=self.measurement_seed,
                 options=self.measurement_options.get(what, {}),
                 measurement=own.get(what),
             )
@@ -210,21 +225,6 @@ def make_plan(name: str, scale: str, base: Path | None = None, choice: Choice | 
     return Plan(found, size, choice, base, networks, left_out)
 
 
-def require_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be written, or made, before hours are spent on what belongs there.
-
-    Raises
-    ------
-    InputError
-        If it is a file or may not be written.
-    """
-    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
-    if not there.is_dir():
-        raise InputError(f"{there} is a file: expected a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write to {there}: expected a writable folder")
-
-
 def _require_known(found: Paper, scale: Scale) -> None:
     """Refuse a paper that names what it does not have; it would be left out silently."""
     conditions = [one.name for one in found.conditions]
@@ -342,7 +342,7 @@ def _networks(
 
 def _measures(found: Paper, config: Config, conditions: Set[str]) -> tuple[Measure, ...]:
     """Return what is measured of a network of these conditions, without what it does not have."""
-    subject = Subject(config.measured_model(), config.measured_task(1), (1, 1), seed=0)
+    subject = Subject(config.measured_model(), config.measured_task(), (1, 1), seed=0)
     known = {**MEASUREMENTS, **found.measurements}
     return tuple(
         one

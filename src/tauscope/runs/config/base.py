@@ -10,15 +10,17 @@ import types
 import typing
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
-from typing import Any, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tauscope.errors import InputError, nearest, require_choice
 from tauscope.learning.curricula import Curriculum
 from tauscope.learning.training import Recipe
-from tauscope.models import Model
 from tauscope.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+
+    from tauscope.models import Model
 
 Own = TypeVar("Own", bound="Config")
 
@@ -93,7 +95,7 @@ class Config(abc.ABC):
 
     @abc.abstractmethod
     def template(self) -> Task:
-        """Return the task, asking what is asked at the start."""
+        """Return the task, of which the stages of the curriculum ask."""
 
     @abc.abstractmethod
     def recipe(self) -> Recipe:
@@ -107,9 +109,15 @@ class Config(abc.ABC):
         """Return a network of that kind on the CPU, as it is measured: in full precision."""
         return self.model()
 
-    @abc.abstractmethod
-    def measured_task(self, N: int) -> Task:
-        """Return the task on which a network that was kept when N was asked is measured."""
+    def measured_task(self, stage: str | None = None) -> Task:
+        """Return the task as the stage of this name asks it, or the first one: what a network kept then is measured on."""
+        tasks = self.tasks()
+        return tasks.get(stage or "", next(iter(tasks.values())))
+
+    def tasks(self) -> dict[str, Task]:
+        """Return the task as every stage asks it, by the stage's name."""
+        template = self.template()
+        return {stage.name: template.at(stage) for stage in self.curriculum().stages}
 
     @abc.abstractmethod
     def facts(self) -> list[tuple[str, str]]:

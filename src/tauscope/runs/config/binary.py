@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.learning.curricula import CURRICULA, CURRICULUM_NAMES, Cumulative, Curriculum, Sliding
+from tauscope.learning.curricula import CURRICULUM_NAMES, Curriculum, cumulative, once, single, sliding
 from tauscope.learning.training import OPTIMIZERS, Recipe, generators
-from tauscope.models import CELLS, Model, build_model
-from tauscope.models.kernels.activations import ACTIVATIONS
-from tauscope.models.leaky import FORMS, PRECISIONS
+from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, PRECISIONS
 from tauscope.runs.config.base import Config, option
-from tauscope.tasks import TASKS, BinaryMemoryTask
+from tauscope.tasks import TASKS, BinaryMemoryTask, Task
+
+if TYPE_CHECKING:
+    import torch
+
+    from tauscope.models import Model
 
 N_HEADS = 100
 """Heads of a network unless more are asked for, as published: N = 2 … 101."""
@@ -39,7 +40,7 @@ class TrainConfig(Config):
     'cumulative_parity_size_100_network_1'
     """
 
-    curriculum_type: str = option("cumulative", "order in which N is taught", "c", tuple(CURRICULA))
+    curriculum_type: str = option("cumulative", "order in which N is taught", "c", tuple(CURRICULUM_NAMES))
     task: str = option("parity", "what must be remembered", "t", tuple(TASKS))
     network_number: int = option(1, "number of the network, the last part of its folder's name", "n")
     seed: int | None = option(None, "root of all random numbers; by default a random one", "s")
@@ -53,7 +54,7 @@ class TrainConfig(Config):
     labels: str = option("last", "ask at the last step, or at every one", choices=("last", "every"))
 
     model_type: str = option("default", "where the nonlinearity stands", "m", FORMS, "network")
-    afunc: str = option("leakyrelu", "nonlinearity", "a", tuple(ACTIVATIONS), "network")
+    afunc: str = option("leakyrelu", "nonlinearity", "a", ACTIVATION_NAMES, "network")
     num_neurons: int = option(500, "units of every layer", "nn", group="network")
     num_layers: int = option(1, "number of layers", group="network")
     tau: float | None = option(None, "fix every timescale at this value (>= 1); by default they are trained", "T",
@@ -112,7 +113,7 @@ class TrainConfig(Config):
         """Name of the run's folder: ``{curriculum}_{task}[_affixes]_network_{n}``, as published."""
         kind = self.curriculum_type
         if kind == "sliding":
-            kind = f"sliding_{len(self.curriculum().Ns)}_{self.forget_heads}"
+            kind = f"sliding_{max(self.init_heads, self.forget_heads)}_{self.forget_heads}"
         affixes = [f"size_{self.num_neurons}"] if self.num_neurons != 500 else []
         affixes += [f"layers_{self.num_layers}"] if self.num_layers != 1 else []
         affixes += [f"duplicates{list(self.duplicates)}"] if self.duplicates is not None else []
@@ -129,18 +130,20 @@ class TrainConfig(Config):
 
     def curriculum(self) -> Curriculum:
         """Return the curriculum at its start."""
-        kind = CURRICULA[self.curriculum_type]
-        if kind is Cumulative:
-            return Cumulative(self.init_heads, self.add_heads, self.ns_init, self.max_N)
-        if kind is Sliding:
-            return Sliding(self.init_heads, self.forget_heads, self.ns_init, self.max_N)
-        return kind(self.ns_init, self.max_N)
+        first, last, start = self.ns_init, self.max_N, self.init_heads
+        stages = {
+            "cumulative": lambda: cumulative(first, last, start, self.add_heads),
+            "sliding": lambda: sliding(first, last, start, self.forget_heads),
+            "single": lambda: single(first, last),
+            "single_nocurr": lambda: once(first),
+        }
+        return Curriculum(stages[self.curriculum_type]())
 
     def template(self) -> BinaryMemoryTask:
-        """Return the task, asking the Ns of the start."""
+        """Return the task, of which the stages of the curriculum ask Ns."""
         plus_minus = self.gated if self.plus_minus is None else self.plus_minus
         p = 0.5 if self.p is None and self.gated else self.p
-        return TASKS[self.task](self.curriculum().Ns, p=p, plus_minus=plus_minus, labels=self.labels)
+        return TASKS[self.task](p=p, plus_minus=plus_minus, labels=self.labels)
 
     def recipe(self) -> Recipe:
         """Return how the network is trained, with the defaults of its cell filled in."""
@@ -163,14 +166,15 @@ class TrainConfig(Config):
 
     def model(self, device: torch.device | str = "cpu") -> Model:
         """Return the network with its initial weights."""
-        curriculum = self.curriculum()
+        from tauscope.models import build_model
+
         return build_model(
             self.cell,
             [self.num_neurons] * self.num_layers,
             # Drawn on the CPU, so that a seed gives the same network on every device.
             generator=generators(self.seed or 0)["init"],
             n_heads=self.n_heads,
-            shared_head=curriculum.shared_head,
+            shared_head=self.curriculum_type.startswith("single"),
             form=self.model_type,
             afunc=self.afunc,
             tau=self.tau,
@@ -181,11 +185,9 @@ class TrainConfig(Config):
         """Return a network of that kind on the CPU, in float32 also where it was trained in lower precision."""
         return replace(self, precision="fp32").model()
 
-    def measured_task(self, N: int) -> BinaryMemoryTask:
-        """Return the task with its coding, p and the most steps a bit; its Ns are (1,)."""
-        del N
-        like = self.template()
-        return type(like)((1,), p=like.p, plus_minus=like.plus_minus, repeat=self.repeat)
+    def measured_task(self, stage: str | None = None) -> Task:
+        """Return the task of a stage with the most steps a bit, asked at the last one."""
+        return super().measured_task(stage).replace(labels="last", repeat=self.repeat)
 
     @property
     def repeat(self) -> int:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tauscope.errors import InputError, nearest, require_at_least, require_choice
-from tauscope.learning.curricula import Curriculum, Stages
+from tauscope.learning.curricula import Criterion, Curriculum, ladder
 from tauscope.learning.training import Recipe, generators
-from tauscope.models import GATED, Cell, Heads, LeakyCell, Model, ReluRNN, user_cell
 from tauscope.runs.config.base import Config, option
-from tauscope.tasks import POPULATION_TASKS, DelayedResponseTask, Succession, Task, population_task_name
+from tauscope.tasks import OUT, POPULATION_TASKS, DelayedResponseTask, population_task_name
+
+if TYPE_CHECKING:
+    import torch
+
+    from tauscope.models import Model
 
 CONDITIONS = ("basic", "hebbian", "tethered", "dynamic", "vardelay", "multitask")
 
@@ -27,8 +29,9 @@ MODEL_CODES = {
 
 VARIABLE_DELAYS = (10, 40, 70, 100)
 
-_START_CELLS = ("relu", "hebbian", "orthogonal", "gru")
-_OTHER_CELLS: dict[str, type[Cell]] = {"leaky": LeakyCell, "lstm": GATED["lstm"]}
+START_CELLS = ("relu", "hebbian", "orthogonal", "gru")
+"""Cells whose initial weights λ0 and σ0 set."""
+_OTHER_CELLS = ("leaky", "lstm")
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,8 @@ class MemoryConfig(Config):
                 known = ", ".join(f"{code} ({name})" for code, name in codes.items())
                 raise InputError(f"cell {self.cell} is no model of condition {self.condition}: expected {known}")
             return codes[self.cell]
-        if self.cell not in (*_START_CELLS, *_OTHER_CELLS) and ":" not in self.cell:
-            names = [*_START_CELLS, *_OTHER_CELLS, "module:Class"]
+        if self.cell not in (*START_CELLS, *_OTHER_CELLS) and ":" not in self.cell:
+            names = [*START_CELLS, *_OTHER_CELLS, "module:Class"]
             raise InputError(f"cell {self.cell!r} is unknown: {nearest(self.cell, names)}")
         return self.cell
 
@@ -125,12 +128,17 @@ class MemoryConfig(Config):
                 f"condition {self.condition} of task sine: expected another task, because its input is in the delay "
                 "(nearest valid condition: basic)"
             )
+        kinds = {(one.n_inputs, one.n_outputs, one.metric) for one in self._tasks()}
+        if len(kinds) > 1:
+            raise InputError(
+                f"tasks with (inputs, outputs, metric) {sorted(kinds)} cannot share a network: expected equal ones"
+            )
 
     def _check_start(self) -> None:
         """Refuse a start that the cell does not have."""
         if self.cell == "orthogonal" and self.sigma_val != 0:
             raise InputError(f"sigma_val is {self.sigma_val}: expected 0 with cell orthogonal, which has no spread")
-        if self.cell not in _START_CELLS:
+        if self.cell not in START_CELLS:
             require_choice("lambda_val", self.lambda_val, (0.98,))
             require_choice("sigma_val", self.sigma_val, (0.0,))
 
@@ -144,7 +152,7 @@ class MemoryConfig(Config):
         trial = (self.stim_steps, delays, self.resp_steps)
         affixes += [f"trial_{trial[0]}_{trial[1]}_{trial[2]}"] if trial != (25, usual, 25) else []
         affixes += [self.cell.rpartition(":")[2]] if self.cell not in ("relu", self.condition) else []
-        if self.cell in _START_CELLS:
+        if self.cell in START_CELLS:
             affixes.append(f"lambda_{self.lambda_val:g}")
             affixes += [f"sigma_{self.sigma_val:g}"] if self.cell != "orthogonal" else []
         affixes += [f"rho_{self.rho_val:g}"] if self.rho_val else []
@@ -156,23 +164,20 @@ class MemoryConfig(Config):
         return self.sigma_val * math.sqrt(self.num_neurons)
 
     def curriculum(self) -> Curriculum:
-        """Return the curriculum at its start."""
-        return Stages(1 if self.then is None else 2, self.epochs)
+        """Return the curriculum at its start: the task, and the one that is learnt then; their networks are files N1, N2."""
+        tasks = self._tasks()
+        names = [f"N{i}_N{i}" for i in range(1, 1 + len(tasks))]
+        return Curriculum(ladder("task", tasks, names), Criterion(tasks[0].metric, epochs=self.epochs))
 
-    def template(self) -> Task:
-        """Return the task, or both of them."""
-        first = self._task(self.task)
-        return first if self.then is None else Succession(tasks=(first, self._task(self.then)))
-
-    def measured_task(self, N: int) -> DelayedResponseTask:
-        """Return the task that was asked as N."""
-        return self._task(self.task if N == 1 or self.then is None else self.then)
+    def template(self) -> DelayedResponseTask:
+        """Return the first task."""
+        return self._task(self.task)
 
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
         activity_cost = 1e-1 if self.condition == "tethered" else 1e-4
         return Recipe(
-            epochs=self.epochs * self.curriculum().max_N,
+            epochs=self.epochs * len(self.curriculum().stages),
             steps_per_epoch=self.steps_per_epoch,
             batch_size=self.batch_size,
             test_steps=self.test_steps,
@@ -187,8 +192,10 @@ class MemoryConfig(Config):
 
     def model(self, device: torch.device | str = "cpu") -> Model:
         """Return the network with its initial weights."""
+        from tauscope.models import Heads, LeakyCell, LSTMCell, Model, ReluRNN, user_cell
+
         task, generator = self.template(), generators(self.seed or 0)["init"]
-        if self.cell in _START_CELLS:
+        if self.cell in START_CELLS:
             start: dict[str, Any] = {"lambda_0": self.lambda_val, "sigma_0": self.spread}
             start |= {"start": "orthogonal"} if self.cell == "orthogonal" else {}
             cell = {"orthogonal": "relu", "gru": "relu_gru"}.get(self.cell, self.cell)
@@ -201,9 +208,9 @@ class MemoryConfig(Config):
                 **start,
             )
             return made.to(device)
-        kind = _OTHER_CELLS.get(self.cell) or user_cell(self.cell)
-        only = kind(task.n_inputs, self.num_neurons, generator)  # type: ignore[call-arg]
-        return Model([only], Heads(self.num_neurons, (1,), task.n_outputs, True, generator)).to(device)
+        kind = {"leaky": LeakyCell, "lstm": LSTMCell}.get(self.cell) or user_cell(self.cell)
+        only = kind(task.n_inputs, self.num_neurons, generator)
+        return Model([only], Heads(self.num_neurons, (OUT,), task.n_outputs, True, generator)).to(device)
 
     def facts(self) -> list[tuple[str, str]]:
         """Return network, start, task and condition in words."""
@@ -212,7 +219,7 @@ class MemoryConfig(Config):
         delays = " or ".join(str(delay) for delay in self._delays())
         return [
             ("Network", f"{self.num_neurons} units ({self.cell})"),
-            *([("Start", start)] if self.cell in _START_CELLS else []),
+            *([("Start", start)] if self.cell in START_CELLS else []),
             ("Task", f"{self._task(self.task).question}{second}"),
             ("Trial", f"{self.stim_steps} steps of stimulus, {delays} of delay, {self.resp_steps} of response"),
             ("Condition", self.condition),
@@ -226,6 +233,9 @@ class MemoryConfig(Config):
     def _delays(self) -> tuple[int, ...]:
         usual = VARIABLE_DELAYS if self.condition == "vardelay" else (100,)
         return usual if self.delay_steps is None else self.delay_steps
+
+    def _tasks(self) -> list[DelayedResponseTask]:
+        return [self._task(name) for name in (self.task, self.then) if name is not None]
 
     def _task(self, name: str) -> DelayedResponseTask:
         options: dict[str, Any] = {"dynamic": True} if self.condition == "dynamic" else {}

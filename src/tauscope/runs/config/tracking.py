@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.learning.curricula import Curriculum, Stages
+from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.training import Recipe, generators
-from tauscope.models import BalancedRNN, Model
-from tauscope.models.balanced import STARTS
-from tauscope.models.kernels.activations import ACTIVATIONS
+from tauscope.models.names import ACTIVATION_NAMES, BALANCED_STARTS
 from tauscope.runs.config.base import Config, option
-from tauscope.tasks import Tracking
+from tauscope.tasks import Stage, Tracking
+
+if TYPE_CHECKING:
+    import torch
+
+    from tauscope.models import Model
 
 SCRIPTS = {"runOneStimulus": 1, "runTwoStimuli": 2, "runThreeStimuli": 3}
 """Signals of the published example scripts, which differ in nothing else."""
@@ -46,12 +48,12 @@ class TrackingConfig(Config):
 
     cell: str = option("balanced", "balanced", choices=("balanced",), group="network")
     start: str = option("balanced", "initial weights: balanced, or ei for excitatory and inhibitory units",
-                        choices=STARTS, group="network")  # fmt: skip
+                        choices=BALANCED_STARTS, group="network")  # fmt: skip
     balance: float = option(1.0, "strength b of the initial inhibition; the signals have the mean b", group="network")
     g: float = option(0.032, "spread of the initial weights", group="network")
     sigma: float = option(1.0, "strength of the private noise", group="network")
     dt: float = option(0.2, "time step, in units of the network's time constant", group="network")
-    afunc: str = option("relu", "nonlinearity", "a", tuple(ACTIVATIONS), "network")
+    afunc: str = option("relu", "nonlinearity", "a", ACTIVATION_NAMES, "network")
     num_neurons: int = option(100, "units", "nn", group="network")
 
     activity_cost: float = option(1e-4, "cost of activity", group="training")
@@ -89,7 +91,7 @@ class TrackingConfig(Config):
 
     def curriculum(self) -> Curriculum:
         """Return the curriculum at its start."""
-        return Stages(1, self.epochs)
+        return Curriculum([Stage("N1_N1")], Criterion(Tracking.metric, epochs=self.epochs))
 
     def template(self) -> Tracking:
         """Return the task."""
@@ -103,11 +105,6 @@ class TrackingConfig(Config):
             reference=self.reference,
         )
 
-    def measured_task(self, N: int) -> Tracking:
-        """Return the task."""
-        del N
-        return self.template()
-
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
         return Recipe(
@@ -119,11 +116,14 @@ class TrackingConfig(Config):
             lr=self.lr,
             clip=math.inf,
             activity_cost=self.activity_cost,
+            activity="answers",
             seed=self.seed or 0,
         )
 
     def model(self, device: torch.device | str = "cpu") -> Model:
         """Return the network with its initial weights."""
+        from tauscope.models import BalancedRNN
+
         made: Model = BalancedRNN(
             self.num_neurons,
             n_inputs=int(self.signals),

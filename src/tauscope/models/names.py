@@ -1,0 +1,18 @@
+"""What models can be asked for by name, known without torch: a command line that misspells one is refused at once."""
+
+from __future__ import annotations
+
+FORMS = ("default", "mod", "continuous")
+"""Where the nonlinearity of a leaky cell stands."""
+
+PRECISIONS = ("fp32", "bf16")
+"""Of the matrix products of leaky cells."""
+
+ACTIVATION_NAMES = ("leakyrelu", "relu", "tanh", "sigmoid")
+"""Keys of `tauscope.models.kernels.activations.ACTIVATIONS`."""
+
+BALANCED_STARTS = ("balanced", "ei")
+"""Initial weights of a balanced network: all units alike, or excitatory and inhibitory ones."""
+
+CELLS = ("leaky", "gru", "lstm")
+"""Cells that `tauscope.models.build_model` knows."""
