@@ -21,7 +21,7 @@ def test_a_linear_network_is_its_own_linearisation() -> None:
     rng = np.random.default_rng(0)
     W = 0.3 * rng.standard_normal((5, 5))
     model = linear_model(W, rng.standard_normal((5, 1)))
-    found = linearise(model, 3)
+    found = linearise(model, "N3")
     np.testing.assert_allclose(found.recurrent, W, atol=1e-12)
     np.testing.assert_allclose(found.readout, model.heads.linears[1].weight.detach(), atol=1e-12)
 
@@ -33,7 +33,7 @@ def test_small_deviations_move_and_are_read_as_the_linearisation_says(kind: str,
         for name, parameter in model.named_parameters():
             if "bias" in name:
                 parameter.zero_()
-    found = linearise(model, 2)
+    found = linearise(model, "N2")
     rest = model.initial_state(1)
     n, size = sum(part.shape[1] for layer in rest for part in layer), 1e-6
     assert found.recurrent.shape == (n, n)
@@ -43,14 +43,14 @@ def test_small_deviations_move_and_are_read_as_the_linearisation_says(kind: str,
     after = model.step(torch.zeros(1, model.n_inputs, dtype=torch.float64), state)
     moved = torch.cat([part for layer in after for part in layer], dim=1)[0].detach().numpy()
     np.testing.assert_allclose(moved, found.recurrent @ deviation, atol=1e-3 * size)
-    said = model.readout(model.hidden(state), 2)[0] - model.readout(model.hidden(rest), 2)[0]
+    said = model.readout(model.hidden(state), "N2")[0] - model.readout(model.hidden(rest), "N2")[0]
     np.testing.assert_allclose(said.detach(), found.readout @ deviation, atol=1e-12)
 
 
 def test_what_moves_is_no_fixed_point(generator: torch.Generator) -> None:
     model = build_model("gru", 4, generator=generator)
     with pytest.raises(InputError, match=r"the state moves by .* in a step without input: expected a fixed point"):
-        linearise(model, 2)
+        linearise(model, "N2")
 
 
 def test_the_analyses_of_waves_agree_on_a_network_that_holds_a_queue(generator: torch.Generator) -> None:
@@ -59,7 +59,7 @@ def test_the_analyses_of_waves_agree_on_a_network_that_holds_a_queue(generator: 
     F = task.boundary.numpy()
     V, W, C = embedding(F, 20, amplitude=1.0)
     model = linear_model(W, V)
-    model = Model(model.layers, Heads(20, [1], 3, False, generator)).double()
+    model = Model(model.layers, Heads(20, ["out"], 3, False, generator)).double()
     with torch.no_grad():
         model.heads.linears[0].weight.copy_(torch.from_numpy(C))
     network = linearise(model)
@@ -72,7 +72,7 @@ def test_the_analyses_of_waves_agree_on_a_network_that_holds_a_queue(generator: 
     states, _ = model(batch.inputs.double())
     asked = states[-task.horizon :].detach()
     # The embedding reads the newest place; what it will say is the rest of the queue, cyclic in time.
-    assert task.score(model.readout(asked, task.Ns), batch).item() == 1
+    assert task.score(model.readout(asked, list(task.heads)), batch).item() == 1
     waves = travelling_waves(basis.coordinates, asked, F)
     assert float(waves.wave_correlation) > 1 - 1e-6
     assert float(waves.boundary_correlation) > 1 - 1e-6

@@ -12,6 +12,7 @@ from tauscope.analysis.lyapunov import flatten
 from tauscope.analysis.modes import step_jacobian
 from tauscope.errors import InputError
 from tauscope.models.base import Model, State
+from tauscope.tasks.base import OUT
 
 Array = NDArray[np.float64]
 
@@ -25,19 +26,19 @@ class Linearisation(NamedTuple):
     recurrent: Array
     """J ``[to, from]``, all tensors of all layers side by side."""
     readout: Array
-    """C ``[output, from]``, the outputs of all heads that were asked, one after another."""
+    """C ``[output, from]`` of one head."""
 
 
 @torch.no_grad()
-def linearise(model: Model, N: int = 1, state: tuple[State, ...] | None = None) -> Linearisation:
+def linearise(model: Model, head: str = OUT, state: tuple[State, ...] | None = None) -> Linearisation:
     """Return the linear network that a network is near a fixed point without input.
 
     Parameters
     ----------
     model : Model
         The network, run without noise.
-    N : int
-        Label of the head.
+    head : str
+        Name of the head that is read.
     state : tuple of layer states, optional
         The fixed point, tensors [1, unit]; zeros if not given, which every network without biases has.
 
@@ -58,7 +59,7 @@ def linearise(model: Model, N: int = 1, state: tuple[State, ...] | None = None) 
     >>> with torch.no_grad():
     ...     _ = [bias.zero_() for name, bias in model.named_parameters() if "bias" in name]
     >>> W = model.layers[0].recurrent.weight.detach()
-    >>> found = linearise(model, 2)
+    >>> found = linearise(model, "N2")
     >>> bool(np.allclose(found.recurrent, W - torch.diag(W.diagonal()))), found.readout.shape
     (True, (2, 3))
     """
@@ -70,7 +71,7 @@ def linearise(model: Model, N: int = 1, state: tuple[State, ...] | None = None) 
     if not moved <= _STILL:
         raise InputError(f"the state moves by {moved:.3g} in a step without input: expected a fixed point")
     units = torch.eye(model.n_units).to(z)
-    readout = (model.readout(units, N) - model.readout(torch.zeros_like(units), N)).flatten(1).T
+    readout = (model.readout(units, head) - model.readout(torch.zeros_like(units), head)).T
     # Heads see the first tensor of each layer's state.
     seen = torch.cat([torch.full((part.shape[1],), i == 0) for layer in state for i, part in enumerate(layer)])
     full = readout.new_zeros(len(readout), z.shape[1])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.tasks.base import Batch, Task, validate_Ns
+from tauscope.tasks.base import OUT, Batch, Head, Task, weighted_mean, weighted_sums
 
 Code = tuple[int, int, int]
 
@@ -157,7 +157,7 @@ def continuation(boundary: Tensor, n_steps: int) -> Tensor:
 
 # Every batch of a stage needs it, and it takes as long as a step of training.
 @lru_cache(maxsize=16)
-def _continuation_of(dim: int, lags: int, code: str | Code, horizon: int) -> Tensor:
+def _continuation_of(dim: int, lags: int, code: str, horizon: int) -> Tensor:
     return continuation(boundary_matrix(dim, lags, code), horizon)
 
 
@@ -171,14 +171,12 @@ class History(Task):
 
     Attributes
     ----------
-    Ns : tuple of int
-        Label of the only head.
     dim : int
         Number d of components, each an input channel and an output.
     lags : int
         Number s of vectors that are shown, and that must be remembered.
-    map : str or (int, int, int)
-        Which entries are repeated, see `boundary_matrix`: ``copy``, ``cyclic``, ``diagonal``, or a code such as
+    map : str
+        Which entries are repeated: ``copy``, ``cyclic``, ``diagonal``, or a code of `boundary_matrix` such as
         ``15,21,1``.
     horizon : int
         Number of steps that are asked.
@@ -199,22 +197,15 @@ class History(Task):
     [[-1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]]
     """
 
-    Ns: tuple[int, ...] = (1,)
     dim: int = 8
     lags: int = 8
-    map: str | Code = "copy"
+    map: str = "copy"
     horizon: int = 10
 
     source: ClassVar[str] = SOURCE
-    optimum: ClassVar[float] = 1.0
     metric: ClassVar[str] = "accuracy"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "Ns", validate_Ns(self.Ns))
-        if len(self.Ns) != 1:
-            raise InputError(f"Ns {list(self.Ns)}: expected the label of one head, such as [1]")
-        if isinstance(self.map, list):
-            object.__setattr__(self, "map", tuple(self.map))
         require_at_least("horizon", self.horizon, 1)
         boundary_matrix(self.dim, self.lags, self.map)
 
@@ -224,9 +215,9 @@ class History(Task):
         return self.dim
 
     @property
-    def n_outputs(self) -> int:  # type: ignore[override]
-        """Number of outputs."""
-        return self.dim
+    def heads(self) -> dict[str, Head]:
+        """The only question: the next vector."""
+        return {OUT: Head(self.dim, 0.5, 1.0)}
 
     @property
     def n_steps(self) -> int:
@@ -280,21 +271,12 @@ class History(Task):
         silence = shown.new_zeros(self.horizon, *shown.shape[1:])
         return Batch(torch.cat([shown, silence]), targets.unsqueeze(-2).contiguous())
 
-    def chance(self, N: int) -> float:
-        """Return the score of any answer that ignores the input, 1/2."""
-        del N
-        return 0.5
-
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the mean squared error of ``outputs [answer, batch, 1, component]``."""
-        return (outputs - batch.targets).square().mean()
-
-    def score(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the fraction of components with the right sign, ``[1]``."""
-        right, asked = self.tally(outputs, batch)
-        return right / asked
+        """Return the mean squared error of ``outputs [answer, batch, 1, component]``, ``[1]``."""
+        return weighted_mean((outputs - batch.targets).square().mean(dim=-1), batch.weight)
 
     def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the number of components with the right sign, and of all that were asked, both ``[1]``."""
-        right = (outputs >= 0) == (batch.targets > 0)
-        return right.sum(dim=(0, 1, 3)).to(outputs), right.new_tensor([right.numel()], dtype=outputs.dtype)
+        """Return the number of components with the right sign, and of all that were asked, ``[1]`` each."""
+        right = ((outputs >= 0) == (batch.targets > 0)).to(outputs.dtype).sum(dim=-1)
+        part, whole = weighted_sums(right, batch.weight)
+        return part, self.dim * whole

@@ -9,13 +9,13 @@ from __future__ import annotations
 from tauscope.papers.vocabulary import Condition, Measure, Scale
 
 CODES = {
-    4: {"T1": (15, 0, 0), "T1c": (15, 21, 1), "T2": (33825, 0, 0), "T3": (33825, 9, 5)},
+    4: {"T1": "15,0,0", "T1c": "15,21,1", "T2": "33825,0,0", "T3": "33825,9,5"},
     8: {
-        "T1": (255, 0, 0),
-        "T1c": (255, sum(8**i for i in range(7)), 1),
-        "T2": (9241421688590303745, 0, 0),
-        "T3": (9241421688590303745, 262676, 189),
-        "T4": (9241421688590303745, 38637, 145),
+        "T1": "255,0,0",
+        "T1c": f"255,{sum(8**i for i in range(7))},1",
+        "T2": "9241421688590303745,0,0",
+        "T3": "9241421688590303745,262676,189",
+        "T4": "9241421688590303745,38637,145",
     },
 }
 """Maps of the history task by the number of components (and of lags); T1c is ours, T3 is published for 8 alone."""
@@ -56,7 +56,7 @@ SMOKE = Scale(
     cost="a minute on 2 processors, 10 MB of disk: a few hundred steps",
     networks=2,
     options={**_NETWORK, **_TRAINING, "dim": 2, "lags": 2, "num_neurons": 16, "horizons": (2, 4), "epochs": 4},
-    by_condition={"T3": {"map": (9, 1, 1)}, "T1_12": {"num_neurons": 3}, "T1_8": {"num_neurons": 2}},
+    by_condition={"T3": {"map": "9,1,1"}, "T1_12": {"num_neurons": 3}, "T1_8": {"num_neurons": 2}},
     out_of_reach={f"C{i}": "machinery only: two vectors of two components, 400 steps" for i in range(1, 9)},
 )
 

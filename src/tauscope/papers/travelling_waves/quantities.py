@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
 from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.travelling_waves import project, travelling_waves
@@ -19,10 +17,10 @@ from tauscope.analysis.wave_spectrum import slow_eigenvalues, wave_spectrum
 from tauscope.errors import InputError
 from tauscope.measurements import Measurement, Subject
 from tauscope.models import Model
+from tauscope.models.trace import run
 from tauscope.papers.travelling_waves.conditions import CODES
 from tauscope.papers.vocabulary import Results, Trained
 from tauscope.plotting.waves import plot_operator, plot_wave_spectrum
-from tauscope.tasks.base import Batch
 from tauscope.tasks.history import History
 
 Number = Callable[[xr.Dataset], float]
@@ -38,49 +36,56 @@ _SHOWN = 32
 
 
 @torch.no_grad()
-def respond(model: Model, task: History, n_trials: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Batch]:
-    """Return states ``[time, trial, unit]`` and answers ``[answer, trial, 1, component]`` of a network, and their batch."""
-    batch = task.sample(n_trials, generator)
-    states, _ = model(batch.inputs, model.initial_state(n_trials, generator))
-    return states, model.readout(states[-task.horizon :], task.Ns), batch
-
-
 def accuracy(
     model: Model, task: History, generator: torch.Generator, *, n_batches: int = 10, n_trials: int = 64
 ) -> float:
     """Return the fraction of right signs over the whole horizon; as published, of 10 batches of 64 trials."""
-    right = asked = 0.0
+    sums = []
     for _ in range(n_batches):
-        _, answers, batch = respond(model, task, n_trials, generator)
-        more, of = task.tally(answers, batch)
-        right, asked = right + float(more), asked + float(of)
-    return right / asked
+        batch = task.sample(n_trials, generator)
+        outputs = run(model, batch, generator, heads=list(task.heads), first=task.lags).outputs
+        sums.append(torch.stack(task.tally(outputs, batch)).double())
+    right, asked = torch.stack(sums).sum(dim=0)
+    return float(right / asked)
 
 
-def waves(subject: Subject, *, n_batches: int = 10, n_trials: int = 64) -> xr.Dataset:
+@torch.no_grad()
+def waves(subject: Subject, *, horizon: int | None = None, n_batches: int = 10, n_trials: int = 64) -> xr.Dataset:
     """Measure a network that was trained on a history task.
+
+    Parameters
+    ----------
+    subject : Subject
+        The network; of the start of its training the number of slow modes is measured too.
+    horizon : int, optional
+        Steps that are asked; by default those of the stage at which the network was kept.
+    n_batches, n_trials : int
+        Batches of trials that the accuracy is measured on, and their size.
 
     Returns
     -------
     Dataset
         All of `tauscope.analysis.wave_spectrum.wave_spectrum`, `tauscope.analysis.wave_basis.readout_basis` and
         `tauscope.analysis.travelling_waves.travelling_waves` at the fixed point of silence; ``accuracy [horizon]`` at the
-        horizon of the task and at twice as many steps; ``count_before``, the number of slow modes before training; and a
-        trial, as ``substrate [time, lag, component]`` and ``states [time, unit]``.
+        horizon and at twice as many steps; ``count_before``, the number of slow modes before training (not a number where
+        the start was not kept); and a trial, as ``substrate [time, lag, component]`` and ``states [time, unit]``.
     """
     task, generator = subject.task, subject.generator()
     if not isinstance(task, History):
         raise InputError("the network repeats no history: expected one that was trained on task 'history'")
+    task = task.replace(horizon=horizon or task.horizon)
     boundary = task.boundary.numpy()
-    network, start = linearise(subject.model, task.Ns[0]), linearise(subject.course[0], task.Ns[0])
+    network = linearise(subject.model)
+    before = len(slow_eigenvalues(linearise(subject.course[0]).recurrent)) if 0 in subject.course else math.nan
     spectrum = wave_spectrum(network.recurrent, wave_operator(boundary), generator=generator)
     basis = readout_basis(network.recurrent, network.readout, boundary)
     horizons = (task.horizon, 2 * task.horizon)
     right = [
-        accuracy(subject.model, replace(task, horizon=one), generator, n_batches=n_batches, n_trials=n_trials)
+        accuracy(subject.model, task.replace(horizon=one), generator, n_batches=n_batches, n_trials=n_trials)
         for one in horizons
     ]
-    states = respond(subject.model, task, n_trials, generator)[0][-task.horizon :].double().cpu().numpy()
+    batch = task.sample(n_trials, generator)
+    states = run(subject.model, batch, generator, first=task.lags).states.double().cpu().numpy()
     travel = travelling_waves(basis["coordinates"], states, boundary)
     shown = states[:_SHOWN, :1]
     return xr.Dataset(
@@ -89,7 +94,7 @@ def waves(subject: Subject, *, n_batches: int = 10, n_trials: int = 64) -> xr.Da
             **basis.drop_vars("count").data_vars,
             **travel.rename(lag="place").data_vars,
             "accuracy": ("horizon", right, {"long_name": "accuracy of signs", "units": "1"}),
-            "count_before": ((), len(slow_eigenvalues(start.recurrent)), {"units": "modes"}),
+            "count_before": ((), before, {"long_name": "slow modes before training", "units": "modes"}),
             "substrate": project(basis["coordinates"], shown).isel(trial=0),
             "states": (("time", "unit"), shown[:, 0], {"long_name": "activity", "units": "1"}),
         },
