@@ -143,7 +143,9 @@ def test_conditions_and_scales_speak_of_each_other() -> None:
 def queue(task: History) -> Model:
     """Return a linear network that solves a history task of the oldest vector."""
     V, W, C = embedding(task.boundary, 20, amplitude=1.0)
-    model = Model(linear_model(W, V).layers, Heads(20, list(task.heads), task.dim, False, torch.Generator().manual_seed(0))).double()
+    model = Model(
+        linear_model(W, V).layers, Heads(20, list(task.heads), task.dim, False, torch.Generator().manual_seed(0))
+    ).double()
     with torch.no_grad():
         model.heads.linears[0].weight.copy_(torch.from_numpy(C))
         model.heads.linears[0].bias.zero_()

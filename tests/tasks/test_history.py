@@ -99,7 +99,11 @@ def test_vectors_are_fair_and_independent(generator: torch.Generator) -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_the_true_stream_is_optimal_and_every_constant_answer_is_at_chance(name: str) -> None:
-    task = History(dim=4, lags=4, map=written(SMALL[name])) if name != "T1" else History(dim=2, lags=2, map="3,1,2", horizon=5)
+    task = (
+        History(dim=4, lags=4, map=written(SMALL[name]))
+        if name != "T1"
+        else History(dim=2, lags=2, map="3,1,2", horizon=5)
+    )
     bits = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=task.lags * task.dim)))
     batch = task.batch_of(bits.unflatten(1, (task.lags, task.dim)).transpose(0, 1))
     assert task.score(batch.targets, batch).tolist() == [task.heads["out"].optimum]
