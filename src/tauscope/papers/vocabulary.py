@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from tauscope.learning.curricula import stage_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -148,8 +151,9 @@ class Trained:
 
     @property
     def solved(self) -> int:
-        """Largest N that was solved; 1 if none was, because to remember one bit needs no training."""
-        return max((record["Ns"][-1] for record in self.history if record["solved"]), default=1)
+        """Largest number of a stage that was solved, such as N; 1 if none was: to remember one bit needs no training."""
+        numbers = (re.findall(r"\d+", stage_name(record)) for record in self.history if record["solved"])
+        return max((int(found[-1]) for found in numbers if found), default=1)
 
 
 @dataclass(frozen=True)

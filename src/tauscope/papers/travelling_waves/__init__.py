@@ -5,7 +5,7 @@ from __future__ import annotations
 from tauscope.papers.travelling_waves.claims import CLAIMS
 from tauscope.papers.travelling_waves.conditions import CONDITIONS, MEASURES, SCALES
 from tauscope.papers.travelling_waves.figures import ANIMATIONS, FIGURES
-from tauscope.papers.travelling_waves.quantities import MEASUREMENTS
+from tauscope.papers.travelling_waves.quantities import MEASUREMENTS, STUDIES
 from tauscope.papers.vocabulary import Paper
 
 PAPER = Paper(
@@ -20,4 +20,5 @@ PAPER = Paper(
     animations=ANIMATIONS,
     scales=SCALES,
     measurements=MEASUREMENTS,
+    studies=STUDIES,
 )

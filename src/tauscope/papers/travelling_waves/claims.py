@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from tauscope.errors import InputError
 from tauscope.papers.statistics import greater, positive
 from tauscope.papers.travelling_waves import quantities as q
 from tauscope.papers.travelling_waves.conditions import SMALL, SOLVED
@@ -22,6 +25,7 @@ _PHASE, _OF_NULL = 0.05, 0.1
 _ACCURATE, _SMALL_ACCURACY, _CHANCE, _SOLVED = 0.99, 0.95, 0.55, 0.98
 _INTERTWINING = {"T1": 0.02, "T1c": 0.02, "T2": 0.1, "T3": 0.3}
 _WAVES = 0.95
+_EXACT = 1e-6
 _TABLE = {
     "T1": "0.0005 rad with 128 units",
     "T2": "0.0055 … 0.0075 rad without decay",
@@ -137,7 +141,34 @@ def _hidden(results: Results) -> list[Finding]:
     return findings
 
 
+def _embedded(results: Results) -> list[Finding]:
+    """Judge the networks that embed the theory, of which there is one for each task: what is exact needs no interval."""
+    if "theory" not in results.studies:
+        raise InputError("the theory was not studied: expected the study 'theory'")
+    theory = results.studies["theory"]
+    oldest = theory["oldest"].values == 1
+    found = {
+        f"accuracy is 1 at a horizon of 100 where F reads the oldest vector alone ({_tasks(theory, oldest)})":
+            (theory["accuracy"].values[oldest], theory["accuracy"].values[oldest] == 1),
+        f"accuracy is below {_SMALL_ACCURACY:g} there where F reads others ({_tasks(theory, ~oldest)})":
+            (theory["accuracy"].values[~oldest], theory["accuracy"].values[~oldest] < _SMALL_ACCURACY),
+        f"phases differ by less than {_EXACT:g} rad in all tasks":
+            (theory["phase_error"].values, theory["phase_error"].values < _EXACT),
+    }  # fmt: skip
+    return [
+        Finding(statement, f"{values.min():.3g} … {values.max():.3g}", f"{len(values)} tasks",
+                "holds" if right.all() else "does not hold")
+        for statement, (values, right) in found.items()
+    ]  # fmt: skip
+
+
+def _tasks(theory: xr.Dataset, where: NDArray[np.bool_]) -> str:
+    return "; ".join(str(name) for name in theory["task"].values[where])
+
+
 CLAIMS = (
+    Claim("C0", "A network that is made to obey the theory, without training, solves tasks that read the oldest vector, and "
+          "no others.", "derived; the measure is ours", _embedded),
     Claim("C1", "A trained network has as many slow modes as the theory's operator.", "table 1 and figure of spectra", _counts),
     Claim("C2", "The phases of its slow modes are those of the theory.", "table 1", _phases),
     Claim("C3", "It goes on beyond the horizons that it was trained on.", "table 1 and demonstration", _generalises),

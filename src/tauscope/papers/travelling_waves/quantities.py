@@ -19,7 +19,7 @@ from tauscope.measurements import Measurement, Subject
 from tauscope.models import Model
 from tauscope.models.trace import run
 from tauscope.papers.travelling_waves.conditions import CODES
-from tauscope.papers.vocabulary import Results, Trained
+from tauscope.papers.vocabulary import Results, Study, Trained
 from tauscope.plotting.waves import plot_operator, plot_wave_spectrum
 from tauscope.tasks.history import History
 
@@ -129,26 +129,25 @@ MEASUREMENTS = {
 # --- the theory alone, without a trained network ----------------------------------------------------------------------
 
 
-def theory(*, n_trials: int = 64, horizon: int = 100, generator: torch.Generator | None = None) -> xr.Dataset:
+def theory(generator: torch.Generator, *, n_trials: int = 64, horizon: int = 100) -> xr.Dataset:
     """Measure the theory's operators, and tanh networks that embed them.
 
     Parameters
     ----------
+    generator : torch.Generator
+        Source of trials and bases.
     n_trials : int
         Trials of each network.
     horizon : int
         Steps that are asked of it.
-    generator : torch.Generator, optional
-        Source of trials and bases; seeded with 0 if not given.
 
     Returns
     -------
     Dataset [task]
         By task, such as ``T2, d = 8``: ``rank``, the slow modes of the operator; ``distinct`` ones of their phases;
         ``period`` in steps; ``accuracy`` of a network of two units for each place of the substrate; ``phase_error`` and
-        ``intertwining_error`` of its float32 weights.
+        ``intertwining_error`` of its float32 weights; and ``oldest``, 1 where F reads nothing but the oldest vector.
     """
-    generator = generator or torch.Generator().manual_seed(0)
     rows, names = [], []
     for dim, codes in sorted(CODES.items()):
         for name, code in codes.items():
@@ -173,6 +172,7 @@ def _embedded(task: History, n_trials: int, generator: torch.Generator) -> dict[
     said = torch.from_numpy(np.stack(answers[-task.horizon :])).unsqueeze(-2)
     slow = slow_eigenvalues(operator)
     return {
+        "oldest": float(np.abs(boundary[:, task.dim :]).sum() == 0),
         "rank": len(slow),
         "distinct": len(np.unique(np.round(slow, 6) + 0.0)),
         "period": substrate_period(operator),
@@ -180,6 +180,9 @@ def _embedded(task: History, n_trials: int, generator: torch.Generator) -> dict[
         "phase_error": float(wave_spectrum(recurrent, operator, n_matrices=1)["phase_error"]),
         "intertwining_error": float(readout_basis(recurrent, out, boundary)["intertwining_error"]),
     }
+
+
+STUDIES = (Study("theory", theory),)
 
 
 # --- of networks ------------------------------------------------------------------------------------------------------
