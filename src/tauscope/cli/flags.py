@@ -97,7 +97,7 @@ def add_dataclasses(parser: argparse.ArgumentParser, kinds: Sequence[type], show
 
 
 def _help(option: Field[Any]) -> str:
-    text = str(option.metadata["help"])
+    text = str(option.metadata["help"]).replace("%", "%%")
     return text if option.default is None else f"{text} (default: {option.default})"
 
 
@@ -107,7 +107,7 @@ def _conversion(hint: Any) -> dict[str, Any]:
     if hint is bool:
         return {"type": yes_or_no}
     if typing.get_origin(hint) is tuple:
-        return {"type": integers}
+        return {"type": numbers if typing.get_args(hint)[0] is float else integers}
     return {"type": hint}
 
 
@@ -134,6 +134,12 @@ def integers(text: str) -> tuple[int, ...]:
     if match := re.fullmatch(r"(\d{1,6})-(\d{1,6})", text.strip()):
         return tuple(range(int(match[1]), int(match[2]) + 1)) or _refuse(text)
     return tuple(int(one) for one in text.strip("[] ").split(","))
+
+
+@named("list of numbers, such as 0.5,1,2")
+def numbers(text: str) -> tuple[float, ...]:
+    """Convert ``0.5,1,2``."""
+    return tuple(float(one) for one in text.strip("[] ").split(","))
 
 
 @named("duration, such as 90s, 30m or 2h")

@@ -92,7 +92,7 @@ def reached(records: Sequence[dict[str, Any]], curriculum: Curriculum) -> str:
     >>> reached([{"stage": "N2_N2", "Ns": [2], "solved": True}], ts.Curriculum(ts.single()))
     'solved N = 2'
     """
-    if records and curriculum.criterion.epochs is not None:
+    if records and curriculum.criterion.is_timed:
         return scores(records[-1])
     return next((f"solved {asked(record)}" for record in reversed(records) if record["solved"]), "solved no N")
 

@@ -21,7 +21,9 @@ from tauscope.cli.progress import Display, reached
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.jobs.signals import collect_signals
 from tauscope.learning.training import Training, train
-from tauscope.runs.config import CONFIGS, Config, config_of, kind_of
+from tauscope.runs.config import CONFIGS, SETUPS, Config, RunConfig, allow, config_of, kind_of
+from tauscope.runs.config.composed import kind_for
+from tauscope.runs.config.own import FLAGS, is_own
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.run import Run, read_config
 from tauscope.tasks import POPULATION_TASKS, TASKS, Task, Tracking
@@ -31,12 +33,20 @@ def add(parser: flags.Parser) -> None:
     """Add the flags of this command; ``--help`` lists those of the task that is asked for, or those that all have."""
     asked = flags.Parser(add_help=False)
     asked.add_argument("-t", "--task")
-    task = asked.parse_known_args(parser.arguments)[0].task
+    asked.add_argument("-c", "--curriculum_type", "--curriculum-type")
+    given = vars(asked.parse_known_args(parser.arguments)[0])
+    task = given["task"]
     if task is None:
         tasks = TASKS | POPULATION_TASKS | {"tracking": Tracking}
         lines = [f"  {name:<10}{(inspect.getdoc(kind) or '').splitlines()[0]}" for name, kind in tasks.items()]
+        lines += [f"  {name:<10}{kind_for(name).setup.task.question}" for name in SETUPS]
+        lines.append(f"  {'module:Class':<10}  a task of your own")
         parser.epilog = "\n".join(["tasks, whose own options tauscope train --task NAME --help lists:", *lines])
-    flags.add_dataclasses(parser, CONFIGS, None if task is None else kind_of(task))
+    allow(given)
+    kind = None if task is None else kind_of(task)
+    kinds = CONFIGS if kind is None or kind in CONFIGS else (kind,)
+    parser.set_defaults(kinds=kinds)
+    flags.add_dataclasses(parser, kinds, kind)
     network = parser.add_argument_group("shorthands")
     network.add_argument(
         "--gru", dest="cell", action="store_const", const="gru", default=argparse.SUPPRESS, help="--cell gru"
@@ -64,7 +74,7 @@ def add(parser: flags.Parser) -> None:
 
 def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
     """Return the run folder and the configuration that a command line means."""
-    names = dict.fromkeys(option.name for kind in CONFIGS for option in fields(kind))
+    names = dict.fromkeys(option.name for kind in options.kinds for option in fields(kind))
     given = {name: getattr(options, name) for name in names if hasattr(options, name)}
     if options.resume is None:
         config = config_of(given)
@@ -78,6 +88,9 @@ def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
         raise InputError(
             f"the run in {folder} is of the cell {config.cell!r}: expected --cell {config.cell} too, to allow importing it"
         )
+    if isinstance(config, RunConfig):
+        # Named again to allow importing them.
+        given = {name: value for name, value in given.items() if name not in FLAGS or value != getattr(config, name)}
     fixed = sorted(set(given) - {"epochs", "max_N"})
     if fixed:
         raise InputError(
@@ -134,7 +147,8 @@ def _report(training: Training, config: Config, folder: Path, caught: list[int],
         how = reached(training.history, curriculum)
         message, code = f"finished after {training.epoch} epochs: {how}{more}", 0
     else:
-        own = ["--cell", config.cell] if ":" in config.cell else []
+        named = {flag: getattr(config, name, None) for name, flag in ({"cell": "--cell"} | FLAGS).items()}
+        own = [word for flag, value in named.items() if is_own(value) for word in (flag, str(value))]
         again = shlex.join(["tauscope", "train", "--resume", str(folder), *own])
         why = signal.Signals(caught[0]).name if caught else "time limit"
         message = (

@@ -21,7 +21,7 @@ from tauscope.jobs.pool import reason
 from tauscope.jobs.signals import collect_signals
 from tauscope.jobs.sweep import Sweep, make
 from tauscope.jobs.training import LEFT_ALONE, Progress, go_on, note_failure
-from tauscope.runs.config import config_of
+from tauscope.runs.config import allow, config_of
 from tauscope.runs.survey import SLURM, queued_jobs
 
 WARNING = signal.SIGUSR2
@@ -147,6 +147,7 @@ class QueuedRun:
             raise
 
     def _go_on(self, folder: Path) -> str:
+        allow(self.options)
         with _warnings() as caught:
             training = go_on(folder, config_of(self.options), self.device, _Log(), lambda: bool(caught))
         if training is None or training.finished:

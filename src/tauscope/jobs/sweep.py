@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tauscope.errors import InputError, nearest
-from tauscope.runs.config import Config, config_of
+from tauscope.runs.config import Config, allow, config_of
 from tauscope.runs.files import write_atomically
 from tauscope.runs.folder import CONFIG, is_locked, read_metrics
 from tauscope.runs.run import asked_for, read_config
@@ -26,7 +26,8 @@ _KEYS = ("base_path", "options", "grid", "runs", "networks")
 
 
 def _configuration(options: Mapping[str, Any]) -> Config:
-    """Return the configuration that options of a file mean."""
+    """Return the configuration that options of a file mean, with what code they name."""
+    allow(options)
     config = config_of(dict(options))
     if ":" in config.cell:
         from tauscope.models import user_cell

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Model
 from tauscope.tasks.base import METRICS, OUT, Stage, Task
 from tauscope.tasks.binary import head_name
+
+if TYPE_CHECKING:
+    from tauscope.models.base import Model
 
 SOLVED = 0.98
 """Accuracy that the mean over active heads and the newest head must both exceed (Khajehabdollahi et al. 2024)."""
@@ -30,6 +32,9 @@ class Criterion:
         Which scores are better; that of the metric in `tauscope.tasks.METRICS` if not given.
     epochs : int, optional
         A stage lasts so many epochs, whatever is reached, and the network is kept after each of them.
+    goes_on : bool
+        Training goes on when the last stage is solved, until the recipe's epochs are used up, and the network is kept
+        after each of them.
 
     Examples
     --------
@@ -41,6 +46,7 @@ class Criterion:
     threshold: float | None = None
     better: Literal["more", "less"] | None = None
     epochs: int | None = None
+    goes_on: bool = False
 
     def __post_init__(self) -> None:
         if self.better is None:
@@ -51,8 +57,13 @@ class Criterion:
             object.__setattr__(self, "threshold", SOLVED)
         if self.epochs is not None:
             require_at_least("epochs", self.epochs, 1)
-        elif self.threshold is None:
+        elif self.threshold is None and not self.goes_on:
             raise InputError(f"a criterion of {self.metric} without a threshold: expected one, or a number of epochs")
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether epochs, not scores, say when training is over."""
+        return self.epochs is not None or self.goes_on
 
     def is_solved(self, scores: Sequence[float]) -> bool:
         """Return whether the mean of scores and the last of them are both better than the threshold."""
@@ -63,7 +74,7 @@ class Criterion:
 
     def keeps(self, solved: bool) -> bool:
         """Return whether a network is kept after an epoch, given whether it solved its stage."""
-        return solved or self.epochs is not None
+        return solved or self.is_timed
 
 
 class Curriculum:
@@ -164,7 +175,26 @@ class Curriculum:
         """Return whether an epoch is the last one, given its stage, its number, and whether that stage was solved."""
         if self.criterion.epochs is not None:
             return epoch >= self.criterion.epochs * len(self.stages)
-        return solved and stage == self.stages[-1].name
+        return solved and stage == self.stages[-1].name and not self.criterion.goes_on
+
+
+def require_asked(curriculum: Curriculum, task: Task) -> None:
+    """Refuse stages whose scores the criterion does not judge, or that do not name a head for each question.
+
+    Raises
+    ------
+    InputError
+        If there are any.
+    """
+    metric, n_inputs = curriculum.criterion.metric, task.at(curriculum.stages[0]).n_inputs
+    for stage in curriculum.stages:
+        asked, of_it = task.at(stage), f"stage {stage.name} has"
+        if asked.metric != metric:
+            raise InputError(f"{of_it} the metric {asked.metric}: expected {metric}, that of the criterion")
+        if asked.n_inputs != n_inputs:
+            raise InputError(f"{of_it} {asked.n_inputs} inputs, the first one {n_inputs}: expected as many")
+        if len(stage.heads) != len(asked.heads):
+            raise InputError(f"{of_it} {len(stage.heads)} heads for {len(asked.heads)} questions: expected as many")
 
 
 def require_fitting(curriculum: Curriculum, task: Task, model: Model) -> None:
@@ -175,15 +205,11 @@ def require_fitting(curriculum: Curriculum, task: Task, model: Model) -> None:
     InputError
         If there are any.
     """
-    metric = curriculum.criterion.metric
+    require_asked(curriculum, task)
     for stage in curriculum.stages:
         asked, of_it = task.at(stage), f"stage {stage.name} has"
-        if asked.metric != metric:
-            raise InputError(f"{of_it} the metric {asked.metric}: expected {metric}, that of the criterion")
         if asked.n_inputs != model.n_inputs:
             raise InputError(f"{of_it} {asked.n_inputs} inputs, the network {model.n_inputs}: expected as many")
-        if len(stage.heads) != len(asked.heads):
-            raise InputError(f"{of_it} {len(stage.heads)} heads for {len(asked.heads)} questions: expected as many")
         if len(stage.heads) > 1 and model.heads.shared:
             names = ", ".join(stage.heads)
             raise InputError(f"{of_it} the heads {names}, the network a single one: expected shared_head=False")

@@ -54,6 +54,12 @@ def _names(model: models.Model) -> dict[str, str] | None:
     return None
 
 
+def _kept_names(model: models.Model) -> dict[str, str]:
+    """Return our parameter name for every name in a file: a published one, or our own where there is none for all."""
+    own, names = model.state_dict().keys(), _names(model)
+    return {key: key for key in own} if names is None or not own >= set(names.values()) else names
+
+
 def to_published(model: models.Model) -> dict[str, Tensor]:
     """Return a network's weights under the published code's names.
 
@@ -75,10 +81,7 @@ def to_published(model: models.Model) -> dict[str, Tensor]:
     ['modulelist.0.bias', 'modulelist.0.weight', 'modulelist.1.bias']
     """
     weights: dict[str, Tensor] = model.state_dict()
-    names = _names(model)
-    if names is None or not weights.keys() >= set(names.values()):
-        return weights
-    return {published: weights[ours] for published, ours in names.items()}
+    return {published: weights[ours] for published, ours in _kept_names(model).items()}
 
 
 def describe(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def load_published(model: models.Model, weights: dict[str, Tensor], path: Path) 
         If a tensor is missing, unknown, or of another shape or kind.
     """
     own = model.state_dict()
-    names = _names(model) or {key: key for key in own}
+    names = _kept_names(model)
     unknown = sorted(set(weights) - set(names))
     missing = sorted(set(names) - set(weights))
     if unknown or missing:

@@ -20,6 +20,7 @@ from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.training import Training
 from tauscope.runs import checkpoints, published
 from tauscope.runs.config import Config, config_of
+from tauscope.runs.config.own import NotNamedError
 from tauscope.runs.files import remove_unfinished, write_atomically
 from tauscope.runs.folder import (
     CHECKSUM,
@@ -104,11 +105,15 @@ def read_config(folder: Path) -> Config:
     ------
     DamagedFileError
         If there is none or it is not one.
+    NotNamedError
+        If it names a task or a curriculum of a user's own, which the user has to name too.
     """
     try:
         return config_of(read_options(folder))
     except DamagedFileError:
         raise
+    except NotNamedError as error:
+        raise NotNamedError(f"the run in {folder} is of the {error}") from error
     except InputError as error:
         raise DamagedFileError(f"{folder / CONFIG}: {error}") from error
 

@@ -255,9 +255,14 @@ def _progress(
         return False, planned.epochs
     # What it is asked for has changed, or there is no record of now: only its configuration knows, and to make one takes
     # all of torch.
-    from tauscope.runs.config import config_of
+    from tauscope.runs.config import config_of, own
     from tauscope.runs.run import asked_for
 
+    if any(own.is_own(asked.get(name)) for name in own.FLAGS):
+        # Nobody named that code here, so that it is not imported: what ended before its epochs did has learnt all.
+        epochs = int(asked["epochs"])
+        learnt = last is not None and last["finished"] and last["epoch"] < last["epochs"]
+        return last is not None and bool(learnt or last["epoch"] >= epochs), epochs
     config = config_of(dict(asked))
     return asked_for(config, read_metrics(folder))[1], config.recipe().epochs
 

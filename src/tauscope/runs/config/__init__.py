@@ -7,17 +7,31 @@ from typing import Any
 from tauscope.errors import InputError, nearest
 from tauscope.runs.config.base import Config
 from tauscope.runs.config.binary import TrainConfig
+from tauscope.runs.config.composed import RunConfig, kind_for
 from tauscope.runs.config.memory import MemoryConfig
+from tauscope.runs.config.own import allow, is_own
+from tauscope.runs.config.setup import SETUPS
 from tauscope.runs.config.tracking import TrackingConfig
 from tauscope.tasks import POPULATION_TASKS, PUBLISHED_CODES, TASKS
 
 CONFIGS: tuple[type[Config], ...] = (TrainConfig, MemoryConfig, TrackingConfig)
-"""Every kind of run."""
+"""Every kind of run that is not of a setup; a setup has one of its own, which `kind_of` makes."""
 
 _KINDS: dict[str, type[Config]] = dict.fromkeys(TASKS, TrainConfig) | dict.fromkeys(POPULATION_TASKS, MemoryConfig)
 _KINDS["tracking"] = TrackingConfig
 
-__all__ = ["CONFIGS", "Config", "MemoryConfig", "TrackingConfig", "TrainConfig", "config_of"]
+__all__ = [
+    "CONFIGS",
+    "SETUPS",
+    "Config",
+    "MemoryConfig",
+    "RunConfig",
+    "TrackingConfig",
+    "TrainConfig",
+    "allow",
+    "config_of",
+    "kind_of",
+]
 
 
 def config_of(options: dict[str, Any]) -> Config:
@@ -31,12 +45,12 @@ def config_of(options: dict[str, Any]) -> Config:
     Returns
     -------
     Config
-        `TrainConfig`, `MemoryConfig` or `TrackingConfig`.
+        `TrainConfig`, `MemoryConfig`, `TrackingConfig`, or a `RunConfig`.
 
     Raises
     ------
     InputError
-        If the task or an option is unknown or invalid.
+        If the task or an option is unknown or invalid, or names code that `allow` was not told of.
 
     Examples
     --------
@@ -58,18 +72,20 @@ def kind_of(task: object) -> type[Config]:
     Raises
     ------
     InputError
-        If there is no such task.
+        If there is no such task, or it is code that `allow` was not told of.
 
     Examples
     --------
     >>> kind_of("COMP").__name__
     'MemoryConfig'
     """
+    if is_own(task) or task in SETUPS:
+        return kind_for(str(task))
     name = str(task).strip().lower().replace("-", "")
     name = {str(code): known for code, known in PUBLISHED_CODES.items()}.get(name, name)
     if name not in _KINDS:
         codes = ", ".join(f"{code} ({known})" for code, known in PUBLISHED_CODES.items())
         raise InputError(
-            f"task {task!r} is unknown: {f'expected {codes}' if name.isdecimal() else nearest(name, _KINDS)}"
+            f"task {task!r} is unknown: {f'expected {codes}' if name.isdecimal() else nearest(name, [*_KINDS, *SETUPS])}"
         )
     return _KINDS[name]

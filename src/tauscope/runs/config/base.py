@@ -160,7 +160,8 @@ def _fits(value: object, hint: Any) -> bool:
     if isinstance(hint, types.UnionType):
         return any(_fits(value, one) for one in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(one, int) for one in value)
+        element = typing.get_args(hint)[0]
+        return isinstance(value, tuple) and all(_fits(one, element) for one in value)
     if isinstance(value, bool):
         return hint is bool
     if hint is float:
