@@ -91,7 +91,7 @@ def theory(agrees: bool) -> xr.Dataset:
         "period": np.array([4, 32, 12, 12]),
     }
     names = [f"{name}, d = 4" for name in CODES[4]]
-    return xr.Dataset({name: ("task", values) for name, values in columns.items()}, coords={"task": names})
+    return xr.Dataset({name: ("task", values) for name, values in columns.items()}, coords={"task": names}, attrs={"horizon": 100})
 
 
 AGREES, DISAGREES = world(), world(agrees=False)

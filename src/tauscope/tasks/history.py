@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from tauscope._lazy import torch
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.tasks.base import OUT, Batch, Head, Task, weighted_mean, weighted_sums
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Code = tuple[int, int, int]
 

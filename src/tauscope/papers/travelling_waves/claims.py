@@ -148,7 +148,7 @@ def _embedded(results: Results) -> list[Finding]:
     theory = results.studies["theory"]
     oldest = theory["oldest"].values == 1
     found = {
-        f"accuracy is 1 at a horizon of 100 where F reads the oldest vector alone ({_tasks(theory, oldest)})":
+        f"accuracy is 1 at a horizon of {theory.attrs['horizon']} where F reads the oldest vector alone ({_tasks(theory, oldest)})":
             (theory["accuracy"].values[oldest], theory["accuracy"].values[oldest] == 1),
         f"accuracy is below {_SMALL_ACCURACY:g} there where F reads others ({_tasks(theory, ~oldest)})":
             (theory["accuracy"].values[~oldest], theory["accuracy"].values[~oldest] < _SMALL_ACCURACY),

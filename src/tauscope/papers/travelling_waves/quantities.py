@@ -156,7 +156,7 @@ def theory(generator: torch.Generator, *, n_trials: int = 64, horizon: int = 100
             rows.append(_embedded(task, n_trials, generator))
     units = {"period": "steps", "phase_error": "rad"}
     columns = {name: ("task", [row[name] for row in rows], {"units": units.get(name, "1")}) for name in rows[0]}
-    return xr.Dataset(columns, coords={"task": names})
+    return xr.Dataset(columns, coords={"task": names}, attrs={"horizon": horizon})
 
 
 def _embedded(task: History, n_trials: int, generator: torch.Generator) -> dict[str, float]:
