@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from tauscope.analysis.travelling_waves import project
 from tauscope.analysis.wave_basis import readout_basis
 from tauscope.analysis.wave_operator import embedding, wave_operator
 from tauscope.analysis.wave_spectrum import wave_spectrum
+from tauscope.cli import main
 from tauscope.measurements import Subject
 from tauscope.models import Heads, Model
 from tauscope.papers.reproduce.judging import judge
@@ -91,7 +95,9 @@ def theory(agrees: bool) -> xr.Dataset:
         "period": np.array([4, 32, 12, 12]),
     }
     names = [f"{name}, d = 4" for name in CODES[4]]
-    return xr.Dataset({name: ("task", values) for name, values in columns.items()}, coords={"task": names}, attrs={"horizon": 100})
+    return xr.Dataset(
+        {name: ("task", values) for name, values in columns.items()}, coords={"task": names}, attrs={"horizon": 100}
+    )
 
 
 AGREES, DISAGREES = world(), world(agrees=False)
@@ -153,6 +159,20 @@ def test_conditions_and_scales_speak_of_each_other() -> None:
     for scale in SCALES.values():
         assert set(scale.by_condition) <= names
         assert set(scale.out_of_reach) <= set(CLAIMS)
+
+
+def test_a_reproduction_writes_its_results_and_an_animation(tmp_path: Path) -> None:
+    options = ["--scale", "smoke", "--networks", "1", "-b", str(tmp_path), "--jobs", "1"]
+    assert main(["reproduce", "travelling-waves", *options]) == 0
+    written = {path.name for path in (tmp_path / "results").iterdir()}
+    assert {"claims.csv", "waves_moving.gif", "index.html", *(f"{one.name}.png" for one in PAPER.figures)} <= written
+    said = json.loads((tmp_path / "results" / "claims.json").read_text())
+    assert [one["verdict"] for one in said["claims"]] == ["holds", *["not judged"] * 8]
+    with (tmp_path / "results" / "measurements.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["quantity"] == "slow modes of the theory"]
+    ranks = {row["condition"]: float(row["value"]) for row in rows}
+    expected = {"T1c": "cyclic", "T2": "diagonal", "T1_12": "copy"}
+    assert ranks == {name: len(unit_eigenvalues(boundary_matrix(2, 2, code))) for name, code in expected.items()}
 
 
 def queue(task: History) -> Model:

@@ -65,7 +65,14 @@ SMOKE = Scale(
         "waves": {"horizon": 4, "n_batches": 1, "n_trials": 16},
         "theory": {"n_trials": 4, "horizon": 20},
     },
-    by_condition={"T3": {"map": "9,1,1"}, "T1_12": {"num_neurons": 3}, "T1_8": {"num_neurons": 2}},
+    by_condition={
+        "T1": None,
+        "T3": None,
+        "T1_12": {"num_neurons": 3},
+        "T1_8": None,
+        "T1_decay": None,
+        "T2_decay": None,
+    },
     out_of_reach={f"C{i}": "machinery only: two vectors of two components, 40 steps" for i in range(1, 9)},
 )
 

@@ -99,6 +99,7 @@ def moving_waves(results: Results) -> FuncAnimation | None:
 
 def _columns(ax: Axes, names: Sequence[str]) -> None:
     ax.set_xticks(range(len(names)), [COLUMNS[name] for name in names], rotation=90, fontsize=7)
+    ax.set_xlim(-0.6, len(names) - 0.4)
 
 
 def errors(results: Results) -> Figure | None:
@@ -114,7 +115,7 @@ def errors(results: Results) -> Figure | None:
                 _reference(ax, place, what, name, _first(results, name))
             _columns(ax, names)
             ax.set(ylabel=said)
-            if what != "count":
+            if what != "count" and any(line.get_ydata().max(initial=0) > 0 for line in ax.lines):
                 ax.set_yscale("log")
             _legend_above(ax)
     return figure
@@ -172,11 +173,13 @@ def hidden(results: Results) -> Figure | None:
         both = (("wave_correlation", "place with the next"), ("unit_correlation", "best pair of units"))
         for kind, (what, said) in enumerate(both):
             for place, name in enumerate(names):
-                _points(ax, place, q.values(results, name, q.scalar(what)), None if place else said, kind)
+                found = q.values(results, name, q.scalar(what))
+                _points(ax, place + 0.2 * kind - 0.1, found, None if place else said, kind)
         for place, name in enumerate(names):
             _points(count, place, q.values(results, name, q.open_units), None)
         for one in (ax, count):
             one.set_xticks(range(len(names)), [COLUMNS[name] for name in names])
+            one.set_xlim(-0.5, len(names) - 0.5)
         ax.set(ylabel="correlation with a step before")
         count.set(ylabel="units that are a place", ylim=(-0.5, None))
         _legend_above(ax)
