@@ -16,7 +16,13 @@ from tauscope.tasks import ClassificationTask
 
 @dataclass(frozen=True)
 class Recall(ClassificationTask):
-    """N-recall: name the N-th last of a stream of equally likely symbols, shown one-hot."""
+    """N-recall: name the N-th last of a stream of equally likely symbols, shown one-hot.
+
+    Attributes
+    ----------
+    Ns : tuple of int
+        How many symbols before the end was the one that is asked, one question for each.
+    """
 
     Ns: tuple[int, ...] = (2,)
 

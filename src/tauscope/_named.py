@@ -1,4 +1,4 @@
-"""Objects that a user names as ``module:Name``."""
+"""Objects that a user names as ``module:Class``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tauscope.errors import InputError, nearest
 
 
 def imported(name: str, what: str) -> Any:
-    """Import what ``module:Name`` names, which runs the code of that module.
+    """Import what ``module:Class`` names, which runs the code of that module.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def imported(name: str, what: str) -> Any:
     'Parity'
     """
     module_name, _, object_name = name.partition(":")
-    if not module_name or module_name.startswith(".") or not object_name:
-        raise InputError(f"{what} {name!r}: expected module:Name, a module and a name in it")
+    if not module_name or module_name.startswith("."):
+        raise InputError(f"{what} {name!r}: expected module:Class, such as 'mine:Recall'")
     try:
         module = importlib.import_module(module_name)
     except InputError:

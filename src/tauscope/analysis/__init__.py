@@ -12,7 +12,7 @@ from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.modes import modes
-from tauscope.analysis.performance import performance
+from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
 from tauscope.analysis.sequentiality import (
@@ -64,6 +64,7 @@ __all__ = [
     "resolution",
     "response_time",
     "retrain",
+    "scores",
     "sequentiality",
     "sequentiality_index",
     "subnetworks",

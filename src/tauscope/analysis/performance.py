@@ -1,4 +1,4 @@
-"""How well a network answers trials with a delay: its fractional loss on fresh ones."""
+"""How well a network answers trials: its fractional loss, or the score of its task, on fresh ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from tauscope.analysis.sequentiality import task_states
 from tauscope.analysis.trials import generator_for
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.base import Model
+from tauscope.tasks.base import Task
 from tauscope.tasks.delayed import DelayedResponseTask
 
 _BATCH = 500
+_FEW = 50
+"""Trials of which the sums are one sample of a ratio: few, so that there are many samples."""
 
 
 @torch.no_grad()
@@ -85,6 +88,75 @@ def performance(
         },
         coords={"delay": ("delay", there.astype(int), {"long_name": "delay", "units": "steps"})},
         attrs={"task": type(task).__name__, "n_trials": n_trials, "n_steps": task.n_steps, "seed": str(seed)},
+    )
+
+
+@torch.no_grad()
+def scores(model: Model, task: Task, *, n_trials: int = 5000, generator: torch.Generator | None = None) -> xr.Dataset:
+    """Measure the score of a network on every question of fresh trials.
+
+    Parameters
+    ----------
+    model : Model
+        The network, with heads of the names that the task's have, or with one that answers; nothing of it is changed.
+    task : Task
+        What is asked.
+    n_trials : int
+        Number of trials, at least 100.
+    generator : torch.Generator, optional
+        Source of trials and initial states; seeded with 0 if not given.
+
+    Returns
+    -------
+    Dataset [head]
+        ``score``, its ``standard_error`` over batches of 50 trials, and ``chance`` and ``optimum`` as the task states them;
+        the metric is an attribute.
+
+    Raises
+    ------
+    InputError
+        If there are fewer trials, or an answer is not finite.
+
+    Notes
+    -----
+    The score is a ratio of sums over all trials (`tauscope.tasks.Task.tally`), L = Σ_i a_i / Σ_i b_i over batches i; its
+    standard error is √(Σ_i (a_i - L b_i)²) / Σ_i b_i.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
+    >>> result = scores(model, ts.Parity([2], length=9), n_trials=2000)
+    >>> result.head.values, bool(abs(result.score - result.chance) < 6 * result.standard_error)
+    (array(['N2'], dtype='<U2'), True)
+    """
+    require_at_least("number of trials", n_trials, 2 * _FEW)
+    generator = generator_for(model, generator)
+    seed, names, sums = generator.initial_seed(), list(task.heads), []
+    for _ in range(n_trials // _FEW):
+        states, batch = task_states(model, task, _FEW, generator)
+        outputs = model.readout(states[-len(batch.targets) :], names)
+        sums.append(torch.stack(task.tally(outputs, batch)).double().cpu())
+    parts, wholes = torch.stack(sums).numpy().transpose(1, 2, 0)
+    if not np.isfinite(parts).all():
+        raise InputError("an answer is not finite: expected a network that stays bounded on its task")
+    ratios = np.array([_ratio(part, whole) for part, whole in zip(parts, wholes, strict=True)])
+    what, of = task.metric.replace("_", " "), {"units": "1"}
+    return xr.Dataset(
+        {
+            "score": ("head", ratios[:, 0], {"long_name": what, **of}),
+            "standard_error": ("head", ratios[:, 1], {"long_name": f"{what}, standard error over trials", **of}),
+            "chance": ("head", [head.chance for head in task.heads.values()], {"long_name": f"{what} at chance", **of}),
+            "optimum": ("head", [head.optimum for head in task.heads.values()], {"long_name": f"best {what}", **of}),
+        },
+        coords={"head": names},
+        attrs={
+            "task": type(task).__name__,
+            "metric": task.metric,
+            "n_trials": len(sums) * _FEW,
+            "n_steps": len(states),
+            "seed": str(seed),
+        },
     )
 
 

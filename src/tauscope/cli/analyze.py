@@ -60,11 +60,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, help="processor threads of one measurement at a time")
     parser.add_argument("--cell", help="module:Class of a cell of your own")
+    flags.add_own(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Measure, print and keep the numbers, and return the exit code."""
     asked, paths = _split([options.what, *options.paths])
+    flags.own(options)
     require_at_least("epochs", options.epochs, 1)
     require_at_least("jobs", options.jobs, 1)
     if options.jobs > 1 and options.threads is not None:
@@ -121,7 +123,8 @@ def _job(checkpoint: Path, name: str, options: argparse.Namespace, here: dict[st
 
     own = {"epochs": options.epochs} if name == "retraining" else {}
     asked = Asked(checkpoint, name, target(checkpoint, name, options.output), options.seed, own)
-    return Job(f"{checkpoint} {name}", _analyse, (asked, here, options.force, device, options.cell))
+    named = {"task": options.task, "curriculum_type": options.curriculum_type}
+    return Job(f"{checkpoint} {name}", _analyse, (asked, here, options.force, device, options.cell, named))
 
 
 def _where(checkpoint: Path) -> str:
@@ -146,11 +149,14 @@ def _one_by_one(
 
 
 def _analyse(
-    _: object, asked: Asked, here: dict[str, Any], force: bool, device: str, cell: str | None
+    _: object, asked: Asked, here: dict[str, Any], force: bool, device: str, cell: str | None, named: dict[str, Any]
 ) -> tuple[list[tuple[str, str]], str]:
     """Return the numbers of a measurement, measured now or kept, and what the network lacks for it, one of which is empty."""
     from tauscope.measurements import number_table
+    from tauscope.runs.config import allow
 
+    # In a process of its own nothing has been named yet.
+    allow(named)
     try:
         return number_table(asked.how.numbers(_result(asked, here, force, device, cell))), ""
     except NotApplicableError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tauscope.cli import pages
+from tauscope.cli import flags, pages
 from tauscope.errors import InputError
 from tauscope.report import COMPARISON_GENERATOR
 
@@ -20,10 +20,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, metavar="FOLDER", help="the --output of tauscope analyze; by default each run's own"
     )
+    flags.add_own(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Write the page and return the exit code."""
+    flags.own(options)
     folders = [pages.run_folder(path) for path in options.paths]
     if len(set(folders)) < 2:
         raise InputError(f"one run, {folders[0].name}: expected two or more to compare")

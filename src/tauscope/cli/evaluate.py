@@ -13,7 +13,8 @@ from rich.table import Table
 
 from tauscope._lazy import torch
 from tauscope.cli import flags
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.runs.config.own import allow, is_own
 from tauscope.runs.files import write_atomically
 from tauscope.runs.loading import find_checkpoint, load, trained_Ns, trained_task
 from tauscope.tasks import TASKS, BinaryMemoryTask
@@ -33,7 +34,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--heads", choices=("own", "all"), default="own", help="read N by its own head, or by every trained head"
     )
-    parser.add_argument("-t", "--task", choices=tuple(TASKS), help="by default the trained one")
+    parser.add_argument("-t", "--task", help=f"{' or '.join(TASKS)}, by default the trained one; one of your own to allow "
+                        "importing it")  # fmt: skip
     parser.add_argument("--p", type=float, help="probability of a 1; by default as in training")
     parser.add_argument("--length", type=int, help="bits in a sequence; by default as in training")
     parser.add_argument(
@@ -54,6 +56,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}: expected a file such as rnn_N2_N10, or a run folder")
     require_at_least("number of sequences", options.sequences, 1)
+    if is_own(options.task):
+        allow({"task": options.task})
+    elif options.task is not None:
+        require_choice("task", options.task, TASKS)
     task = _task(path, options)
 
     from tauscope.analysis.accuracy import evaluate

@@ -111,6 +111,27 @@ def _conversion(hint: Any) -> dict[str, Any]:
     return {"type": hint}
 
 
+def add_own(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that allow importing a user's own task and curriculum, which the file of a run names."""
+    parser.add_argument("--task", metavar="MODULE:CLASS", help="the run's task, if it is one of your own")
+    parser.add_argument(
+        "-c",
+        "--curriculum_type",
+        "--curriculum-type",
+        metavar="MODULE:NAME",
+        help="the run's curriculum, if it is one of your own",
+    )
+
+
+def own(options: argparse.Namespace) -> dict[str, Any]:
+    """Allow importing what those flags name, and return it by option."""
+    from tauscope.runs.config.own import FLAGS, allow
+
+    given = {name: getattr(options, name) for name in FLAGS}
+    allow(given)
+    return given
+
+
 def named(name: str) -> Callable[[Callable[[str], Any]], Callable[[str], Any]]:
     """Give a converter the name that argparse shows in its errors."""
 

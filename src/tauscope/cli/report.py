@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tauscope.cli import pages
+from tauscope.cli import flags, pages
 from tauscope.report import GENERATOR
 
 
@@ -21,10 +21,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, metavar="FOLDER", help="the --output of tauscope analyze; by default the run folder"
     )
+    flags.add_own(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Write the page and return the exit code."""
+    flags.own(options)
     folder = pages.run_folder(options.path)
     measured = folder if options.results is None else pages.results_of(folder, options.results)
     target = folder / "report.html" if options.output is None else Path(os.path.abspath(options.output))

@@ -17,7 +17,7 @@ from tauscope.errors import InputError, NotApplicableError
 from tauscope.measurements import MEASUREMENTS, Measurement, Subject
 from tauscope.plotting.style import title
 from tauscope.runs.files import write_atomically
-from tauscope.runs.loading import course_of, load, trained_Ns, trained_task
+from tauscope.runs.loading import checkpoints_of, course_of, load, trained_Ns, trained_task
 from tauscope.runs.results import ANALYSIS, current_result, provenance, save_result
 
 
@@ -100,6 +100,9 @@ def subject_of(checkpoint: Path, device: str = "cpu", cell: str | None = None, s
         If the file's name does not say what it solved, or it cannot be loaded.
     """
     trained = trained_Ns(checkpoint)
+    if trained is None and checkpoint in checkpoints_of(checkpoint.parent):
+        Ns = getattr(trained_task(checkpoint), "Ns", (1,))
+        trained = Ns[0], Ns[-1]
     if trained is None:
         raise InputError("its name does not say which N it solved: expected a file such as rnn_N2_N10")
     course = course_of(checkpoint.parent, device, cell)

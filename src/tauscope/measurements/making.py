@@ -16,7 +16,7 @@ from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import GROUPS, Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import flatten, lyapunov
-from tauscope.analysis.performance import performance
+from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.sequentiality import peak_order, sequentiality_index, task_states, weights_by_peak_difference
 from tauscope.analysis.timescales import timescales
@@ -110,10 +110,12 @@ def lacks_weighted_sums(subject: Subject) -> str:
 
 
 def measure_performance(subject: Subject, **options: Any) -> xr.Dataset:
-    """Measure the fractional loss on fresh trials."""
+    """Measure the fractional loss on fresh trials, or the score of a task that has none."""
     if lacking := lacks_trials(subject):
         raise NotApplicableError(lacking)
-    return performance(subject.model, cast(DelayedResponseTask, subject.task), generator=subject.generator(), **options)
+    if isinstance(subject.task, DelayedResponseTask):
+        return performance(subject.model, subject.task, generator=subject.generator(), **options)
+    return scores(subject.model, subject.task, generator=subject.generator(), **options)
 
 
 def measure_ablation(subject: Subject, n: int = ABLATED, **protocol: Any) -> xr.Dataset:
@@ -195,6 +197,6 @@ def lacks_Ns(subject: Subject) -> str:
 
 def lacks_trials(subject: Subject) -> str:
     """Say what a network that answers a stream of bits lacks to have a fractional loss; empty for any other."""
-    if isinstance(subject.task, DelayedResponseTask):
+    if subject.bits is None:
         return ""
     return "the network has no fractional loss: expected one that was trained on trials with a delay"

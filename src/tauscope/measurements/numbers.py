@@ -89,7 +89,9 @@ def balance_numbers(result: xr.Dataset) -> dict[str, float]:
 
 
 def performance_numbers(result: xr.Dataset) -> dict[str, float]:
-    """Return the fractional loss, its chance level, and the loss at each delay where there are several."""
+    """Return the fractional loss, its chance level, and the loss at each delay where there are several; or all scores."""
+    if "score" in result:
+        return _score_numbers(result)
     numbers = {
         "fractional loss": float(result["fractional_loss"]),
         "standard error over trials": float(result["standard_error"]),
@@ -101,6 +103,17 @@ def performance_numbers(result: xr.Dataset) -> dict[str, float]:
         f"fractional loss at a delay of {int(delay)} steps": float(result["loss_at_delay"].sel(delay=delay))
         for delay in result["delay"].values
     }
+
+
+def _score_numbers(result: xr.Dataset) -> dict[str, float]:
+    metric = str(result.attrs["metric"]).replace("_", " ")
+    found = {}
+    for name in result["head"].values:
+        of = result.sel(head=name)
+        found[f"{metric} ({name})"] = float(of["score"])
+        found[f"standard error over trials ({name})"] = float(of["standard_error"])
+        found[f"{metric} at chance ({name})"] = float(of["chance"])
+    return found
 
 
 def ablation_numbers(result: xr.Dataset) -> dict[str, float]:

@@ -32,7 +32,7 @@ class Subject:
     task : Task
         With all options of its training, as its stage asked it.
     trained : (int, int)
-        Smallest and largest N that it solved; of a network that answers trials, the number of the task.
+        Smallest and largest N that it solved; of a network that answers trials, the numbers in its stage's name, or 1.
     seed : int
         Of the measurement.
     course : dict of Model

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Sequence
 
 import torch
 
+from tauscope._named import imported
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.models.base import Cell, Model
 from tauscope.models.gated import GATED
@@ -39,19 +39,7 @@ def user_cell(name: str) -> type[Cell]:
     >>> user_cell("tauscope.models.gated:GRUCell").__name__
     'GRUCell'
     """
-    module_name, _, class_name = name.partition(":")
-    if not module_name or module_name.startswith("."):
-        raise InputError(f"cell {name!r}: expected module:Class, such as 'tauscope.models:GRUCell'")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"cell {name!r}: module {module_name!r} cannot be imported ({error}); expected its folder on PYTHONPATH"
-        ) from error
-    found = getattr(module, class_name, None)
-    if found is None:
-        names = [key for key, value in vars(module).items() if isinstance(value, type)]
-        raise InputError(f"cell {name!r}: {module_name!r} has no {class_name!r}, {nearest(class_name, names)}")
+    found = imported(name, "cell")
     if not (isinstance(found, type) and issubclass(found, Cell)):
         raise InputError(f"cell {name!r} is not a cell: expected a subclass of tauscope.Cell")
     if inspect.isabstract(found):

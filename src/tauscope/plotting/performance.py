@@ -13,12 +13,12 @@ from tauscope.plotting.style import COLOURS, RC, integer_ticks, legend_below, ne
 
 @matplotlib.rc_context(RC)
 def plot_performance(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot the fractional loss at every delay, between an ideal observer's and chance.
+    """Plot the fractional loss at every delay, or the score of every head, between an ideal observer's and chance.
 
     Parameters
     ----------
     result : Dataset
-        From `tauscope.analysis.performance`, of one network.
+        From `tauscope.analysis.performance` or `tauscope.analysis.scores`, of one network.
     ax : Axes, optional
         Where to draw; a new figure if not given.
 
@@ -34,6 +34,8 @@ def plot_performance(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     >>> plot_performance(result).lines[0].get_xydata().tolist()
     [[10.0, 0.1], [40.0, 0.4]]
     """
+    if "score" in result:
+        return _plot_scores(result, ax or new_axes())
     ax = ax or new_axes()
     x, loss, error = (result[name].values for name in ("delay", "loss_at_delay", "error_at_delay"))
     chance = float(result["chance"])
@@ -47,5 +49,19 @@ def plot_performance(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     integer_ticks(ax.xaxis)
     if len(x) == 1:
         ax.set_xlim(x[0] - 1, x[0] + 1)
+    legend_below(ax, title=f"1 network, {count(int(result.attrs['n_trials']), 'trial')}")
+    return ax
+
+
+def _plot_scores(result: xr.Dataset, ax: Axes) -> Axes:
+    """Plot the score of every head, with what chance and the best answer score."""
+    x = np.arange(result.sizes["head"])
+    score, error = result["score"].values, result["standard_error"].values
+    label = "network, bars: 2 standard errors over trials"
+    ax.errorbar(x, score, 2 * error, fmt="o", ms=3, color=COLOURS["blue"], label=label)
+    ax.plot(x, result["chance"].values, "_", ms=14, color=COLOURS["grey"], label="chance")
+    ax.plot(x, result["optimum"].values, "_", ms=14, color="black", label="best answer")
+    ax.set(xlabel="head", ylabel=str(result.attrs["metric"]).replace("_", " "), xlim=(-0.6, len(x) - 0.4))
+    ax.set_xticks(x, [str(name) for name in result["head"].values])
     legend_below(ax, title=f"1 network, {count(int(result.attrs['n_trials']), 'trial')}")
     return ax

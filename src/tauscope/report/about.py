@@ -13,7 +13,7 @@ from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.curricula import CURRICULUM_NAMES, SOLVED, range_name
 from tauscope.plotting.training import metric_of, plot_progress, plot_training, words
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
-from tauscope.runs.config import Config, TrainConfig
+from tauscope.runs.config import Config, RunConfig, TrainConfig
 from tauscope.runs.folder import CONFIG, ENVIRONMENT, METRICS, STATS, read_json, read_metrics
 from tauscope.runs.loading import checkpoints_of, load, trained_Ns, trained_task
 from tauscope.runs.published import read_stats
@@ -71,6 +71,10 @@ class About:
             return f"N = {high}" if low == high else f"N = {low} … {high}"
         task = type(self.config.measured_task(range_name((low, high))))
         return next((name for name, kind in POPULATION_TASKS.items() if kind is task), task.__name__)
+
+    def taught(self, checkpoint: str, trained: tuple[int, int]) -> str:
+        """Return what a checkpoint was taught: its stage, where a curriculum of any kind names it, or as `stage` says."""
+        return checkpoint.removeprefix("rnn_") if isinstance(self.config, RunConfig) else self.stage(*trained)
 
 
 def describe(run: Path, *, with_curves: bool = True) -> About:

@@ -19,7 +19,7 @@ from tauscope.plotting.summary import plot_against_N
 from tauscope.report.about import About
 from tauscope.report.parts import Link, Picture, Problem, Table, drawn, link, picture, problem
 from tauscope.report.texts import TEXTS, sample
-from tauscope.runs.loading import trained_Ns
+from tauscope.runs.loading import checkpoints_of, trained_Ns
 from tauscope.runs.results import load_result
 
 MOST_SUMMARIES = 4
@@ -97,6 +97,8 @@ def _read(path: Path, run: Path) -> Measured:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise DamagedFileError(f"{path} does not say what was measured: expected the provenance of a result") from error
     trained = trained_Ns(Path(checkpoint))
+    if trained is None and run / checkpoint in checkpoints_of(run):
+        trained = 1, 1
     if analysis not in MEASUREMENTS or trained is None:
         raise DamagedFileError(
             f"{path} holds {analysis!r} of {checkpoint!r}: expected {', '.join(MEASUREMENTS)} of an rnn_N…_N…"
@@ -182,7 +184,7 @@ def _entry(one: Measured, pictures: list[Picture], about: About, page: Path) -> 
     files = [one.path, one.path.with_suffix(".csv")]
     return Entry(
         checkpoint=one.checkpoint,
-        taught=about.stage(*one.trained),
+        taught=about.taught(one.checkpoint, one.trained),
         numbers=Table(("quantity", "value"), number_table(one.numbers)),
         pictures=pictures,
         provenance=_provenance(one.source),

@@ -47,8 +47,9 @@ TEXTS: dict[str, Text] = {
     "performance": Text(
         "Performance",
         "How far the answers fall short of an ideal observer's, who knows all that the spikes tell: the fractional "
-        "loss on fresh trials, 0 for that observer, beside the loss of the best answer that ignores the input.",
-        {"": "Fractional loss at each delay."},
+        "loss on fresh trials, 0 for that observer, beside the loss of the best answer that ignores the input. Of a task "
+        "that states no ideal observer's loss, its own score of every question, beside that of the best such answer.",
+        {"": "Fractional loss at each delay, or the score of every question."},
         ("fractional loss",),
     ),
     "timescales": Text(

@@ -14,7 +14,7 @@ from tauscope.learning.curricula import range_name
 from tauscope.models.names import ACTIVATION_NAMES
 from tauscope.runs import published
 from tauscope.runs.checkpoints import checkpoint_name, load_weights
-from tauscope.runs.folder import CONFIG
+from tauscope.runs.folder import CONFIG, read_metrics
 from tauscope.runs.run import EPOCH, INITIAL, read_config, require_plausible
 from tauscope.tasks import TASKS, Task, head_name
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tauscope.models import Model
 
 # The numbers in the name of a stage, such as N2_N10 or horizon20.
+_RANGE = re.compile(r"rnn_N\d+_N\d+")
 _CHECKPOINT = re.compile(r"rnn_(?!epoch_)\D*(\d+)(?:\D+(\d+))?")
 
 
@@ -146,9 +147,17 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def checkpoints_of(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run folder in the order of the numbers in their stages' names."""
-    found = [(Ns[::-1], path) for path in folder.iterdir() if (Ns := trained_Ns(path))]
-    return [path for _, path in sorted(found)]
+    """Return the checkpoints of a run folder: in the order of the numbers in their stages' names, or of its stages.
+
+    A name without a number is that of a checkpoint if the run's records know the stage.
+    """
+    found = {path: Ns[::-1] for path in folder.iterdir() if (Ns := trained_Ns(path))}
+    if all(_RANGE.fullmatch(path.name) for path in found) and found:
+        return sorted(found, key=lambda path: (found[path], path))
+    stages = dict.fromkeys(str(record.get("stage")) for record in read_metrics(folder) if isinstance(record, dict))
+    order = {folder / checkpoint_name(stage): place for place, stage in enumerate(stages)}
+    taught = [path for path in order if path.is_file()]
+    return sorted({*found, *taught}, key=lambda path: (order.get(path, -1), found.get(path, ()), path))
 
 
 def course_of(folder: Path, device: str = "cpu", cell: str | None = None) -> dict[int, Model]:

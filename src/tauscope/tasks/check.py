@@ -37,11 +37,15 @@ def check_task(task: Task) -> None:
     _require_shape(f"the inputs of {name}", batch.inputs, (len(batch.inputs), _TRIALS, task.n_inputs))
     if not 0 < len(batch.targets) <= len(batch.inputs):
         raise InputError(f"{name} has {len(batch.targets)} answers in {len(batch.inputs)} steps: expected 1 to as many")
-    n_heads, n_outputs = len(task.heads), next(iter(task.heads.values())).n_outputs
+    n_heads, (n_outputs, *others) = len(task.heads), sorted({head.n_outputs for head in task.heads.values()})
+    if others:
+        raise InputError(
+            f"the heads {', '.join(task.heads)} have {[n_outputs, *others]} outputs: expected equally many"
+        )
     outputs = torch.zeros(len(batch.targets), _TRIALS, n_heads, n_outputs)
     try:
         loss, sums = task.loss(outputs, batch), task.tally(outputs, batch)
-    except (RuntimeError, IndexError) as error:
+    except (RuntimeError, IndexError, ValueError) as error:
         raise InputError(
             f"{name} cannot judge answers of shape {tuple(outputs.shape)} (answer, batch, head, output): {error}"
         ) from error

@@ -1,6 +1,6 @@
 """What is trained and what is measured, and at which scales; all of it is settled before anything is run.
 
-What a scale costs is estimated from measured times: 2000 steps of 64 units take 10 s of one processor, of 12 or 8 units,
+What scale paper costs is estimated from measured times: 2000 steps of 64 units take 13 s of one processor, of 12 or 8 units,
 which stay at the shortest horizon, 3 s.
 """
 
@@ -78,7 +78,7 @@ SMOKE = Scale(
 
 QUICK = Scale(
     name="quick",
-    cost="4 minutes on 2 processors (estimated from single networks), 20 MB of disk: 4 vectors of 4 components, 64 units, "
+    cost="10 minutes on 2 processors beside other work, 20 MB of disk: 4 vectors of 4 components, 64 units, "
     "2000 optimiser steps",
     networks=5,
     options={

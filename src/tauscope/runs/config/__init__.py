@@ -79,7 +79,7 @@ def kind_of(task: object) -> type[Config]:
     >>> kind_of("COMP").__name__
     'MemoryConfig'
     """
-    if is_own(task) or task in SETUPS:
+    if is_own(task) or str(task) in SETUPS:
         return kind_for(str(task))
     name = str(task).strip().lower().replace("-", "")
     name = {str(code): known for code, known in PUBLISHED_CODES.items()}.get(name, name)

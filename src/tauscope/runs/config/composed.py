@@ -174,7 +174,12 @@ class RunConfig(Config):
             return default
         taken = [one.name for one in fields(self)]
         own_fields = [one.name for one in fields(default) if one.init and one.name in taken and one.name not in skip]
-        return replace(default, **{name: getattr(self, name) for name in own_fields})
+        try:
+            return replace(default, **{name: getattr(self, name) for name in own_fields})
+        except InputError:
+            raise
+        except ValueError as error:  # how a task of a user's own refuses a value
+            raise InputError(f"task {self.task!r}: {error}") from error
 
 
 _SHORT = {"num_neurons": "size"}
@@ -212,16 +217,16 @@ def kind_for(task: str) -> type[RunConfig]:
     Parameters
     ----------
     task : str
-        A key of `SETUPS`, or ``module:Class`` that the user named, see `own.allow`.
+        A key of `SETUPS`, or ``module:Class`` that the user named, see `own.allow`; that may be a `Setup` too.
 
     Raises
     ------
     InputError
         If the user did not name it, or it cannot be a run's task.
     """
+    found = own.known(task, "task") if own.is_own(task) else imported(SETUPS[task], "setup")
     if task not in _KINDS:
-        setup = setup_of_class(task, own.known(task, "task")) if own.is_own(task) else imported(SETUPS[task], "setup")
-        _KINDS[task] = kind_of_setup(task, setup)
+        _KINDS[task] = kind_of_setup(task, found if isinstance(found, Setup) else setup_of_class(task, found))
     return _KINDS[task]
 
 

@@ -132,7 +132,10 @@ class Network:
             names = ("form", "afunc", "tau", "bias", "diagonal", "sigma", "start")
             return LeakyCell(n_inputs, self.num_neurons, generator, **{name: getattr(self, name) for name in names})
         kind: Any = GATED.get(self.cell) or user_cell(self.cell)
-        made: Cell = kind(n_inputs, self.num_neurons, generator)
+        try:
+            made: Cell = kind(n_inputs, self.num_neurons, generator)
+        except TypeError as error:
+            raise InputError(f"cell {self.cell!r} cannot be made of (n_inputs, n_units, generator): {error}") from error
         return made
 
 
