@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
+import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from tauscope.errors import InputError
+from tauscope.errors import InputError, require_at_least
 from tauscope.measurements import Measurement, Subject
 from tauscope.papers.statistics import greater, positive
-from tauscope.papers.vocabulary import Claim, Condition, Finding, Measure, Paper, PaperFigure, Results, Scale
+from tauscope.papers.vocabulary import Claim, Condition, Finding, Measure, Paper, PaperFigure, Results, Scale, Study
 from tauscope.plotting.style import new_axes
 
 TRAINING = {
@@ -156,4 +157,34 @@ LONG = replace(
     name="long",
     scales={"quick": Scale("quick", "hours", 2, TRAINING | {"epochs": 2, "steps_per_epoch": 1_000_000})},
     measures=(),
+)
+
+
+def _draws(generator: torch.Generator, *, n: int = 2) -> xr.Dataset:
+    require_at_least("n", n, 1)
+    return xr.Dataset({"value": ("draw", torch.randn(n, generator=generator).numpy())})
+
+
+def _drawn(results: Results) -> Sequence[Finding]:
+    if "draws" not in results.studies:
+        raise InputError("nothing was drawn")
+    return [Finding("3 draws", str(results.studies["draws"].sizes["draw"]), "0", "holds")]
+
+
+STUDIED = Paper(
+    name="studied",
+    title="Numbers",
+    authors="A. Nobody",
+    reference="Journal of Tests 1, 3",
+    conditions=(Condition("gated", "GRU", {"cell": "gru", "optimizer": "sgd"}),),
+    measures=(),
+    claims=(Claim("C1", "Numbers can be drawn.", "section 1", _drawn),),
+    figures=(),
+    scales={"quick": Scale("quick", "a moment", 1, TRAINING | {"epochs": 1}, measurement_options={"draws": {"n": 3}})},
+    studies=(Study("draws", _draws),),
+)
+
+UNSTUDIED = replace(
+    STUDIED,
+    scales={"quick": replace(STUDIED.scales["quick"], measurement_options={"draws": {"n": 0}})},
 )

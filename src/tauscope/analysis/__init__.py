@@ -9,6 +9,7 @@ from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.information import information, information_rate, linear_information_rate
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
+from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.modes import modes
 from tauscope.analysis.performance import performance, scores
@@ -24,8 +25,12 @@ from tauscope.analysis.sequentiality import (
 from tauscope.analysis.subnetworks import alignment, subnetworks
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
+from tauscope.analysis.travelling_waves import travelling_waves
 from tauscope.analysis.trials import trial_dimensionality, trial_gate_timescales, trial_lyapunov, trial_timescales
 from tauscope.analysis.untrained import information_against_balance
+from tauscope.analysis.wave_basis import readout_basis
+from tauscope.analysis.wave_operator import embedding, wave_operator
+from tauscope.analysis.wave_spectrum import wave_spectrum
 
 __all__ = [
     "Protocol",
@@ -35,6 +40,7 @@ __all__ = [
     "balance",
     "connectivity",
     "dimensionality",
+    "embedding",
     "evaluate",
     "fit_exponentials",
     "freeze_tau",
@@ -45,12 +51,14 @@ __all__ = [
     "information_rate",
     "input_balance",
     "linear_information_rate",
+    "linearise",
     "lyapunov",
     "modes",
     "peak_order",
     "performance",
     "perturb",
     "perturbation",
+    "readout_basis",
     "resolution",
     "response_time",
     "scores",
@@ -60,9 +68,12 @@ __all__ = [
     "task_states",
     "timescales",
     "timescales_summary",
+    "travelling_waves",
     "trial_dimensionality",
     "trial_gate_timescales",
     "trial_lyapunov",
     "trial_timescales",
+    "wave_operator",
+    "wave_spectrum",
     "weights_by_peak_difference",
 ]

@@ -155,6 +155,7 @@ def _print_plan(plan: Plan, output: Path, n_processes: int, console: Console) ->
     lines = [
         f"cost: {plan.scale.cost}",
         f"{count(len(plan.networks), 'network')}, {n_processes} at a time, in {plan.base}; results in {output}",
+        *([f"measured without a network: {', '.join(one.name for one in plan.studies)}"] if plan.studies else []),
         *(f"{', '.join(keys)} cannot be judged at this scale: {why}" for why, keys in out_of_reach.items()),
     ]
     for line in lines:
@@ -168,12 +169,14 @@ def _report(reproduced: Reproduced, output: Path, console: Console) -> int:
     console.print(_table(reproduced.judged))
     for one in reproduced.failed():
         flags.print_error(f"{one.condition} {one.network} is missing: {one.missing}")
+    for name, why in reproduced.results.failed_studies.items():
+        flags.print_error(f"study {name} is missing: {why}")
     for name, why in reproduced.undrawn.items():
         flags.print_error(f"{name} cannot be drawn: {why}")
     for name, why in reproduced.errors().items():
         flags.print_error(f"a mistake in the paper, {name} {why}")
     console.print(f"wrote {output / PAGE} and its tables and figures", highlight=False, soft_wrap=True, markup=False)
-    return FAILED if reproduced.failed() or reproduced.errors() else 0
+    return FAILED if reproduced.failed() or reproduced.results.failed_studies or reproduced.errors() else 0
 
 
 def _table(judged: list[Judged]) -> Table:

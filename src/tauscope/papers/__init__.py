@@ -11,6 +11,7 @@ PAPERS = {
     "emergent-timescales": "tauscope.papers.emergent_timescales:PAPER",
     "balanced-networks": "tauscope.papers.balanced_networks:PAPER",
     "recurrent-memory": "tauscope.papers.recurrent_memory:PAPER",
+    "travelling-waves": "tauscope.papers.travelling_waves:PAPER",
 }
 """Where each paper is written down, as ``module:NAME``."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from tauscope.learning.curricula import stage_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,6 +65,22 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Study:
+    """A measurement without a trained network, such as of what a theory says.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the studies and measurements of the paper.
+    run : callable
+        From a ``torch.Generator``, and the scale's ``measurement_options`` of that name as keywords, to a Dataset.
+    """
+
+    name: str
+    run: Callable[..., xr.Dataset]
+
+
+@dataclass(frozen=True)
 class Scale:
     """How large a reproduction is; written down before it is run.
 
@@ -85,7 +104,8 @@ class Scale:
     measured_at : dict
         The N at which single measurements are made instead, by name, where they cost too much to be made at every one.
     measurement_options : dict
-        Options of measurements, by name; plain values, keywords of `tauscope.measurements.Measurement.measure`.
+        Options of measurements and studies, by name; plain values, keywords of `tauscope.measurements.Measurement.measure`
+        and `Study.run`.
     out_of_reach : dict
         Claims that this scale cannot judge, by key, each with the reason.
     """
@@ -131,8 +151,9 @@ class Trained:
 
     @property
     def solved(self) -> int:
-        """Largest N that was solved; 1 if none was, because to remember one bit needs no training."""
-        return max((record["Ns"][-1] for record in self.history if record["solved"]), default=1)
+        """Largest number of a stage that was solved, such as N; 1 if none was: to remember one bit needs no training."""
+        numbers = (re.findall(r"\d+", stage_name(record)) for record in self.history if record["solved"])
+        return max((int(found[-1]) for found in numbers if found), default=1)
 
 
 @dataclass(frozen=True)
@@ -145,10 +166,16 @@ class Results:
         Trained networks of every condition of the scale, by the condition's name.
     labels : dict
         Labels of the conditions, by name.
+    studies : dict of Dataset
+        Results of the paper's studies, by name, without those that failed.
+    failed_studies : dict of str
+        Why the others failed, by name.
     """
 
     networks: Mapping[str, Sequence[Trained]]
     labels: Mapping[str, str]
+    studies: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    failed_studies: Mapping[str, str] = field(default_factory=dict)
 
     def solved(self, condition: str) -> list[float]:
         """Return the largest N that each network of a condition solved; none for a condition that was left out.
@@ -294,6 +321,8 @@ class Paper:
         What is measured for this paper alone, by name.
     animations : tuple of PaperFigure
         All that moves.
+    studies : tuple of Study
+        All that is measured without a network.
     """
 
     name: str
@@ -307,6 +336,7 @@ class Paper:
     scales: Mapping[str, Scale]
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
     animations: tuple[PaperFigure, ...] = ()
+    studies: tuple[Study, ...] = ()
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:

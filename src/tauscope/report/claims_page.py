@@ -67,6 +67,7 @@ def _problems(reproduced: Reproduced) -> list[Problem]:
     undrawn = [Problem(f"{name}.png", f"cannot be drawn: {why}") for name, why in reproduced.undrawn.items()]
     return (
         networks
+        + [Problem(f"study {name}", why) for name, why in reproduced.results.failed_studies.items()]
         + undrawn
         + [Problem(f"mistake in the paper, {name}", why) for name, why in reproduced.errors().items()]
     )

@@ -166,11 +166,11 @@ def course_of(folder: Path, device: str = "cpu", cell: str | None = None) -> dic
     Parameters
     ----------
     folder : Path
-        Of its run; of one that keeps no network but those that solved an N, nothing is loaded.
+        Of its run; of one that follows no course, the network at the start alone.
     device, cell
         As in `load`.
     """
-    if not (folder / CONFIG).exists() or read_config(folder).keep_every is None:
+    if not (folder / CONFIG).exists():
         return {}
     epochs = sorted(int(path.name.removeprefix(EPOCH)) for path in folder.glob(f"{EPOCH}*"))
     kept = {0: folder / INITIAL} | {epoch: folder / f"{EPOCH}{epoch}" for epoch in epochs}

@@ -244,7 +244,8 @@ def _claims(reproduced: Reproduced) -> dict[str, Any]:
             }
             for one in reproduced.judged
         ],
-        "missing": {f"{one.condition} {one.network}": one.missing for one in reproduced.failed()},
+        "missing": {f"{one.condition} {one.network}": one.missing for one in reproduced.failed()}
+        | {f"study {name}": why for name, why in reproduced.results.failed_studies.items()},
         "undrawn": reproduced.undrawn,
         "errors": reproduced.errors(),
     }

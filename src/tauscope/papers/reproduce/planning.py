@@ -16,6 +16,7 @@ from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.keeping import Asked, target
 from tauscope.models import user_cell
 from tauscope.papers import paper
+from tauscope.papers.reproduce.studying import PlannedStudy, planned_studies
 from tauscope.papers.vocabulary import Condition, Measure, Paper, Scale
 from tauscope.runs.checkpoints import checkpoint_name
 from tauscope.runs.config import Config, TrainConfig, config_of, kind_of
@@ -163,6 +164,8 @@ class Plan:
         In the order in which they are worked on: the first of every condition, then the second, …
     left_out : dict
         Conditions that are not trained, each with the reason.
+    studies : tuple of PlannedStudy
+        What is measured without a network.
     """
 
     paper: Paper
@@ -171,6 +174,7 @@ class Plan:
     base: Path
     networks: tuple[Network, ...]
     left_out: Mapping[str, str]
+    studies: tuple[PlannedStudy, ...] = ()
 
 
 def scale_of(found: Paper, name: str) -> Scale:
@@ -222,7 +226,9 @@ def make_plan(name: str, scale: str, base: Path | None = None, choice: Choice | 
     networks = _networks(name, found, size, base, configs)
     for network in networks:
         _require_fitting(network)
-    return Plan(found, size, choice, base, networks, left_out)
+    kept = base / "measured" / size.name
+    studies = planned_studies(name, found.studies, kept, choice.seed, size.measurement_options)
+    return Plan(found, size, choice, base, networks, left_out, studies)
 
 
 def _require_known(found: Paper, scale: Scale) -> None:
@@ -232,8 +238,9 @@ def _require_known(found: Paper, scale: Scale) -> None:
         if name not in conditions:
             raise InputError(f"{found.name}: condition {name!r} is unknown: {nearest(name, conditions)}")
     measurements = [*MEASUREMENTS, *found.measurements]
+    studies = [one.name for one in found.studies]
     for name in [*scale.measurement_options, *scale.measured_at, *(one.what for one in found.measures)]:
-        if name not in measurements:
+        if name not in measurements and not (name in studies and name in scale.measurement_options):
             raise InputError(f"{found.name}: measurement {name!r} is unknown: {nearest(name, measurements)}")
     claims = [one.key for one in found.claims]
     for key in scale.out_of_reach:

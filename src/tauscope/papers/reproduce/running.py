@@ -15,6 +15,7 @@ from tauscope.jobs.signals import collect_signals
 from tauscope.jobs.training import Progress, go_on
 from tauscope.measurements.keeping import Asked, measure
 from tauscope.papers.reproduce.planning import Network, Plan
+from tauscope.papers.reproduce.studying import make_study
 from tauscope.papers.vocabulary import Results, Trained
 from tauscope.runs.environment import environment
 
@@ -151,18 +152,30 @@ def run_plan(
     found = {network.name: look(network, here) for network in plan.networks}
     remaining = {one.name: one for one in plan.networks if not found[one.name].complete}
     on_plan(len(remaining), len(plan.networks))
+    jobs = [Job(one.job, make_study, (one, here)) for one in plan.studies if one.current(here) is None]
+    jobs += [Job(name, work, (network, device)) for name, network in remaining.items()]
+
+    def of_network(callback: Callable[..., None]) -> Callable[..., None]:
+        def call(job: Job, *said: Any) -> None:
+            if job.name in remaining:
+                callback(remaining[job.name], *said)
+
+        return call
+
     outcomes = run_jobs(
-        [Job(name, work, (network, device)) for name, network in remaining.items()],
+        jobs,
         n_processes,
-        on_start=lambda job: on_start(remaining[job.name]),
-        on_message=lambda job, progress: on_progress(remaining[job.name], progress),
-        on_end=lambda job, outcome: on_end(remaining[job.name], outcome),
+        on_start=of_network(on_start),
+        on_message=of_network(on_progress),
+        on_end=of_network(on_end),
         stop=stop,
     )
-    if len(outcomes) < len(remaining):
+    if len(outcomes) < len(jobs):
         return None
     found |= {name: look(network, here) for name, network in remaining.items()}
-    return collect(plan, found, outcomes)
+    studies = {one.name: result for one in plan.studies if (result := one.current(here)) is not None}
+    failed = {one.name: outcomes[one.job].problem for one in plan.studies if one.name not in studies}
+    return replace(collect(plan, found, outcomes), studies=studies, failed_studies=failed)
 
 
 def collect(plan: Plan, found: Mapping[str, Found], outcomes: Mapping[str, Outcome]) -> Results:

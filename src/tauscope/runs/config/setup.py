@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tauscope.models import Cell, Model
     from tauscope.tasks import Head
 
-SETUPS: dict[str, str] = {}
+SETUPS: dict[str, str] = {"history": "tauscope.runs.setups.history:HISTORY"}
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
 
 WHOLE = "task"
