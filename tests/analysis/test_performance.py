@@ -11,9 +11,9 @@ from torch import Tensor
 
 from problems import Accumulator
 from tauscope import Heads, InputError, Model
-from tauscope.analysis.performance import performance
+from tauscope.analysis.performance import performance, scores
 from tauscope.models import ReluRNN
-from tauscope.tasks import ChangeDetection, DelayedEstimation, TwoAlternativeChoice
+from tauscope.tasks import ChangeDetection, DelayedEstimation, Tracking, TwoAlternativeChoice
 
 
 class Counting(Model):
@@ -89,3 +89,31 @@ def test_bad_input_is_named() -> None:
         performance(model, TASK, n_trials=0)
     with pytest.raises(InputError, match="an answer is not finite"):
         performance(model, DelayedEstimation(delay_steps=100), n_trials=10)
+
+
+class Following(Model):
+    """A network that sums its inputs, and answers with a constant in the place of signals."""
+
+    def __init__(self, answer: float) -> None:
+        super().__init__([Accumulator(2, 2)], Heads(2, ["out"], 2, True, torch.Generator().manual_seed(0)))
+        self.answer = answer
+
+    def readout(self, states: Tensor, N: object) -> Tensor:
+        del N
+        return torch.full_like(states, self.answer).unsqueeze(-2)
+
+
+@pytest.mark.parametrize("off", [0.0, 0.5])
+def test_a_constant_answer_scores_its_variance_and_bias(off: float) -> None:
+    task = Tracking(n_signals=2, mean=1.0)
+    generator = torch.Generator().manual_seed(3)
+    result = scores(Following(1.0 + off), task, n_trials=2000, generator=generator).sel(head="out")
+    # E (r - s)² / Var s = 1 + off² / Var s, and the standard error says how near.
+    assert abs(float(result["score"]) - (1 + off**2 / task.std**2)) < 5 * float(result["standard_error"])
+    assert 0 < float(result["standard_error"]) < 0.1
+    assert (float(result["chance"]), float(result["optimum"])) == (1.0, 0.0)
+
+
+def test_fewer_trials_than_tell_an_error_are_refused() -> None:
+    with pytest.raises(InputError, match="number of trials is 99: expected at least 100"):
+        scores(Following(1.0), Tracking(n_signals=2), n_trials=99)

@@ -52,6 +52,12 @@ UNKNOWN_FIELD = [ts.Stage("easy", {"Ms": (1,)}, ("last",))]
 TOO_MANY_HEADS = [ts.Stage("easy", {"Ns": (1,)}, ("a", "b"))]
 NUMBER = 5
 
+def setup():
+    from tauscope.runs.config.setup import Network, Setup
+    return Setup(Recall(Ns=(3,)), network=Network(cell="gru", num_neurons=5))
+
+SYSTEM = setup()
+
 def broken(task):
     return None
 
@@ -262,6 +268,14 @@ def test_stages_follow_each_other_and_each_can_be_measured(tmp_path: Path, capsy
     assert main(["analyze", "connectivity", str(run), *named]) == 0
     told = capsys.readouterr().out
     assert told.index("rnn_N2 ") < told.index("rnn_N4 ")
+
+
+def test_a_whole_setup_of_ones_own_brings_its_defaults(tmp_path: Path) -> None:
+    assert main(["train", "--task", "own_module:SYSTEM", *SMALL[2:], "-b", str(tmp_path)]) == 0
+    (run,) = tmp_path.iterdir()
+    assert run.name == "SYSTEM_steps_per_epoch_4_batch_size_8_network_1"
+    options = json.loads((run / "config.json").read_text())
+    assert (options["cell"], options["num_neurons"], options["Ns"]) == ("gru", 5, [3])
 
 
 def test_a_sweep_trains_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
