@@ -102,6 +102,15 @@ def boundary_matrix(dim: int, lags: int, code: str | Code) -> Tensor:
     tensor([[ 0, -1,  0,  0],
             [ 1,  0,  0,  0]], dtype=torch.int32)
     """
+    entries = _entries(dim, lags, code)
+    F = torch.zeros(dim, lags * dim)
+    for i, (column, sign) in enumerate(entries):
+        F[i, column] = sign
+    return F
+
+
+def _entries(dim: int, lags: int, code: str | Code) -> list[tuple[int, float]]:
+    """Return column and sign of the entry of every row of F, without torch, so that options can be judged without it."""
     require_at_least("dim", dim, 1)
     require_at_least("lags", lags, 1)
     a, b, c = parse_code(dim, code)
@@ -119,10 +128,7 @@ def boundary_matrix(dim: int, lags: int, code: str | Code) -> Tensor:
         raise InputError(f"map {code}: b = {b}: expected 0 ... {dim**dim - 1}, {dim} digits in base {dim}")
     if not 0 <= c < 2**dim:
         raise InputError(f"map {code}: c = {c}: expected 0 ... {2**dim - 1}, a bit for each row")
-    F = torch.zeros(dim, lags * dim)
-    for i, column in enumerate(columns):
-        F[i, column] = -1.0 if c >> i & 1 else 1.0
-    return F
+    return [(column, -1.0 if c >> i & 1 else 1.0) for i, column in enumerate(columns)]
 
 
 def continuation(boundary: Tensor, n_steps: int) -> Tensor:
@@ -208,7 +214,7 @@ class History(Task):
 
     def __post_init__(self) -> None:
         require_at_least("horizon", self.horizon, 1)
-        boundary_matrix(self.dim, self.lags, self.map)
+        _entries(self.dim, self.lags, self.map)
 
     @property
     def n_inputs(self) -> int:  # type: ignore[override]
