@@ -102,20 +102,15 @@ def boundary_matrix(dim: int, lags: int, code: str | Code) -> Tensor:
     tensor([[ 0, -1,  0,  0],
             [ 1,  0,  0,  0]], dtype=torch.int32)
     """
+    entries = _entries(dim, lags, code)
     F = torch.zeros(dim, lags * dim)
-    for i, (column, sign) in enumerate(signed_columns(dim, lags, code)):
+    for i, (column, sign) in enumerate(entries):
         F[i, column] = sign
     return F
 
 
-def signed_columns(dim: int, lags: int, code: str | tuple[int, int, int]) -> list[tuple[int, float]]:
-    """Return column and sign of the only entry in every row of F, as `boundary_matrix` takes and refuses its arguments.
-
-    Examples
-    --------
-    >>> signed_columns(2, 2, (3, 1, 1))
-    [(1, -1.0), (0, 1.0)]
-    """
+def _entries(dim: int, lags: int, code: str | Code) -> list[tuple[int, float]]:
+    """Return column and sign of the entry of every row of F, without torch, so that options can be judged without it."""
     require_at_least("dim", dim, 1)
     require_at_least("lags", lags, 1)
     a, b, c = parse_code(dim, code)
@@ -219,7 +214,7 @@ class History(Task):
 
     def __post_init__(self) -> None:
         require_at_least("horizon", self.horizon, 1)
-        signed_columns(self.dim, self.lags, self.map)
+        _entries(self.dim, self.lags, self.map)
 
     @property
     def n_inputs(self) -> int:  # type: ignore[override]

@@ -115,7 +115,7 @@ def errors(results: Results) -> Figure | None:
                 _reference(ax, place, what, name, _first(results, name))
             _columns(ax, names)
             ax.set(ylabel=said)
-            if what != "count" and any(np.max(line.get_ydata(), initial=0) > 0 for line in ax.lines):
+            if what != "count" and any(np.any(np.asarray(line.get_ydata()) > 0) for line in ax.lines):
                 ax.set_yscale("log")
             _legend_above(ax)
     return figure
