@@ -65,7 +65,7 @@ def readout_basis(
     A network that solves a history task says C W^j h_t = u_{t+j} (for small activity), so that
     D = [C; C W; …; C W^{s-1}] maps its state to the substrate [u_t; …; u_{t+s-1}], and Φ D = D W. All but the last d
     rows of this hold for any W. Here D acts on the slow modes alone, whose growth is left out: with the slow eigenvectors
-    V of W, the amplitudes L h of the slow modes and their phases Λ̃ = Λ / |Λ|, D_j = C V Λ̃^j L.
+    V of W, the amplitudes L h of the slow modes and their phases ``Λ̃ = Λ / |Λ|``, ``D_j = C V Λ̃^j L``.
 
     Parameters
     ----------
