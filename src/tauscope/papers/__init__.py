@@ -1,4 +1,4 @@
-"""Papers to reproduce: one module for each, written in the words of `tauscope.papers.vocabulary`."""
+"""Papers to reproduce: a package for each, built of the parts in `tauscope.papers.vocabulary`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAPERS = {
     "recurrent-memory": "tauscope.papers.recurrent_memory:PAPER",
     "travelling-waves": "tauscope.papers.travelling_waves:PAPER",
 }
-"""Where each paper is written down, as ``module:NAME``."""
+"""Object of each paper, as ``module:NAME``."""
 
 
 def paper(name: str) -> Paper:
@@ -22,12 +22,12 @@ def paper(name: str) -> Paper:
     Parameters
     ----------
     name : str
-        Key of `PAPERS`, or a paper of one's own as ``module:NAME``.
+        Key of `PAPERS`, or a user's paper as ``module:NAME``.
 
     Raises
     ------
     InputError
-        If there is none of that name.
+        If there is no paper of that name.
 
     Examples
     --------
@@ -44,6 +44,6 @@ def paper(name: str) -> Paper:
         raise InputError(f"paper {name!r}: {module_name!r} cannot be imported ({error})") from error
     found = getattr(module, attribute, None)
     if not isinstance(found, Paper):
-        there = [key for key, value in vars(module).items() if isinstance(value, Paper)]
-        raise InputError(f"paper {name!r}: {module_name!r} has no paper {attribute!r}, {nearest(attribute, there)}")
+        papers = [key for key, value in vars(module).items() if isinstance(value, Paper)]
+        raise InputError(f"paper {name!r}: {module_name!r} has no paper {attribute!r}, {nearest(attribute, papers)}")
     return found

@@ -1,4 +1,4 @@
-"""Figures of several panels, as papers have them."""
+"""Figures of several panels."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def panels(n_rows: int, n_columns: int, height: float, *, letters: bool = True) 
 
 
 def finish(ax: Axes, title: str | None = None, n_columns: int = 1) -> None:
-    """Put the legend under a panel, if it has anything to explain."""
+    """Put the legend under a panel that has labelled artists or a title."""
     if ax.get_legend_handles_labels()[0] or title:
         legend_below(ax, title=title, n_columns=n_columns)

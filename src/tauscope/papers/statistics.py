@@ -13,13 +13,13 @@ from tauscope.papers.vocabulary import Finding, Verdict
 
 CONFIDENCE = 0.95
 FEWEST = 2
-"""Networks without which there is no spread."""
+"""Fewest networks with a spread."""
 
 PERMUTATIONS = 99_999
-"""Permutations of the networks at most: up to 9 + 9 networks are all of them, above so many are drawn at random."""
+"""Largest number of permutations: up to 9 + 9 networks all are tried, of more networks this many random ones."""
 
 _BATCH = 10_000
-"""Permutations that are held in memory at once."""
+"""Permutations held in memory at once."""
 
 
 def summary(values: Sequence[float]) -> str:
@@ -43,8 +43,7 @@ def greater(
 
     The interval is that of Welch's t for the difference of the means, the p value that of the permutation test of the
     same difference (one-sided; with 3 + 3 networks it cannot be below 1/20), the effect size Hedges' g. The test is
-    exact where there are no more than `PERMUTATIONS` ways to divide the networks; of more ways it draws so many, always
-    the same.
+    exact up to `PERMUTATIONS` ways to divide the networks; of more ways it draws that many, with a fixed seed.
 
     Parameters
     ----------
@@ -91,11 +90,11 @@ def positive(statement: str, values: Sequence[float], *, published: str = "", th
     statement : str
         The inequality in words.
     values : sequence of float
-        One for each network.
+        A value for each network.
     published : str
         The paper's values.
     threshold : float
-        What they should be above.
+        Threshold in the unit of the values.
 
     Returns
     -------
@@ -120,18 +119,18 @@ def positive(statement: str, values: Sequence[float], *, published: str = "", th
 def rising(
     statement: str, x: Sequence[float], y: Sequence[float], *, published: str = "", unit: float = 1.0
 ) -> Finding:
-    """Judge whether a number of networks rises with one that they differ in, by the t interval of the slope.
+    """Judge whether y rises with x over networks, by the t interval of the slope.
 
     Parameters
     ----------
     statement : str
         The inequality in words.
     x, y : sequence of float
-        One of each for every network.
+        A value for each network.
     published : str
         The paper's values.
     unit : float
-        What of x the rise is given for.
+        Difference of x for which the rise is reported.
 
     Returns
     -------
@@ -148,14 +147,14 @@ def rising(
         return Finding(statement, "", n, "missing", f"fewer than {FEWEST + 1} networks, or all alike", published)
     line = stats.linregress(x, y)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 2)) * float(line.stderr)
-    rise, low, high = (unit * one for one in (float(line.slope), line.slope - half, line.slope + half))
+    rise, low, high = (unit * value for value in (float(line.slope), line.slope - half, line.slope + half))
     ours = f"rise {rise:.3g} over {unit:g}"
     effect = f"rise {rise:.3g} [{low:.3g}, {high:.3g}], r {float(line.rvalue):.2g}"
     return Finding(statement, ours, n, _judge(rise, low, False), effect, published)
 
 
 def slope(points: Mapping[int, float]) -> float:
-    """Return the least-squares slope of a number against N; not a number with fewer than two N.
+    """Return the least-squares slope of a number against N; NaN with fewer than two N.
 
     Examples
     --------
@@ -176,7 +175,7 @@ def _judge(value: float, low: float, at_least: bool) -> Verdict:
 
 
 def _welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Return the interval of the difference of means; without any spread it has no width."""
+    """Return the interval of the difference of means; its width is 0 if neither group has a spread."""
     if np.ptp(a) == np.ptp(b) == 0:
         return (difference := float(a.mean() - b.mean())), difference
     with warnings.catch_warnings():

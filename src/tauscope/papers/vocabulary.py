@@ -1,4 +1,4 @@
-"""The words in which a paper is written down: what is trained, what is measured, what is claimed, what is drawn."""
+"""The parts of a paper: conditions to train, measurements and studies to make, claims to judge, figures to draw."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ Verdict = Literal["holds", "inconclusive", "does not hold", "not judged", "missi
 
 @dataclass(frozen=True)
 class Condition:
-    """Networks that are trained alike, but for their seeds.
+    """A group of networks that are trained with the same options and different seeds.
 
     Attributes
     ----------
     name : str
-        Short, unique in the paper.
+        Short name, unique in the paper.
     label : str
-        In legends and tables.
+        Name in legends and tables.
     options : dict
-        Of the `tauscope.runs.config.Config` of the task, on top of those of the scale. The cell or the task that is set here is what
-        the condition is about: asked of another cell or task, it is left out. ``network_number`` and ``seed`` are those
-        of the first network (by default 1 and 0), and one more for each further one. The name of a run's folder
-        (`Config.name`) must tell conditions apart; where only further options differ, such as ``ns_init``,
-        ``network_number`` must, e.g. from 101 on.
+        Options of the task's `tauscope.runs.config.Config`, added to those of the scale. A condition that sets the cell
+        or the task is left out where the user reproduces the paper with another cell or task. ``network_number`` and
+        ``seed`` belong to the first network (by default 1 and 0) and rise by 1 from network to network. Two conditions
+        must differ in the names of their run folders (`Config.name`); where they differ only in options that the name
+        does not show, such as ``ns_init``, give them different ``network_number``, e.g. from 101 on.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measurement of the networks of some conditions.
+    """A measurement to make of the networks of some conditions.
 
     Attributes
     ----------
@@ -56,7 +56,8 @@ class Measure:
     conditions : tuple of str
         Names of the conditions.
     at : {"each", "last"}
-        At each of the scale's ``measured_Ns`` that a network solved and at its largest N, or at its largest N alone.
+        Checkpoints to measure: ``"each"`` of the scale's ``measured_Ns`` that a network solved, and its largest N; or
+        the largest N alone (``"last"``).
     """
 
     what: str
@@ -66,14 +67,15 @@ class Measure:
 
 @dataclass(frozen=True)
 class Study:
-    """A measurement without a trained network, such as of what a theory says.
+    """A measurement without a trained network, such as the predictions of a theory.
 
     Attributes
     ----------
     name : str
-        Unique among the studies and measurements of the paper.
+        Name, unique among the studies and measurements of the paper.
     run : callable
-        From a ``torch.Generator``, and the scale's ``measurement_options`` of that name as keywords, to a Dataset.
+        Function of a ``torch.Generator`` that returns a Dataset; its keywords are the scale's ``measurement_options`` of
+        this name.
     """
 
     name: str
@@ -82,32 +84,32 @@ class Study:
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a reproduction is; written down before it is run.
+    """The size of a reproduction, fixed before any network is trained.
 
     Attributes
     ----------
     name : str
-        One of `SCALES`; a paper of one's own can have others.
+        Name, a member of `SCALES`; a user's paper can have other scales.
     cost : str
-        What it takes, in words: time, machine, disk.
+        Time, machine and disk space, in words.
     networks : int
-        Networks of every condition.
+        Number of networks of every condition.
     options : dict
-        Of the `tauscope.runs.config.Config` of the task, for every condition.
+        Options of the task's `tauscope.runs.config.Config`, for every condition.
     by_condition : dict
-        Further ones of single conditions, by name; ``None`` leaves a condition out.
+        Further options of single conditions, by name; ``None`` leaves a condition out.
     each : dict
-        Options of the single networks of some conditions, by name, where they are not trained alike; there are then as
-        many networks as options.
+        Options of each network, by condition, where the networks of a condition differ in more than their seeds; the
+        number of options is then the number of networks.
     measured_Ns : tuple of int
-        Where measurements with ``at="each"`` are made, beside the largest N of each network.
+        N at which measurements with ``at="each"`` are made, beside the largest N of each network.
     measured_at : dict
-        The N at which single measurements are made instead, by name, where they cost too much to be made at every one.
+        N at which a measurement is made instead of ``measured_Ns``, by name, where every N would cost too much.
     measurement_options : dict
-        Options of measurements and studies, by name; plain values, keywords of `tauscope.measurements.Measurement.measure`
-        and `Study.run`.
+        Options of measurements and studies, by name: plain values, keywords of
+        `tauscope.measurements.Measurement.measure` and `Study.run`.
     out_of_reach : dict
-        Claims that this scale cannot judge, by key, each with the reason.
+        Reasons why this scale cannot judge some claims, by the claim's key.
     """
 
     name: str
@@ -124,22 +126,22 @@ class Scale:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network of a condition, as its run folder tells.
+    """A network of a condition, read from its run folder.
 
     Attributes
     ----------
     condition : str
         Name of its condition.
     network : int
-        1, 2, 3, …
+        Number of the network in its condition: 1, 2, 3, …
     history : tuple of dict
-        One record for every epoch, as in ``metrics.jsonl``.
+        A record for every epoch, as in ``metrics.jsonl``.
     measured : dict
         Datasets by measurement and N of the checkpoint: ``measured["timescales", 10]``.
     missing : str
-        Why the training or a measurement failed; empty if none did.
+        Why the training or a measurement failed; empty if none failed.
     options : dict
-        Of its configuration.
+        Options of its configuration.
     """
 
     condition: str
@@ -151,14 +153,25 @@ class Trained:
 
     @property
     def solved(self) -> int:
-        """Largest number of a stage that was solved, such as N; 1 if none was: to remember one bit needs no training."""
+        """Largest number of a solved stage, such as N; 1 without a solved stage: one bit is remembered untrained."""
         numbers = (re.findall(r"\d+", stage_name(record)) for record in self.history if record["solved"])
         return max((int(found[-1]) for found in numbers if found), default=1)
+
+    def last(self, what: str) -> xr.Dataset | None:
+        """Return the result of a measurement at the largest N; ``None`` if the network was not measured.
+
+        Examples
+        --------
+        >>> Trained("multi", 1, (), {}).last("timescales") is None
+        True
+        """
+        results = {N: result for (name, N), result in self.measured.items() if name == what}
+        return results[max(results)] if results else None
 
 
 @dataclass(frozen=True)
 class Results:
-    """All that a reproduction found: its networks, by condition.
+    """All results of a reproduction: trained networks, their measurements, and studies.
 
     Attributes
     ----------
@@ -167,9 +180,9 @@ class Results:
     labels : dict
         Labels of the conditions, by name.
     studies : dict of Dataset
-        Results of the paper's studies, by name, without those that failed.
+        Results of the paper's studies that succeeded, by name.
     failed_studies : dict of str
-        Why the others failed, by name.
+        Why each of the other studies failed, by name.
     """
 
     networks: Mapping[str, Sequence[Trained]]
@@ -177,8 +190,16 @@ class Results:
     studies: Mapping[str, xr.Dataset] = field(default_factory=dict)
     failed_studies: Mapping[str, str] = field(default_factory=dict)
 
+    def of(self, condition: str) -> Sequence[Trained]:
+        """Return the networks of a condition; an empty sequence for a condition that was left out."""
+        return self.networks.get(condition, ())
+
+    def label(self, condition: str) -> str:
+        """Return the label of a condition; its name if it has no label."""
+        return self.labels.get(condition, condition)
+
     def solved(self, condition: str) -> list[float]:
-        """Return the largest N that each network of a condition solved; none for a condition that was left out.
+        """Return the largest N that each network of a condition solved; an empty list for a condition that was left out.
 
         Examples
         --------
@@ -186,47 +207,48 @@ class Results:
         >>> Results({"multi": [Trained("multi", 1, (record,), {})]}, {"multi": "multi-head"}).solved("multi")
         [3.0]
         """
-        return [float(one.solved) for one in self.networks.get(condition, ()) if one.history]
+        return [float(network.solved) for network in self.of(condition) if network.history]
 
-    def values(
-        self, what: str, condition: str, number: Callable[[xr.Dataset], float], N: int | None = None
-    ) -> list[float]:
-        """Return a number of every network of a condition.
+    def measured(self, what: str, condition: str, N: int | None = None) -> list[xr.Dataset]:
+        """Return the results of a measurement of every network of a condition that was measured there.
 
         Parameters
         ----------
         what : str
-            Measurement.
+            Name of the measurement.
         condition : str
-            Name.
-        number : callable
-            From the measurement's Dataset to the number.
+            Name of the condition.
         N : int, optional
-            Of the checkpoint; by default each network's largest.
-
-        Returns
-        -------
-        list of float
-            One for each network that was measured there; the sample size is their number.
+            N of the checkpoint; by default the largest that each network solved.
         """
-        found = []
-        for one in self.networks.get(condition, ()):
-            dataset = one.measured.get((what, one.solved if N is None else N))
-            if dataset is not None:
-                found.append(number(dataset))
-        return found
+        results = (network.measured.get((what, network.solved if N is None else N)) for network in self.of(condition))
+        return [result for result in results if result is not None]
+
+    def values(
+        self, what: str, condition: str, number: Callable[[xr.Dataset], float], N: int | None = None
+    ) -> list[float]:
+        """Return a number for every network that `measured` finds: the sample size is the number of networks.
+
+        Parameters
+        ----------
+        what, condition, N
+            As in `measured`.
+        number : callable
+            Function of the measurement's Dataset that returns the number.
+        """
+        return [number(result) for result in self.measured(what, condition, N)]
 
     def against_N(self, what: str, condition: str, number: Callable[[xr.Dataset], float]) -> list[dict[int, float]]:
-        """Return a number of every network of a condition at each N where it was measured."""
+        """Return a number of every network of a condition at each N where the network was measured."""
         return [
-            {N: number(one) for (name, N), one in sorted(network.measured.items()) if name == what}
-            for network in self.networks.get(condition, ())
+            {N: number(result) for (name, N), result in sorted(network.measured.items()) if name == what}
+            for network in self.of(condition)
         ]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one inequality of a claim came to.
+    """The judgement of an inequality of a claim.
 
     Attributes
     ----------
@@ -237,12 +259,12 @@ class Finding:
     n : str
         Numbers of networks, such as ``3 + 3``.
     verdict : Verdict
-        ``holds`` if the whole 95 % interval satisfies the inequality, ``does not hold`` if the mean does not,
+        ``holds`` if the whole 95 % interval satisfies the inequality, ``does not hold`` if the mean does not satisfy it,
         ``inconclusive`` in between, ``missing`` if too few networks were trained or measured.
     effect : str
-        Effect size and interval, where there is one.
+        Effect size and interval, where they exist.
     published : str
-        The paper's values for the same, with how sure they are; empty where there are none.
+        The paper's values with their certainty; empty where the paper has none.
     """
 
     statement: str
@@ -260,15 +282,15 @@ class Claim:
     Attributes
     ----------
     key : str
-        Such as ``C1``.
+        Key such as ``C1``.
     statement : str
         The paper's claim, in a sentence.
     where : str
-        Where it stands in the paper.
+        Section or figure of the paper.
     judge : callable
-        From the results to a finding for each inequality. Networks and measurements may be missing from the results;
-        where nothing can be judged without them it finds nothing, or raises an `InputError`. Any other exception is a
-        mistake in the paper: the verdict is ``error``.
+        Function of the results that returns a finding for each inequality. Networks and measurements may be missing from
+        the results; where nothing can be judged without them, return no finding or raise an `InputError`. Any other
+        exception is a mistake in the paper: the verdict is ``error``.
     """
 
     key: str
@@ -286,10 +308,11 @@ class PaperFigure:
     name : str
         File name without suffix, such as ``figure_4_timescales``.
     caption : str
-        Readable without anything else: what is drawn, how many networks, what the published values are.
+        Complete caption: quantities, number of networks, source of the published values.
     draw : callable
-        From the results to a figure or an animation; ``None`` where nothing of it was measured at this scale, an
-        `InputError` where it cannot be drawn without what is missing. Any other exception is a mistake in the paper.
+        Function of the results that returns a figure or an animation, or ``None`` where none of its measurements was made
+        at this scale; it raises an `InputError` where a missing result prevents drawing. Any other exception is a
+        mistake in the paper.
     """
 
     name: str
@@ -299,30 +322,30 @@ class PaperFigure:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper: one module of this package holds one.
+    """A paper to reproduce.
 
     Attributes
     ----------
     name : str
-        As in ``tauscope reproduce NAME``.
+        Name, as in ``tauscope reproduce NAME``.
     title, authors, reference : str
-        As it is cited.
+        Citation.
     conditions : tuple of Condition
-        All that is trained.
+        Networks to train.
     measures : tuple of Measure
-        All that is measured.
+        Measurements to make of the networks.
     claims : tuple of Claim
-        All that is judged.
+        Claims to judge.
     figures : tuple of PaperFigure
-        All that is drawn.
+        Figures to draw.
     scales : dict of Scale
-        By name.
+        Sizes of the reproduction, by name.
     measurements : dict of Measurement
-        What is measured for this paper alone, by name.
+        Measurements that belong to this paper alone, by name.
     animations : tuple of PaperFigure
-        All that moves.
+        Animations to draw.
     studies : tuple of Study
-        All that is measured without a network.
+        Measurements without a network.
     """
 
     name: str
@@ -340,7 +363,7 @@ class Paper:
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:
-    """Return what the findings of a claim come to together: the claim holds if every inequality does.
+    """Return the verdict of a claim from its findings: the claim holds if every inequality holds.
 
     Examples
     --------
@@ -349,4 +372,4 @@ def verdict(findings: Sequence[Finding]) -> Verdict:
     'missing'
     """
     order: tuple[Verdict, ...] = ("does not hold", "missing", "inconclusive", "not judged", "holds")
-    return min((one.verdict for one in findings), key=order.index, default="missing")
+    return min((finding.verdict for finding in findings), key=order.index, default="missing")

@@ -1,6 +1,6 @@
-"""The paper's claims as inequalities over networks, fixed before anything is run.
+"""The paper's claims as inequalities over networks, fixed before any network is trained.
 
-How sure the values beside them are: [trial] one seed of a trial with this method, [run] a run of untrained networks.
+A mark beside each value tells its source: [trial] a trial with this method and a single seed, [run] untrained networks.
 """
 
 from __future__ import annotations
@@ -23,10 +23,6 @@ def _here(results: Results, names: Sequence[str]) -> list[str]:
     return [name for name in names if name in results.networks]
 
 
-def _label(results: Results, name: str) -> str:
-    return results.labels.get(name, name)
-
-
 def _untrained(results: Results) -> list[Finding]:
     if not _here(results, ["one"]):
         return []
@@ -42,7 +38,7 @@ def _untrained(results: Results) -> list[Finding]:
             positive(
                 f"from b = {b:g} to {2 * b:g} it grows more than {low:g}-fold", ratios, threshold=low, published=said
             ),
-            positive(f"and less than {high:g}-fold", [high - one for one in ratios], published=said),
+            positive(f"and less than {high:g}-fold", [high - ratio for ratio in ratios], published=said),
         ]
     return findings
 
@@ -50,7 +46,7 @@ def _untrained(results: Results) -> list[Finding]:
 def _tighter(results: Results) -> list[Finding]:
     findings = []
     for name in _here(results, ["one"]):
-        fall = [1 - one for one in q.values(results, name, "course", lambda result: float(result["balance"].min()))]
+        fall = [1 - least for least in q.values(results, name, "course", lambda result: float(result["balance"].min()))]
         findings += [
             positive("the balance first falls below that at the start", fall, published="falls to 0.26 of it [trial]"),
             positive("and is above it at the end", q.values(results, name, "course", q.final("balance")), threshold=1.0,
@@ -61,7 +57,7 @@ def _tighter(results: Results) -> list[Finding]:
 
 def _balanced(results: Results) -> list[Finding]:
     return [
-        positive(f"with {_label(results, name)} the balance is more than {_RATIO:g} times that at the start",
+        positive(f"with {results.label(name)} the balance is more than {_RATIO:g} times that at the start",
                  q.values(results, name, "course", q.final("balance")), threshold=_RATIO,
                  published="4.76 times with two [trial]")
         for name in _here(results, BROKEN_UP)
@@ -71,14 +67,14 @@ def _balanced(results: Results) -> list[Finding]:
 def _subnetworks(results: Results) -> list[Finding]:
     findings = []
     for name in _here(results, BROKEN_UP):
-        label, course = _label(results, name), "course"
+        label, course = results.label(name), "course"
         findings += [
             positive(f"with {label} weights within {SIGNALS[name]} subnetworks are more than {_RATIO:g} times those between",
                      q.values(results, name, course, q.weight_ratio), threshold=_RATIO, published="3.9 times with two [trial]"),
             positive(f"with {label} input and read-out weights of a signal are correlated",
                      q.values(results, name, course, q.own_correlation), published="0.995 with two [trial]"),
             positive(f"with {label} those of different signals are anticorrelated",
-                     [-one for one in q.values(results, name, course, q.other_correlation)],
+                     [-correlation for correlation in q.values(results, name, course, q.other_correlation)],
                      published="-0.985 with two [trial]"),
         ]  # fmt: skip
     return findings
@@ -86,7 +82,7 @@ def _subnetworks(results: Results) -> list[Finding]:
 
 def _tracks(results: Results) -> list[Finding]:
     return [
-        positive(f"with {_label(results, name)} the outputs tell more of their signals after training (bits/τ)",
+        positive(f"with {results.label(name)} the outputs tell more of their signals after training (bits/τ)",
                  q.values(results, name, "information", lambda result: float(result["after"] - result["before"])),
                  published="loss from 0.19 to 0.029 with one [trial]")
         for name in _here(results, TRACKING)

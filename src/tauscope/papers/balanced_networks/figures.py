@@ -1,4 +1,4 @@
-"""The figures: balance, eigenvalues and subnetworks over training, information, and what else goes along with balance."""
+"""The figures: balance, eigenvalues, subnetworks and timescales over training, information, balance of the input."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ def _here(results: Results, names: Sequence[str], what: str) -> list[str]:
     return [name for name in names if q.measured(results, name, what)]
 
 
-def _first(results: Results, name: str, what: str) -> tuple[Trained, xr.Dataset]:
-    """Return the first network of a condition of which something was measured, and that."""
-    return next((one, found) for one in results.networks[name] if (found := q.dataset(one, what)) is not None)
+def _courses(results: Results, name: str) -> list[tuple[Trained, xr.Dataset]]:
+    """Return the networks of a condition whose course of training was measured, each with its course."""
+    courses = ((network, network.last("course")) for network in results.of(name))
+    return [(network, course) for network, course in courses if course is not None]
 
 
 def _steps(network: Trained, course: xr.Dataset) -> np.ndarray:
-    """Return the optimiser steps after which a network was kept."""
+    """Return the optimiser steps of a network's checkpoints."""
     return np.asarray(course["epoch"].values * network.options["steps_per_epoch"])
 
 
@@ -49,12 +50,10 @@ def over_training(results: Results) -> Figure | None:
         return None
     with panels(1, 3, 3.1) as (figure, axes):
         for name in names:
-            networks = [
-                (one, found) for one in results.networks[name] if (found := q.dataset(one, "course")) is not None
-            ]
+            networks = _courses(results, name)
             for i, (network, course) in enumerate(networks):
                 x, colour = _steps(network, course), _COLOURS[name]
-                label = f"{results.labels.get(name, name)}, n = {len(networks)}" if i == 0 else None
+                label = f"{results.label(name)}, n = {len(networks)}" if i == 0 else None
                 axes[0].plot(x, course["balance"], lw=0.9, color=colour, label=label)
                 axes[1].plot(x, course["outlier"], lw=0.9, color=colour, label=label)
                 if SIGNALS[name] > 1:
@@ -75,10 +74,10 @@ def eigenvalues(results: Results) -> Figure | None:
         return None
     with panels(1, 3, 2.9) as (figure, axes):
         for ax, name in zip(axes, names, strict=False):
-            network, course = _first(results, name, "course")
+            network, course = _courses(results, name)[0]
             spectra = course["eigenvalues"].rename(epoch="step").assign_coords(step=_steps(network, course))
             plot_modes(spectra, ax)
-            ax.set_title(results.labels.get(name, name))
+            ax.set_title(results.label(name))
         for ax in axes[len(names) :]:
             ax.set_axis_off()
     return figure
@@ -88,7 +87,7 @@ def moving_eigenvalues(results: Results) -> FuncAnimation | None:
     """Animate the eigenvalues over training of one network of two signals."""
     if not _here(results, ["two"], "course"):
         return None
-    network, course = _first(results, "two", "course")
+    network, course = _courses(results, "two")[0]
     return animate_modes(course["eigenvalues"].rename(epoch="step").assign_coords(step=_steps(network, course)))
 
 
@@ -99,8 +98,8 @@ def weights(results: Results) -> Figure | None:
         return None
     with panels(2, 2, 5.6) as (figure, axes):
         for row, name in enumerate(names):
-            _, course = _first(results, name, "course")
-            _matrix(axes[2 * row], course, results.labels.get(name, name))
+            _, course = _courses(results, name)[0]
+            _matrix(axes[2 * row], course, results.label(name))
             plot_alignment(course, axes[2 * row + 1])
         for ax in axes[2 * len(names) :]:
             ax.set_axis_off()
@@ -144,10 +143,8 @@ def timescales(results: Results) -> Figure | None:
         return None
     with panels(1, 2, 3.0) as (figure, (ax, over)):
         for name in names:
-            networks = [
-                (one, found) for one in results.networks[name] if (found := q.dataset(one, "course")) is not None
-            ]
-            label = f"{results.labels.get(name, name)}, n = {len(networks)}"
+            networks = _courses(results, name)
+            label = f"{results.label(name)}, n = {len(networks)}"
             for i, (network, course) in enumerate(networks):
                 ax.plot(-course["feedback"], course["tau_net"], "o", ms=2, mew=0, alpha=0.7, color=_COLOURS[name],
                         label=label if i == 0 else None)  # fmt: skip
@@ -169,13 +166,13 @@ def balance_of_parity(results: Results) -> Figure | None:
         for ax, quantity in zip(axes, ("imbalance", "correlation"), strict=True):
             for place, name in enumerate(names):
                 found = q.values(results, name, "balance", lambda result, of=quantity: float(result[of].mean()))  # type: ignore[misc]
-                known = [one for one in found if math.isfinite(one)]
+                known = [value for value in found if math.isfinite(value)]
                 colour = COLOURS["vermilion" if name in PARITY else "blue"]
                 ax.plot([place] * len(known), known, "o", ms=4, color=colour)
                 if known:
                     ax.plot([place - 0.2, place + 0.2], [np.mean(known)] * 2, color=colour)
             labels = [
-                results.labels.get(name, name).replace(", ", "\n").replace("-head", "-\nhead").replace(" s", "\ns")
+                results.label(name).replace(", ", "\n").replace("-head", "-\nhead").replace(" s", "\ns")
                 for name in names
             ]
             ax.set_xticks(range(len(names)), labels, fontsize=6)

@@ -1,4 +1,4 @@
-"""What is measured for this paper, and the numbers that the claims compare and the figures show."""
+"""Measurements of this paper, and the numbers that the claims compare and the figures show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tauscope.analysis.untrained import information_against_balance
 from tauscope.errors import InputError
 from tauscope.measurements import Measurement, Subject
 from tauscope.models import Model
-from tauscope.papers.vocabulary import Results, Trained
+from tauscope.papers.vocabulary import Results
 from tauscope.plotting.balance import plot_alignment, plot_information, plot_modes
 from tauscope.tasks import Tracking
 
@@ -32,9 +32,9 @@ _RECORDED, _BURN_IN, _LAGS = 20_000, 200, 30
 
 
 def tracked(subject: Subject) -> Tracking:
-    """Return the task of a network that tracks signals, or refuse another."""
+    """Return the task of a network that tracks signals; refuse other tasks."""
     if not isinstance(subject.task, Tracking):
-        raise InputError("the network does not track signals: expected one that was trained on task 'tracking'")
+        raise InputError("the network does not track signals: expected a network trained on task 'tracking'")
     return subject.task
 
 
@@ -51,14 +51,14 @@ def median_tau_net(model: Model, task: Tracking, generator: torch.Generator) -> 
 
 
 def course(subject: Subject) -> xr.Dataset:
-    """Measure a network in the course of its training.
+    """Measure a network at every checkpoint of its training.
 
     Returns
     -------
     Dataset [epoch, eigenvalue, part]
         ``balance``, ``outlier``, ``within``, ``between`` and ``tau_net`` by epoch, ``eigenvalues`` of the feedback at the
         end of a trial, and at the end of training ``size [cluster]``, the ``weights [to, from]`` sorted by cluster, and
-        what `tauscope.analysis.alignment` gives.
+        the variables of `tauscope.analysis.subnetworks.alignment`.
     """
     task, start, rows, spectra = tracked(subject), subject.course[0], [], []
     for model in subject.course.values():
@@ -136,40 +136,27 @@ MEASUREMENTS = {
 }  # fmt: skip
 
 
-# --- of networks ------------------------------------------------------------------------------------------------------
-
-
-def dataset(network: Trained, what: str) -> xr.Dataset | None:
-    """Return what was measured of a network last.
-
-    Examples
-    --------
-    >>> dataset(Trained("one", 1, (), {}), "course") is None
-    True
-    """
-    found = {N: one for (name, N), one in network.measured.items() if name == what}
-    return found[max(found)] if found else None
+# --- numbers of networks ----------------------------------------------------------------------------------------------
 
 
 def measured(results: Results, condition: str, what: str) -> list[xr.Dataset]:
-    """Return what was measured of every network of a condition."""
-    found = [dataset(one, what) for one in results.networks.get(condition, ())]
-    return [one for one in found if one is not None]
+    """Return the last result of a measurement of every network of a condition."""
+    return [result for network in results.of(condition) if (result := network.last(what)) is not None]
 
 
 def values(results: Results, condition: str, what: str, number: Number) -> list[float]:
-    """Return a number of every network of a condition that has it."""
-    found = [number(one) for one in measured(results, condition, what)]
-    return [one for one in found if math.isfinite(one)]
+    """Return a finite number of every network of a condition."""
+    found = [number(result) for result in measured(results, condition, what)]
+    return [value for value in found if math.isfinite(value)]
 
 
 def final(name: str) -> Number:
-    """Return the function that gives a quantity at the end of training."""
+    """Return a function of a result that returns a quantity at the end of training."""
     return _last(name)
 
 
 def weight_ratio(result: xr.Dataset) -> float:
-    """Return the mean weight within subnetworks over that between them, at the end of training."""
+    """Return the mean weight within subnetworks over the mean weight between them, at the end of training."""
     return float(result["within"][-1] / result["between"][-1])
 
 
@@ -185,7 +172,7 @@ def other_correlation(result: xr.Dataset) -> float:
 
 
 def doubling(first: float) -> Number:
-    """Return the function that gives the information rate at 2 b over that at b."""
+    """Return a function of a result that returns the information rate at 2 b over the rate at b."""
     return lambda result: float(result["information_rate"].sel(balance=2 * first)[0]
                                 / result["information_rate"].sel(balance=first)[0])  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The paper's claims C1 … C14 as inequalities over networks, fixed before anything is run."""
+"""The paper's claims C1 … C14 as inequalities over networks, fixed before any network is trained."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from tauscope.papers.statistics import greater, positive, slope, summary
 from tauscope.papers.vocabulary import Claim, Finding, Results
 
 TASKS = {"": ("multi", "single"), "N-DMS: ": ("multi_dms", "single_dms")}
-"""Multi-head and single-head conditions of every task, by what their statements begin with."""
+"""Multi-head and single-head conditions of every task, by the beginning of the claims' statements."""
 
 FIXED = (1, 2, 3)
 """Values at which τ is fixed, in steps."""
 
 RISE_FROM = 15
-"""N from which mean and STD of τ rise in single-head networks."""
+"""Smallest N of the rise of mean and STD of τ in single-head networks."""
 
 STD_TOLERANCE = 0.1
-"""Steps by which the STD of τ of multi-head networks may change and still counts as constant."""
+"""Largest change, in steps, of an STD of τ that counts as constant."""
 
 TRAINED_K, FINER_KS, FINEST_K = 10, (20, 30, 50, 70, 100), 200
-"""Steps a bit at which accuracy is compared in continuous time."""
+"""Steps a bit at which accuracies are compared in continuous time."""
 
 ACCURACY_LOSS = 0.02
-"""Accuracy that may be lost at a finer time step: the curriculum's own tolerance, 1 - 98 %."""
+"""Tolerated loss of accuracy at a finer time step: the curriculum's own tolerance, 1 - 98 %."""
 
 FORGOTTEN, REMEMBERED = 0.3, 0.9
-"""Accuracy that a network must lose on smaller N to have forgotten them, and have to remember them."""
+"""Loss of accuracy on smaller N that counts as forgetting, and accuracy that counts as remembering."""
 
 
 def _trained(results: Results, *conditions: str) -> bool:
-    """Return whether all of these conditions are trained at this scale, with this cell and this task."""
+    """Return whether all these conditions are trained at this scale, with this cell and this task."""
     return all(name in results.networks for name in conditions)
 
 
@@ -59,15 +59,15 @@ def _ends(curve: Mapping[str, Sequence[float]], mark: str) -> str:
 
 
 def _largest_N(results: Results, further: str, less_far: str, said: str = "", at_least: bool = False) -> Finding:
-    """Compare the largest N that two conditions solved within the epochs that both have."""
+    """Compare the largest N that two conditions solved within the epochs that both were trained for."""
     epochs = q.horizon(results, further, less_far)
-    first, second = (results.labels.get(name, name) for name in (further, less_far))
+    first, second = (results.label(name) for name in (further, less_far))
     statement = f"{first} solves {'at least as large an N as' if at_least else 'a larger N than'} {second}"
     groups = [q.solved_within(results, name, epochs) for name in (further, less_far)]
     finding = greater(f"{statement} within {epochs} epochs", *groups, published=said, at_least=at_least)
     bounds = sum(
         network.history[-1]["solved"]
-        for network in results.networks.get(further, ())
+        for network in results.of(further)
         if network.history and len(network.history) <= epochs
     )
     effect = f"{finding.effect}; {bounds} of the larger ended with a solved N: lower bounds"
@@ -83,15 +83,17 @@ def _at_common_N(
 
 
 def _at_largest_N(results: Results, what: str, statement: str, larger: str, smaller: str, number: Number) -> Finding:
-    """Compare a number of two conditions, of every network at the largest N that it solved."""
+    """Compare a number of two conditions, each network at the largest N that it solved."""
     groups = [known(results.values(what, name, number)) for name in (larger, smaller)]
     return greater(f"{statement} (each network at its largest N)", *groups)
 
 
 def _slopes(results: Results, what: str, condition: str, number: Number, first: int = 2) -> list[float]:
-    """Return the slope against N, from a first one on, of every network that was measured at two N or more."""
+    """Return the slope of a number against N ≥ ``first`` for every network that was measured at two N or more."""
     curves = results.against_N(what, condition, number)
-    return known([slope({N: one for N, one in curve.items() if first <= N and math.isfinite(one)}) for curve in curves])
+    return known(
+        [slope({N: value for N, value in curve.items() if first <= N and math.isfinite(value)}) for curve in curves]
+    )
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------
@@ -114,20 +116,19 @@ def _c2(results: Results) -> list[Finding]:
     single = dict(zip(*published()["epochs_to_solve"]["single"].values(), strict=True))
     said = {"single": f"single-head: epoch {single[4]} for N = 4, {single[10]} for N = 10 [D]",
             "multi": "multi-head: epoch 10 for N = 10 [D]"}  # fmt: skip
-    return [_growth(results, names), *(_from_scratch(results, names, *one) for one in said.items())]
+    return [_growth(results, names), *(_from_scratch(results, names, *curriculum) for curriculum in said.items())]
 
 
 def _growth(results: Results, names: Mapping[int, str]) -> Finding:
-    """Ask of the networks of one seed, one for each N, with which power of N their epochs grow."""
+    """Judge with which power of N the epochs to solve it grow, for the networks of each seed (a network for each N)."""
     needed: dict[int, dict[int, float]] = {}
     unsolved = 0
     for N, name in names.items():
-        for one in results.networks[name]:
-            if one.history:
-                solved = q.first_solved(one)
+        for network in results.networks[name]:
+            if network.history:
+                solved = q.first_solved(network)
                 unsolved += N not in solved
-                needed.setdefault(one.network, {})[N] = solved.get(N, len(one.history))
-    # The slope of one logarithm against the other is that power.
+                needed.setdefault(network.network, {})[N] = solved.get(N, len(network.history))
     powers = [q.power(epochs) for epochs in needed.values() if len(epochs) > 1]
     statement = f"no curriculum, N = {_listed(list(names))}: epochs to solve grow faster than N (power of N > 1)"
     finding = positive(statement, powers, threshold=1)
@@ -136,15 +137,17 @@ def _growth(results: Results, names: Mapping[int, str]) -> Finding:
 
 
 def _from_scratch(results: Results, names: Mapping[int, str], curriculum: str, said: str) -> Finding:
-    """Compare the epochs for N from scratch with those up to N by a curriculum, at the largest N that all got to."""
-    label = results.labels.get(curriculum, curriculum)
+    """Compare the epochs to N from scratch with those under a curriculum, at the largest N that all networks reached."""
+    label = results.label(curriculum)
     for N, name in sorted(names.items(), reverse=True):
         scratch = q.epochs_to_solve(results, name, N)
         taught = q.epochs_to_solve(results, curriculum, N)
-        # A run that was given up says no more than that it needed longer.
-        given_up = [len(one.history) for one in results.networks[name] if one.history and one.solved < N]
+        # The epochs of a run that ended without solving N are a lower bound of the epochs it needs.
+        given_up = [
+            len(network.history) for network in results.networks[name] if network.history and network.solved < N
+        ]
         if taught and max(taught) < min(given_up, default=math.inf):
-            counted = [min([one, *given_up]) for one in scratch]
+            counted = [min([epochs, *given_up]) for epochs in scratch]
             statement = f"N = {N} takes more epochs from scratch than {label} needs up to it"
             return greater(statement, counted, taught, published=said)
     return greater(
@@ -213,14 +216,16 @@ def _rises(results: Results, condition: str, task: str) -> list[Finding]:
 
 
 def _falls_and_stays(results: Results, condition: str, task: str) -> list[Finding]:
-    falls = [-one for one in _slopes(results, "timescales", condition, q.tau_mean)]
+    falls = [-change for change in _slopes(results, "timescales", condition, q.tau_mean)]
     curves = results.against_N("timescales", condition, q.tau_std)
-    changes = [max(abs(one - curve[min(curve)]) for one in curve.values()) for curve in curves if len(curve) > 1]
+    changes = [
+        max(abs(deviation - curve[min(curve)]) for deviation in curve.values()) for curve in curves if len(curve) > 1
+    ]
     said = {key: "" if task else _ends(published()["tau"]["multi"][key], "G") for key in ("mean", "std")}
     stays = f"{task}multi-head: STD of τ stays about constant ({STD_TOLERANCE} - its largest change with N > 0)"
     return [
         positive(f"{task}multi-head: mean τ falls with N (fall per unit of N > 0)", falls, published=said["mean"]),
-        positive(stays, [STD_TOLERANCE - one for one in known(changes)], published=said["std"]),
+        positive(stays, [STD_TOLERANCE - change for change in known(changes)], published=said["std"]),
     ]
 
 
@@ -229,10 +234,10 @@ def _c5(results: Results) -> list[Finding]:
     for task, names in _tasks(results).items():
         for name, kind in zip(names, ("multi", "single"), strict=True):
             said = "" if task else _ends(published()["tau_net"][kind]["mean"], "G")
-            for what, number, known_of_it in (("mean", q.tau_net_mean, said), ("STD", q.tau_net_std, "")):
+            for what, number, values in (("mean", q.tau_net_mean, said), ("STD", q.tau_net_std, "")):
                 statement = f"{task}{kind}-head: {what} of τ_net (units with τ_net > 1) rises with N (slope > 0)"
                 slopes = _slopes(results, "timescales", name, number)
-                findings.append(positive(statement, slopes, published=known_of_it))
+                findings.append(positive(statement, slopes, published=values))
     return findings
 
 
@@ -289,7 +294,7 @@ def _c9(results: Results) -> list[Finding]:
     findings = []
     for which, changed in (("recurrent", "W"), ("tau", "τ")):
         values = published()[f"perturbation_{which}"]
-        # Over the same sizes as `robustness` of ours.
+        # The mean over the perturbation sizes of `robustness`.
         areas = [np.mean(values[kind]["mean"][1:]) for kind in ("multi", "single")]
         said = f"{areas[0]:.3g} against {areas[1]:.3g} at N = {values['N']} [{values['mark']}]"
         statement = f"multi-head keeps more accuracy under the same perturbation of {changed}, mean over log ε"

@@ -1,7 +1,7 @@
-"""What is trained and what is measured, and at which scales; all of it is settled before anything is run.
+"""Conditions, measurements and scales, fixed before any network is trained.
 
-What a scale costs is estimated from measured times of a step: at 128 units and 64 sequences 1.4 + 0.3 N ms of one
-processor, at 500 units and 128 sequences 2.2 ms for each of 2.5 N + 2 time steps.
+The cost of a scale is estimated from measured times: an optimiser step takes 1.4 + 0.3 N ms of one processor at 128 units
+and 64 sequences, and 2.2 ms for each of 2.5 N + 2 time steps at 500 units and 128 sequences.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from tauscope.analysis.resolution import KS
 from tauscope.papers.vocabulary import Condition, Measure, Scale
 
 NO_CURRICULUM = (4, 6, 8, 10, 12, 15)
-"""N that are learned from scratch."""
+"""N that networks learn from scratch."""
 
 _MULTI, _SINGLE = {"curriculum_type": "cumulative"}, {"curriculum_type": "single"}
 
 
 def _both(name: str, label: str, options: Mapping[str, Any]) -> tuple[Condition, Condition]:
-    """Return what differs from the main conditions in some options, under both curricula."""
+    """Return a multi-head and a single-head condition with further options."""
     return (
         Condition(f"multi_{name}", f"multi-head, {label}", _MULTI | dict(options)),
         Condition(f"single_{name}", f"single-head, {label}", _SINGLE | dict(options)),
@@ -32,7 +32,7 @@ CONDITIONS = (
     *_both("dms", "N-DMS", {"task": "dms"}),
     *(condition for tau in (1, 2, 3) for condition in _both(f"tau{tau}", f"τ = {tau}", {"tau": float(tau)})),
     *(
-        # The name of a run does not tell at which N it began.
+        # The name of a run folder does not contain the first N: the network number tells the folders apart.
         Condition(f"nocurr_{N}", f"no curriculum, N = {N}",
                   {"curriculum_type": "single_nocurr", "ns_init": N, "network_number": 100 * N + 1})
         for N in NO_CURRICULUM
@@ -72,7 +72,7 @@ SMOKE = Scale(
     options={"num_neurons": 12, "p": 1.0, "batch_size": 8, "steps_per_epoch": 20, "test_steps": 2, "max_N": 4,
              "epochs": 8, "lr": 0.2},
     by_condition={
-        **dict.fromkeys(one.name for one in CONDITIONS),
+        **dict.fromkeys(condition.name for condition in CONDITIONS),
         **{name: {} for name in ("multi", "single", "multi_dms", "single_dms", "multi_tau1", "multi_mod")},
         "nocurr_4": {"max_N": 4},
         "nocurr_6": {"max_N": 6},
@@ -110,7 +110,7 @@ QUICK = Scale(
         "multi_tau1": _SHORT_RUNS,
         "multi_tau2": _SHORT_RUNS,
         "multi_tau3": _SHORT_RUNS,
-        # They differ from trained τ only beyond N = 24, which single-head networks do not reach at this scale.
+        # Single-head networks with fixed τ differ only beyond N = 24, which none reaches at this scale.
         "single_tau1": None,
         "single_tau2": None,
         "single_tau3": None,
@@ -120,7 +120,7 @@ QUICK = Scale(
         "nocurr_10": {"epochs": 80},
         "nocurr_12": None,
         "nocurr_15": None,
-        # Of an Adam optimiser.
+        # Learning rates of Adam, the optimiser of gated networks.
         "multi_gru": {"lr": 0.001, "epochs": 15},
         "single_gru": {"lr": 0.001, "epochs": 15},
         "multi_lstm": {"lr": 0.001, "epochs": 20},

@@ -1,4 +1,4 @@
-"""What the figures of this paper have in common: panels, curves over networks, published values beside ours."""
+"""Common parts of this paper's figures: curves over networks, and published values beside ours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tauscope.plotting.style import COLOURS
 from tauscope.plotting.summary import CURRICULUM_COLOURS, CURRICULUM_MARKERS
 
 MOST_N = 35
-"""Largest N up to which published values are drawn."""
+"""Largest N of the published values in figures."""
 
 CURRICULA = {"multi": "cumulative", "single": "single", "sliding": "sliding"}
 """Key of `tauscope.plotting.summary.CURRICULUM_NAMES` of every kind of condition."""
@@ -26,7 +26,7 @@ PUBLISHED = "published (500 units)"
 
 
 def kind(condition: str) -> str:
-    """Return by what kind of curriculum a condition is taught: ``multi``, ``single`` or ``sliding``.
+    """Return the kind of a condition's curriculum: ``multi``, ``single`` or ``sliding``.
 
     Examples
     --------
@@ -37,13 +37,13 @@ def kind(condition: str) -> str:
 
 
 def series(results: Results, what: str, condition: str, number: Number) -> xr.DataArray | None:
-    """Return a number of every network of a condition at every N, NaN where it was not measured; ``None`` without any.
+    """Return a number of every network of a condition at every N; NaN where not measured, ``None`` without results.
 
     Examples
     --------
     >>> from tauscope.papers.vocabulary import Trained
-    >>> one = Trained("multi", 1, (), {("connectivity", 2): xr.Dataset({"mean": -0.1})})
-    >>> series(Results({"multi": [one]}, {}), "connectivity", "multi", lambda result: float(result["mean"])).values
+    >>> network = Trained("multi", 1, (), {("connectivity", 2): xr.Dataset({"mean": -0.1})})
+    >>> series(Results({"multi": [network]}, {}), "connectivity", "multi", lambda result: float(result["mean"])).values
     array([[-0.1]])
     """
     curves = [curve for curve in results.against_N(what, condition, number) if curve]
@@ -55,13 +55,13 @@ def series(results: Results, what: str, condition: str, number: Number) -> xr.Da
 
 
 def by_curriculum(results: Results, what: str, conditions: Sequence[str], number: Number) -> dict[str, xr.DataArray]:
-    """Return the `series` of several conditions, by the curriculum they are taught by; those without any are left out."""
+    """Return the `series` of several conditions by curriculum; conditions without results are left out."""
     curves = {CURRICULA[kind(name)]: series(results, what, name, number) for name in conditions}
     return {curriculum: values for curriculum, values in curves.items() if values is not None}
 
 
 def published_here(curve: Mapping[str, Sequence[float]]) -> tuple[list[float], list[float]]:
-    """Return the part of a published curve that is drawn beside ours, which rarely go further.
+    """Return the part of a published curve up to `MOST_N`: our networks rarely solve larger N.
 
     Examples
     --------
@@ -94,21 +94,21 @@ def draw_published(ax: Axes, x: Sequence[float], y: Sequence[float], condition: 
 
 
 def longest(results: Results, conditions: Iterable[str]) -> int:
-    """Return the most optimiser steps that a network of these conditions took."""
+    """Return the largest number of optimiser steps of a network of these conditions."""
     return max(
-        (steps(one)[-1] for name in conditions for one in results.networks.get(name, ()) if one.history), default=0
+        (steps(network)[-1] for name in conditions for network in results.of(name) if network.history), default=0
     )
 
 
 def draw_progress(ax: Axes, results: Results, conditions: Mapping[str, str], until: int | None = None) -> None:
-    """Draw the largest N that every network had solved against the optimiser steps it had taken.
+    """Draw the largest N that every network solved against its optimiser steps.
 
     Parameters
     ----------
     ax : Axes
-        Where to draw.
+        Panel.
     results : Results
-        What was found.
+        Results of the reproduction.
     conditions : mapping of str to str
         Colour of each condition.
     until : int, optional
@@ -127,13 +127,13 @@ def draw_progress(ax: Axes, results: Results, conditions: Mapping[str, str], unt
     """
     for condition, colour in conditions.items():
         networks = [
-            one for one in results.networks.get(condition, ())
-            if one.history and (until is None or steps(one)[0] <= until)
+            network for network in results.of(condition)
+            if network.history and (until is None or steps(network)[0] <= until)
         ]  # fmt: skip
-        label: str | None = f"{results.labels.get(condition, condition)}, {count(len(networks), 'network')}"
-        for one in networks:
-            taken = [step for step in steps(one) if until is None or step <= until]
-            solved = [(step, record["Ns"][-1]) for step, record in zip(taken, one.history, strict=False)
+        label: str | None = f"{results.label(condition)}, {count(len(networks), 'network')}"
+        for network in networks:
+            taken = [step for step in steps(network) if until is None or step <= until]
+            solved = [(step, record["Ns"][-1]) for step, record in zip(taken, network.history, strict=False)
                       if record["solved"]]  # fmt: skip
             x, y = np.array([*solved, (taken[-1], max((N for _, N in solved), default=1))]).T
             ax.step(x, y, where="post", lw=1, color=COLOURS[colour], alpha=0.8, label=label)
@@ -143,7 +143,7 @@ def draw_progress(ax: Axes, results: Results, conditions: Mapping[str, str], unt
 
 
 def draw_points(ax: Axes, x: float, values: Sequence[float], condition: str, label: str | None = None) -> None:
-    """Draw the value of every network of a condition beside each other, and their mean as a bar.
+    """Draw the values of the networks of a condition side by side, and their mean as a bar.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def draw_published_points(
 
 
 def n_networks(curves: Mapping[str, xr.DataArray]) -> str:
-    """Return how many networks stand behind curves, for the title of a legend.
+    """Return the number of networks of each curve, in words for the title of a legend.
 
     Examples
     --------

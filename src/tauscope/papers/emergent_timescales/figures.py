@@ -1,4 +1,4 @@
-"""Figures 3 to 6 of the paper, and the list of all: our results with the published values beside them."""
+"""Figures 3 to 6 of the paper: our results with the published values beside them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tauscope.plotting.timescales import plot_autocorrelations
 
 MAIN = ("multi", "single")
 TASKS = {"": MAIN, "N-DMS": ("multi_dms", "single_dms")}
-"""Conditions of every task, by what is written above their panels; nothing above those of the main one."""
+"""Conditions of every task, by the title of their panels; panels of the main task have no title."""
 
 TAU_NET = r"$\tau_\mathrm{net}$ (steps)"
 OVER_NETWORKS = "mean over networks that reached N, shaded: their range"
@@ -41,7 +41,7 @@ OVER_NETWORKS = "mean over networks that reached N, shaded: their range"
 
 def figure_3(results: Results) -> Figure | None:
     """Draw training without a curriculum, N against optimiser steps, and the largest N of every network."""
-    if not any(one.history for name in MAIN for one in results.networks.get(name, ())):
+    if not any(network.history for name in MAIN for network in results.of(name)):
         return None
     with panels(1, 3, 3.6) as (figure, axes):
         _no_curriculum(axes[0], results)
@@ -53,13 +53,13 @@ def figure_3(results: Results) -> Figure | None:
 
 
 def _no_curriculum(ax: Axes, results: Results) -> None:
-    """Draw the steps that N took from scratch, beside those up to N by the single-head curriculum."""
+    """Draw the steps to N from scratch, beside the steps to N under both curricula."""
     label: str | None = "no curriculum"
     given_up: str | None = "no curriculum, not solved by then"
     for N in NO_CURRICULUM:
-        for one in results.networks.get(f"nocurr_{N}", ()):
-            taken = q.steps(one)
-            epoch = q.first_solved(one).get(N)
+        for network in results.of(f"nocurr_{N}"):
+            taken = q.steps(network)
+            epoch = q.first_solved(network).get(N)
             if epoch is not None:
                 ax.plot(N, taken[epoch - 1], "o", ms=4, color="black", label=label)
                 label = None
@@ -67,17 +67,17 @@ def _no_curriculum(ax: Axes, results: Results) -> None:
                 ax.plot(N, taken[-1], "^", ms=4, mfc="white", color="black", label=given_up)
                 given_up = None
     for name in MAIN:
-        solved = [(q.first_solved(one), q.steps(one)) for one in results.networks.get(name, ())]
+        solved = [(q.first_solved(network), q.steps(network)) for network in results.of(name)]
         Ns = sorted({N for epochs, _ in solved for N in epochs if max(NO_CURRICULUM) >= N})
         means = [np.mean([taken[epochs[N] - 1] for epochs, taken in solved if N in epochs]) for N in Ns]
-        ax.plot(Ns, means, "-", lw=1, color=look(name)["color"], label=f"{results.labels.get(name, name)}, up to N")
+        ax.plot(Ns, means, "-", lw=1, color=look(name)["color"], label=f"{results.label(name)}, up to N")
     ax.set(yscale="log", ylabel="optimiser steps to solve N")
     N_axis(ax)
     finish(ax)
 
 
 def _published_progress(ax: Axes) -> None:
-    """Draw the published progress of one network, as far as ours goes."""
+    """Draw the published progress of a network, up to the last step of our networks."""
     right = ax.get_xlim()[1]
     values = published()["epochs_to_solve"]
     for name in ("multi", "single", "sliding"):
@@ -92,7 +92,7 @@ def _published_progress(ax: Axes) -> None:
 
 
 def _largest(ax: Axes, results: Results) -> None:
-    """Draw the largest N of every network, each in all its epochs."""
+    """Draw the largest N that every network solved in all its epochs."""
     places = {"multi": "multi", "single": "single", "sliding": "sliding", "multi_dms": "multi\nDMS",
               "single_dms": "single\nDMS"}  # fmt: skip
     shown = [name for name in places if results.solved(name)]
@@ -108,7 +108,7 @@ def _largest(ax: Axes, results: Results) -> None:
 
 
 def _N_scale(ax: Axes) -> None:
-    """Make the vertical axis one of the largest N, in logarithms."""
+    """Make the vertical axis show the largest N, in logarithms."""
     ax.set(yscale="log", ylabel="largest N solved")
     ax.set_yticks([2, 5, 10, 20, 50, 100])
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -130,7 +130,7 @@ def figure_4a(results: Results) -> Figure | None:
         for name in names:
             key = "trained" if name == kind else name[-1]
             x = ("trained", "1", "2", "3").index(key) + shift
-            label = f"{results.labels.get(kind, kind)}, within {epochs[kind]} epochs" if name == kind else None
+            label = f"{results.label(kind)}, within {epochs[kind]} epochs" if name == kind else None
             draw_points(ax, x, q.solved_within(results, name, epochs[kind]), kind, label)
         for i, key in enumerate(("trained", "1", "2", "3")):
             label = f"{kind}-head, {PUBLISHED}, {known['epochs']} epochs [D]" if i == 0 else None
@@ -175,9 +175,9 @@ _Column = tuple[str, str, Number, str, Mapping[str, Any]]
 
 
 def _against_N(results: Results, columns: Sequence[_Column]) -> Figure | None:
-    """Draw numbers against N by curriculum, a row of panels for each task, with the published values in the first.
+    """Draw numbers against N by curriculum, a row of panels for each task, with published values in the first row.
 
-    A column is a measurement, a label, a number of it, and its name among published values.
+    A column is a measurement, a label, a function of the result, and the key and dict of the published values.
     """
     rows = {task: names for task, names in TASKS.items()
             if any(by_curriculum(results, column[0], names, column[2]) for column in columns)}  # fmt: skip
@@ -202,9 +202,8 @@ def figure_5a_b(results: Results) -> Figure | None:
         return None
     with panels(2, 2, 7.0) as (figure, axes):
         for ax, name in zip(axes, ("single", "multi"), strict=False):
-            first = next(one for one in results.networks[name] if ("timescales", N) in one.measured)
-            plot_autocorrelations(first.measured["timescales", N], ax)
-            ax.set_title(f"{results.labels.get(name, name)}, N = {N}")
+            plot_autocorrelations(results.measured("timescales", name, N)[0], ax)
+            ax.set_title(f"{results.label(name)}, N = {N}")
         for ax, (variable, label) in zip(axes[2:], (("tau_net", TAU_NET), ("tau", "τ (steps)")), strict=True):
             _distribution(ax, results, variable, N)
             ax.set_xlabel(label)
@@ -213,19 +212,19 @@ def figure_5a_b(results: Results) -> Figure | None:
 
 def _distribution(ax: Axes, results: Results, variable: str, N: int) -> None:
     """Draw how a timescale is distributed over the units of all networks of each curriculum."""
-    found = {name: [one.measured["timescales", N][variable].dropna("unit").values
-                    for one in results.networks[name] if ("timescales", N) in one.measured] for name in MAIN}  # fmt: skip
-    values = {name: np.concatenate(one) for name, one in found.items()}
-    largest = max((float(one.max()) for one in values.values() if one.size), default=1.0)
+    found = {
+        name: [result[variable].dropna("unit").values for result in results.measured("timescales", name, N)]
+        for name in MAIN
+    }
+    values = {name: np.concatenate(arrays) for name, arrays in found.items()}
+    largest = max((float(times.max()) for times in values.values() if times.size), default=1.0)
     edges = np.geomspace(0.2, max(largest, 1.0) * 1.05, 31)
-    for name, one in values.items():
-        share = np.histogram(np.maximum(one, edges[0]), edges)[0] / max(one.size, 1)
-        label = (
-            f"{CURRICULUM_NAMES['cumulative' if name == 'multi' else name]}: mean {one.mean():.2f}, STD {one.std():.2f}"
-        )
+    for name, times in values.items():
+        share = np.histogram(np.maximum(times, edges[0]), edges)[0] / max(times.size, 1)
+        label = f"{CURRICULUM_NAMES['cumulative' if name == 'multi' else name]}: mean {times.mean():.2f}, STD {times.std():.2f}"
         ax.stairs(share, edges, color=look(name)["color"], label=label, fill=name == "multi", alpha=0.6)
     ax.set_ylabel("share of units")
     log_axis(ax)
     ax.axvline(1, ls=":", lw=0.8, color=COLOURS["grey"])
-    sizes = " + ".join(str(len(one)) for one in found.values())
+    sizes = " + ".join(str(len(arrays)) for arrays in found.values())
     legend_below(ax, title=f"N = {N}, all units of {sizes} networks; below {edges[1]:.2g}: first bin")

@@ -1,4 +1,4 @@
-"""Figures 7 and 8 of the paper: what networks lose by ablation and perturbation, and what they can still learn."""
+"""Figures 7 and 8 of the paper: accuracy after ablation, perturbation and retraining, and on N beyond training."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _GROUPS = {"slowest": ("vermilion", "s"), "fastest": ("blue", "o"), "random": ("
 
 
 def figure_7(results: Results) -> Figure | None:
-    """Draw the relative accuracy without one of the slowest, fastest and random units against N."""
+    """Draw the relative accuracy without a slowest, a fastest and a random unit against N."""
     if not any(series(results, "ablation", name, q.without("slowest")) is not None for name in MAIN):
         return None
     with panels(1, 2, 3.8) as (figure, axes):
         for ax, name in zip(axes, ("single", "multi"), strict=True):
             _ablation(ax, results, name)
         for ax in axes:
-            ax.set_ylim(min(one.get_ylim()[0] for one in axes), max(one.get_ylim()[1] for one in axes))
+            ax.set_ylim(min(panel.get_ylim()[0] for panel in axes), max(panel.get_ylim()[1] for panel in axes))
     return figure
 
 
@@ -44,20 +44,23 @@ def _ablation(ax: Axes, results: Results, name: str) -> None:
             draw_mean_and_range(ax, values["N"], values, "network", f"without one {group} unit", COLOURS[colour],
                                 marker=marker, ms=3)  # fmt: skip
         if group in known["30"]:
-            Ns, means = [int(N) for N in known], [float(np.mean(one[group])) for one in known.values()]
+            Ns, means = (
+                [int(N) for N in known],
+                [float(np.mean(published_at[group])) for published_at in known.values()],
+            )
             shown.append(np.array(means))
             ax.plot(Ns, means, ls="none", marker=marker, ms=4.5, mfc="white", color=COLOURS[colour],
                     label=f"{group}, {PUBLISHED} [D]")  # fmt: skip
     relative_accuracy_axis(ax, np.concatenate(shown), "intact network", "chance")
     N_axis(ax)
-    ax.set_title(results.labels.get(name, name))
+    ax.set_title(results.label(name))
     legend_below(
         ax, title=f"{count(n, 'network')}, mean over 20 units of a group and trials;\nshaded: range of networks"
     )
 
 
 def figure_8(results: Results) -> Figure | None:
-    """Draw what is left after perturbations, after retraining, and for a fresh read-out beyond the trained N."""
+    """Draw the accuracy after perturbation, after retraining, and of a fresh read-out beyond the trained N."""
     drawn = ("perturbation_recurrent", "perturbation_tau", "retraining", "generalisation")
     if all(q.common_N(results, what, *MAIN) is None for what in drawn):
         return None
@@ -73,7 +76,7 @@ def _joined(results: Results, what: str, N: int) -> dict[str, xr.Dataset]:
     """Return the results of all networks measured at N, along ``network``, by curriculum."""
     return {
         CURRICULA[name]: xr.concat(
-            [one.measured[what, N] for one in results.networks[name] if (what, N) in one.measured],
+            results.measured(what, name, N),
             dim="network",
             combine_attrs="drop_conflicts",
             data_vars="all",
@@ -133,9 +136,8 @@ def _generalisation(ax: Axes, results: Results) -> None:
 
 
 def supplement_forgetting(results: Results) -> Figure | None:
-    """Draw the accuracy on every N, at its distance from the largest that the network solved."""
-    found = {name: [one.measured["forgetting", one.solved] for one in results.networks.get(name, ())
-                    if ("forgetting", one.solved) in one.measured] for name in MAIN}  # fmt: skip
+    """Draw the accuracy of every network on every N."""
+    found = {name: results.measured("forgetting", name) for name in MAIN}
     if not any(found.values()):
         return None
     with panels(1, 2, 3.2) as (figure, axes):
@@ -146,11 +148,11 @@ def supplement_forgetting(results: Results) -> Figure | None:
             for result in measured[:1]:
                 ax.plot(result["N"], result["chance"], ls="--", lw=1, color=COLOURS["grey"], label="chance")
             ax.set(ylabel="accuracy (fraction right)", ylim=(0.4, 1.03))
-            ax.set_title(results.labels.get(name, name))
+            ax.set_title(results.label(name))
             N_axis(ax)
             legend_below(ax, title=f"{count(len(measured), 'network')}, no further training")
     return figure
 
 
 def _largest(measured: list[xr.Dataset]) -> str:
-    return ", ".join(str(int(one["N"][one["trained"].values].max())) for one in measured)
+    return ", ".join(str(int(result["N"][result["trained"].values].max())) for result in measured)

@@ -43,14 +43,13 @@ def autocorrelations(results: Results) -> Figure | None:
     with panels(len(rows), 2, 3.3 * len(rows)) as (figure, axes):
         cells = [(N, name) for N in rows for name in ("single", "multi")]
         for ax, (N, name) in zip(axes, cells, strict=True):
-            first = next(one for one in results.networks[name] if ("timescales", N) in one.measured)
-            plot_autocorrelations(first.measured["timescales", N], ax)
-            ax.set_title(f"{results.labels.get(name, name)}, N = {N}")
+            plot_autocorrelations(results.measured("timescales", name, N)[0], ax)
+            ax.set_title(f"{results.label(name)}, N = {N}")
     return figure
 
 
 def mod(results: Results) -> Figure | None:
-    """Draw progress and mean τ_net of networks with the nonlinearity elsewhere."""
+    """Draw progress and mean τ_net of networks whose nonlinearity acts on the drive alone."""
     colours = {"multi_mod": "blue", "single_mod": "vermilion"}
     if not longest(results, colours):
         return None
@@ -75,7 +74,7 @@ def gated(results: Results) -> Figure | None:
 
 
 def size(results: Results) -> Figure | None:
-    """Draw the progress of networks of half and twice the size beside that of the main ones."""
+    """Draw the progress of networks of half and twice the size beside the main networks."""
     colours = {"_half": "sky", "": "blue", "_double": "purple"}
     until = longest(results, [f"{kind}_{which}" for kind in MAIN for which in ("half", "double")])
     if not until:
@@ -85,7 +84,7 @@ def size(results: Results) -> Figure | None:
 
 
 def _progress(results: Results, titles: Mapping[str, Mapping[str, str]], until: int | None = None) -> Figure | None:
-    """Draw a panel of progress for each title whose conditions were trained; conditions by their colours."""
+    """Draw a panel of progress for each title whose conditions were trained, each condition in its colour."""
     shown = {title: conditions for title, conditions in titles.items() if longest(results, conditions)}
     if not shown:
         return None
@@ -115,13 +114,12 @@ def sliding(results: Results) -> Figure | None:
 @matplotlib.rc_context(RC)
 def continuous_time(results: Results) -> Figure | None:
     """Draw the accuracy of continuous-time networks against the time step."""
-    found = [one.measured["resolution", one.solved] for one in results.networks.get("continuous", ())
-             if ("resolution", one.solved) in one.measured]  # fmt: skip
+    found = results.measured("resolution", "continuous")
     if not found:
         return None
     ax = new_axes(height=3.4)
     mark_trained(ax, _TRAINED_KS)
-    joined = xr.concat([one[["accuracy"]] for one in found], dim="network", join="outer")
+    joined = xr.concat([result[["accuracy"]] for result in found], dim="network", join="outer")
     for N, colour in zip(few(joined["N"].values.tolist()), CYCLE, strict=False):
         accuracy = joined["accuracy"].sel(N=N).dropna("network", how="all").transpose("network", "k")
         label = f"N = {N}, {count(accuracy.sizes['network'], 'network')}"

@@ -19,7 +19,7 @@ Number = Callable[[xr.Dataset], float]
 
 @cache
 def published() -> dict[str, Any]:
-    """Return the published values; each has the mark of how sure it is, explained under ``marks``.
+    """Return the published values; a mark tells the source of each, explained under ``marks``.
 
     Examples
     --------
@@ -35,9 +35,9 @@ def published() -> dict[str, Any]:
 
 
 def horizon(results: Results, *conditions: str) -> int:
-    """Return the number of epochs that every one of these conditions has been trained for, in its longest run.
+    """Return the smallest number of epochs of the conditions' longest runs.
 
-    A run that solved its largest N ended earlier, and has that N for good.
+    Shorter runs do not count: a run that solves its largest N ends early and keeps that N.
 
     Examples
     --------
@@ -46,11 +46,11 @@ def horizon(results: Results, *conditions: str) -> int:
     >>> horizon(Results(networks, {}), "a", "b")
     2
     """
-    return min(max((len(one.history) for one in results.networks.get(name, ())), default=0) for name in conditions)
+    return min(max((len(network.history) for network in results.of(name)), default=0) for name in conditions)
 
 
 def solved_within(results: Results, condition: str, epochs: int) -> list[float]:
-    """Return the largest N that each network of a condition solved in its first epochs; 1 if none.
+    """Return the largest N that each network of a condition solved in its first epochs; 1 if it solved none.
 
     Examples
     --------
@@ -60,14 +60,14 @@ def solved_within(results: Results, condition: str, epochs: int) -> list[float]:
     ([2.0], [3.0])
     """
     return [
-        float(max((one["Ns"][-1] for one in network.history[:epochs] if one["solved"]), default=1))
-        for network in results.networks.get(condition, ())
+        float(max((record["Ns"][-1] for record in network.history[:epochs] if record["solved"]), default=1))
+        for network in results.of(condition)
         if network.history
     ]
 
 
 def first_solved(network: Trained) -> dict[int, int]:
-    """Return the epoch at which each N was solved first.
+    """Return the first epoch in which each N was solved.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def first_solved(network: Trained) -> dict[int, int]:
 
 
 def epochs_to_solve(results: Results, condition: str, N: int) -> list[float]:
-    """Return the epochs that each network of a condition needed for N; infinity if it did not solve it.
+    """Return the epochs that each network of a condition needed to solve N; infinity if N was not solved.
 
     Examples
     --------
@@ -91,8 +91,8 @@ def epochs_to_solve(results: Results, condition: str, N: int) -> list[float]:
     >>> epochs_to_solve(results, "single", 2), epochs_to_solve(results, "single", 3)
     ([1.0], [inf])
     """
-    networks = [one for one in results.networks.get(condition, ()) if one.history]
-    return [float(first_solved(one).get(N, math.inf)) for one in networks]
+    networks = [network for network in results.of(condition) if network.history]
+    return [float(first_solved(network).get(N, math.inf)) for network in networks]
 
 
 def power(epochs: Mapping[int, float]) -> float:
@@ -115,16 +115,16 @@ def steps(network: Trained) -> list[int]:
     >>> steps(Trained("multi", 1, (record, record), {}))
     [100, 200]
     """
-    # An epoch that was interrupted counts the steps since then alone.
-    an_epoch = max((round(one["seconds"] * one["steps_per_second"]) for one in network.history), default=0)
+    # The record of an interrupted epoch counts only the steps after the interruption.
+    an_epoch = max((round(record["seconds"] * record["steps_per_second"]) for record in network.history), default=0)
     return [an_epoch * (i + 1) for i in range(len(network.history))]
 
 
-# --- where networks can be compared -----------------------------------------------------------------------------------
+# --- N at which networks can be compared ------------------------------------------------------------------------------
 
 
 def measured_Ns(results: Results, what: str, condition: str) -> set[int]:
-    """Return the N at which every network of a condition was measured that was measured at all.
+    """Return the N at which all measured networks of a condition were measured.
 
     Examples
     --------
@@ -133,12 +133,12 @@ def measured_Ns(results: Results, what: str, condition: str) -> set[int]:
     >>> measured_Ns(Results({"multi": networks}, {}), "connectivity", "multi")
     {5}
     """
-    each = [{N for name, N in one.measured if name == what} for one in results.networks.get(condition, ())]
+    each = [{N for name, N in network.measured if name == what} for network in results.of(condition)]
     return set.intersection(*(Ns for Ns in each if Ns)) if any(each) else set()
 
 
 def common_N(results: Results, what: str, *conditions: str) -> int | None:
-    """Return the largest N at which all networks of these conditions were measured, ``None`` where there is none.
+    """Return the largest N at which all networks of these conditions were measured; ``None`` without such an N.
 
     Examples
     --------
@@ -152,13 +152,13 @@ def common_N(results: Results, what: str, *conditions: str) -> int | None:
 def at_common_N(
     results: Results, what: str, conditions: Sequence[str], number: Number
 ) -> tuple[int | None, list[list[float]]]:
-    """Return the largest common N, and the number of every network of each condition there; none without it."""
+    """Return the largest common N, and the numbers of every condition's networks at that N; empty lists without it."""
     N = common_N(results, what, *conditions)
     return N, [[] if N is None else known(results.values(what, name, number, N)) for name in conditions]
 
 
 def known(values: Sequence[float]) -> list[float]:
-    """Return the numbers among values: a network without an answer is no sample.
+    """Return the finite values: a network without an answer is no sample.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def known(values: Sequence[float]) -> list[float]:
     return [value for value in values if math.isfinite(value)]
 
 
-# --- of one measurement -----------------------------------------------------------------------------------------------
+# --- numbers of a measurement -----------------------------------------------------------------------------------------
 
 
 def tau_mean(result: xr.Dataset) -> float:
@@ -206,7 +206,7 @@ def components(result: xr.Dataset) -> float:
 
 
 def without(group: str) -> Number:
-    """Return the number that is the mean relative accuracy without one unit of a group."""
+    """Return a function of a result that returns the mean relative accuracy without a unit of the group."""
 
     def number(result: xr.Dataset) -> float:
         own = result["relative_accuracy"].isel(unit=(result["group"] == group).values)
@@ -216,12 +216,12 @@ def without(group: str) -> Number:
 
 
 def without_fast_minus_slow(result: xr.Dataset) -> float:
-    """Return the relative accuracy without one of the fastest units minus that without one of the slowest."""
+    """Return the relative accuracy without a fastest unit minus the accuracy without a slowest unit."""
     return without("fastest")(result) - without("slowest")(result)
 
 
 def robustness(result: xr.Dataset) -> float:
-    """Return the relative accuracy, mean over all ε > 0: their logarithms are evenly spaced, so this is the area.
+    """Return the mean relative accuracy over all ε > 0; log ε is evenly spaced, so the mean measures the area.
 
     Examples
     --------
@@ -239,12 +239,12 @@ def retrained(result: xr.Dataset) -> float:
 
 
 def accuracy_on_smaller(result: xr.Dataset) -> float:
-    """Return the mean accuracy on the N below the largest trained one; not a number where that is 2."""
+    """Return the mean accuracy on the N below the largest trained N; NaN if the largest is 2."""
     return float(result["accuracy"].isel(N=(result["N"] < _own(result)).values).mean())
 
 
 def forgotten(result: xr.Dataset) -> float:
-    """Return the accuracy on the largest trained N minus the mean accuracy on smaller ones."""
+    """Return the accuracy on the largest trained N minus the mean accuracy on smaller N."""
     return float(result["accuracy"].sel(N=_own(result))) - accuracy_on_smaller(result)
 
 
@@ -253,7 +253,7 @@ def _own(result: xr.Dataset) -> int:
 
 
 def beyond(N: int) -> Number:
-    """Return the number that is the accuracy of a fresh read-out, mean over trials and the N beyond a given one."""
+    """Return a function of a result that returns the mean accuracy of a fresh read-out over trials and larger N."""
 
     def number(result: xr.Dataset) -> float:
         return float(result["accuracy"].isel(N=(result["N"] > N).values).mean())
@@ -262,7 +262,7 @@ def beyond(N: int) -> Number:
 
 
 def kept_at(ks: Sequence[int], trained: int) -> Number:
-    """Return the number that is the accuracy at finer time steps minus that at k = ``trained``, mean over all N."""
+    """Return a function of a result: mean accuracy over N and k in ``ks``, minus that at k = ``trained``."""
 
     def number(result: xr.Dataset) -> float:
         accuracy = result["accuracy"].mean("N")

@@ -1,12 +1,13 @@
-"""The paper's claims as inequalities over networks, fixed before anything is run.
+"""The paper's claims as inequalities over networks, fixed before any network is trained.
 
-Each is a direction: which of two groups of networks is more sequential. How sure the paper's own direction is stands
-beside it: [trial] it was seen in a single trial with this method, [third party] in somebody else's reimplementation,
-[recalled] it is what the paper is remembered to say, [open] no direction is known.
+Each inequality states which of two groups of networks is more sequential. A mark beside the paper's direction tells its
+source: [trial] a single trial with this method, [third party] a reimplementation by other authors, [recalled] our memory
+of the paper, [open] no direction is known.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,13 +17,13 @@ from tauscope.papers.statistics import positive, rising
 from tauscope.papers.vocabulary import Claim, Finding, Results
 
 _STEP = 0.2
-"""σ0 over which its effect is given."""
+"""Difference of σ0 for which its effect is reported."""
 
 
 def _counted(finding: Finding, results: Results, *conditions: str) -> Finding:
-    """Add to a finding how many networks do not count."""
-    networks = [one for name in conditions for one in results.networks.get(name, ())]
-    lost = sum(not q.learnt(one) for one in networks)
+    """Add to a finding how many networks did not learn their task."""
+    networks = [network for name in conditions for network in results.of(name)]
+    lost = sum(not q.learnt(network) for network in networks)
     if not lost:
         return finding
     said = f"{lost} of {len(networks)} networks diverged or have a fractional loss above {LEARNT:g}"
@@ -65,16 +66,16 @@ def _complexity(results: Results) -> list[Finding]:
 
 
 def _changed(kind: str, published: str, *, less: bool = False) -> Callable[[Results], Sequence[Finding]]:
-    """Return a judge of what a condition does to the index of every task."""
+    """Return a function that judges the effect of a condition on the index in every task."""
 
     def judge(results: Results) -> list[Finding]:
         findings = []
         for task, label in LABELS.items():
-            there, basic = f"{kind}_{task}", f"basic_{task}"
-            if not _trained(results, there, basic):
+            changed, basic = f"{kind}_{task}", f"basic_{task}"
+            if not _trained(results, changed, basic):
                 continue
             of = f"ρ = {RHO:g}" if kind == "rho" else CHANGED[kind]
-            pair = (basic, there) if less else (there, basic)
+            pair = (basic, changed) if less else (changed, basic)
             findings.append(
                 _paired(results, f"SI of {label} is {'lower' if less else 'higher'} with {of} than in the basic condition",
                         *pair, published)
@@ -90,8 +91,10 @@ def _weights(results: Results) -> list[Finding]:
         name = f"basic_{task}"
         if not _trained(results, name):
             continue
-        surplus = [(q.value(one, q.index), q.value(one, q.forward_surplus)) for one in results.networks[name]]
-        known = sorted((si, more) for si, more in surplus if si == si and more == more)
+        surplus = [
+            (q.value(network, q.index), q.value(network, q.forward_surplus)) for network in results.networks[name]
+        ]
+        known = sorted((si, more) for si, more in surplus if math.isfinite(si) and math.isfinite(more))
         upper = known[len(known) // 2 :]
         findings += [
             _counted(positive(f"weights to later peaks exceed those to earlier ones in the more sequential half of "

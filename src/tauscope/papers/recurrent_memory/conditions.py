@@ -1,9 +1,9 @@
-"""What is trained and what is measured, and at which scales; all of it is settled before anything is run.
+"""Conditions, measurements and scales, fixed before any network is trained.
 
-Each network of a condition has a start of its own, (λ0, σ0), and the networks of the same number start alike in all
-conditions, but for those with other inputs: they are compared in pairs.
+Each network of a condition has a start of its own, (λ0, σ0). Networks of the same number have the same initial weights in
+all conditions with the same inputs, so that conditions are compared in pairs of networks.
 
-What a scale costs is estimated from measured times of a step: at 100 units, trials of 60 steps and 50 trials a step 6.5 ms
+The cost of a scale is estimated from measured times: an optimiser step of 100 units on 50 trials of 60 steps takes 6.5 ms
 of one processor.
 """
 
@@ -18,16 +18,16 @@ LEARNT = 0.5
 """Fractional loss above which a network does not count, as published."""
 
 LABELS = {"2afc": "2AFC", "comp": "COMP", "cd": "CD", "de1": "DE-1", "de2": "DE-2", "gde": "GDE", "sine": "Sine"}
-"""What the tasks are called in the paper."""
+"""Names of the tasks in the paper."""
 
 MAIN = ("2afc", "comp")
-"""The task of the lowest and one of the highest temporal complexity: those that every condition is asked of."""
+"""A task of the lowest and a task of a high temporal complexity; every condition is trained on both."""
 
 CHANGED = {"hebbian": "Hebbian", "tethered": "tethered", "dynamic": "dynamic input", "vardelay": "variable delay"}
-"""Conditions that change one thing of the basic one."""
+"""Conditions that change one thing of the basic condition."""
 
 RHO = 1e-3
-"""Cost of the squared weights in the condition that has one."""
+"""Cost of the squared weights in the condition with a weight cost."""
 
 PAIRS = (("cd", "2afc"), ("comp", "2afc"), ("2afc", "cd"), ("2afc", "comp"))
 """First and second task of the multitask condition."""
@@ -63,7 +63,7 @@ BASIC = tuple(f"basic_{task}" for task in LABELS)
 
 PARITY = ("parity_multi", "parity_single")
 
-_MEMORY = tuple(one.name for one in CONDITIONS if one.name not in PARITY)
+_MEMORY = tuple(condition.name for condition in CONDITIONS if condition.name not in PARITY)
 
 MEASURES = (
     Measure("sequences", (*_MEMORY, *PARITY)),
@@ -87,7 +87,7 @@ def starts(lambdas: tuple[float, ...], sigmas: tuple[float, ...], n: int = 1) ->
 
 
 def grid(stride: int) -> tuple[Start, ...]:
-    """Return every so many of the 10 × 10 starts of the paper: λ0 from 0.80 to 0.98, σ0 from 0 to 0.018 √500.
+    """Return every ``stride``-th of the paper's 10 values of λ0 (0.80 to 0.98) with every of 10 σ0 (0 to 0.018 √500).
 
     Examples
     --------
@@ -109,7 +109,7 @@ def _scaled(
     shown, delay : int
         Steps of the stimulus and of the response, and of the delay.
     basic : dict
-        Further options by the task of the basic condition; tasks that are not there are left out.
+        Further options of the basic condition by task; tasks without an entry are left out.
     others : tuple of str
         Tasks of the other conditions.
     parity : dict
@@ -117,7 +117,7 @@ def _scaled(
     """
     by_condition: dict[str, Any] = dict.fromkeys(PARITY, parity)
     for name in _MEMORY:
-        options = next(one.options for one in CONDITIONS if one.name == name)
+        options = next(condition.options for condition in CONDITIONS if condition.name == name)
         task, kind = options["task"], options.get("condition", "basic")
         if task not in (basic if name in BASIC or kind == "multitask" else others):
             by_condition[name] = None
@@ -141,7 +141,7 @@ SMOKE = Scale(
                   {"p": 1.0, "max_N": 3, "lr": 0.2, "epochs": 8, "steps_per_epoch": 20}),
         **dict.fromkeys(name for name in _MEMORY if name.startswith("multitask") and name != "multitask_comp_2afc"),
     },
-    each={one.name: _SMOKE_PAIR for one in CONDITIONS if one.name not in PARITY},
+    each={condition.name: _SMOKE_PAIR for condition in CONDITIONS if condition.name not in PARITY},
     measurement_options={
         "sequences": {"n_trials": 20},
         "timescales": {"n_trials": 20},
@@ -165,11 +165,11 @@ QUICK = Scale(
             MAIN,
             {"max_N": 10, "lr": 0.1, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "epochs": 40},
         ),
-        # It does not learn CD in as many steps as the others.
+        # After 2AFC, CD is not learnt in as many steps as the other tasks.
         "multitask_2afc_cd": None,
     },
     each={
-        **{one.name: _PAIR for one in CONDITIONS if one.name not in PARITY},
+        **{condition.name: _PAIR for condition in CONDITIONS if condition.name not in PARITY},
         **{f"basic_{task}": (*_PAIR, *grid(3)) for task in MAIN},
     },
     measurement_options={
@@ -187,7 +187,7 @@ PAPER_SCALE = Scale(
     networks=4,
     options={},
     by_condition=_scaled(25, 100, {task: {} for task in LABELS}, tuple(LABELS), {"max_N": 30}),
-    each={one.name: grid(1) for one in CONDITIONS if one.name not in PARITY},
+    each={condition.name: grid(1) for condition in CONDITIONS if condition.name not in PARITY},
 )  # fmt: skip
 
 SCALES = {scale.name: scale for scale in (SMOKE, QUICK, PAPER_SCALE)}

@@ -1,4 +1,4 @@
-"""The figures: what makes networks sequential, what sequences look like, and what else goes along with them."""
+"""The figures: the index by start, condition and task, sequences, and the index beside other measurements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def _here(results: Results, names: Sequence[str]) -> list[str]:
-    """Return the conditions of which a network counts."""
+    """Return the conditions in which at least one network learnt its task."""
     return [name for name in names if q.values(results, name)]
 
 
@@ -48,7 +48,8 @@ def against_sigma(results: Results) -> Figure | None:
             task = LABELS[name.removeprefix("basic_")]
             ax.plot(sigma, index, ls="none", ms=4, label=f"{task}, {count(len(index), 'network')}", **looks[name])
             means = {
-                one: np.mean([y for x, y in zip(sigma, index, strict=True) if x == one]) for one in sorted(set(sigma))
+                spread: np.mean([y for x, y in zip(sigma, index, strict=True) if x == spread])
+                for spread in sorted(set(sigma))
             }
             ax.plot(list(means), list(means.values()), lw=1, color=looks[name]["color"])
         ax.set(xlabel=r"spread of the initial recurrent weights $\sigma_0$", ylabel=SI)
@@ -57,7 +58,7 @@ def against_sigma(results: Results) -> Figure | None:
 
 
 def conditions(results: Results) -> Figure | None:
-    """Draw the index of every network in every condition, and that of its control."""
+    """Draw the index of every network in every condition, and the index of its control."""
     kinds = {"basic": "basic", **CHANGED, "rho": f"ρ = {RHO:g}"}
     columns = [(kind, label) for kind, label in kinds.items() if _here(results, [f"{kind}_{task}" for task in MAIN])]
     if len(columns) < 2:
@@ -65,9 +66,9 @@ def conditions(results: Results) -> Figure | None:
     with panels(1, 2, 3.2) as (figure, axes):
         for ax, task in zip(axes, MAIN, strict=True):
             names = [f"{kind}_{task}" for kind, _ in columns]
-            starts = {q.start(one) for one in results.networks.get(names[-1], ())}
+            starts = {q.start(network) for network in results.of(names[-1])}
             for place, name in enumerate(names):
-                _columns_of_points(ax, place, [one for one in results.networks.get(name, ()) if q.start(one) in starts])
+                _columns_of_points(ax, place, [network for network in results.of(name) if q.start(network) in starts])
             ax.set_xticks(range(len(columns)), [label.replace(" ", "\n", 1) for _, label in columns], fontsize=6)
             ax.set(ylabel=SI, title=LABELS[task])
             finish(ax, "points: networks, bars: means", n_columns=2)
@@ -75,33 +76,33 @@ def conditions(results: Results) -> Figure | None:
 
 
 def _columns_of_points(ax: Axes, place: int, networks: Sequence[Trained]) -> None:
-    """Draw networks of one condition beside each other: their index by σ0, and that of the shuffled control."""
-    sigmas = sorted({q.start(one)[1] for one in networks})
+    """Draw the networks of a condition side by side: their index by σ0, and the index of the shuffled control."""
+    sigmas = sorted({q.start(network)[1] for network in networks})
     for i, (sigma, colour) in enumerate(zip(sigmas, CYCLE, strict=False)):
-        index = [q.value(one, q.index) for one in networks if q.start(one)[1] == sigma]
-        known = [one for one in index if math.isfinite(one)]
+        index = [q.value(network, q.index) for network in networks if q.start(network)[1] == sigma]
+        known = [si for si in index if math.isfinite(si)]
         x = place - 0.15 + 0.3 * i / max(len(sigmas) - 1, 1)
         label = rf"$\sigma_0$ = {sigma:g}" if place == 0 else None
         ax.plot([x] * len(known), known, "o", ms=3.5, color=colour, label=label)
         if known:
             ax.plot([x - 0.1, x + 0.1], [np.mean(known)] * 2, lw=1, color=colour)
-    control = [q.value(one, lambda result: float(result["baseline"])) for one in networks]
+    control = [q.value(network, lambda result: float(result["baseline"])) for network in networks]
     ax.plot([place] * len(control), control, "_", ms=10, mew=0.6, color="black", alpha=0.6,
             label="the same with time shuffled" if place == 0 else None)  # fmt: skip
 
 
 def multitask(results: Results) -> Figure | None:
-    """Draw the index on a task that was learnt alone and after another one."""
+    """Draw the index on a task that was learnt alone, and after another task."""
     shown = [(first, second) for first, second in PAIRS if _here(results, [f"multitask_{first}_{second}"])]
     if not shown:
         return None
     with panels(1, 1, 3.0, letters=False) as (figure, (ax,)):
         for place, (first, second) in enumerate(shown):
             after = f"multitask_{first}_{second}"
-            starts = {q.start(one) for one in results.networks[after]}
+            starts = {q.start(network) for network in results.networks[after]}
             for x, name, colour in ((-0.12, f"basic_{second}", "blue"), (0.12, after, "vermilion")):
-                ones = [q.value(one, q.index) for one in results.networks.get(name, ()) if q.start(one) in starts]
-                known = [one for one in ones if math.isfinite(one)]
+                indices = [q.value(network, q.index) for network in results.of(name) if q.start(network) in starts]
+                known = [si for si in indices if math.isfinite(si)]
                 label = (
                     {"blue": "learnt alone", "vermilion": "learnt after the other task"}[colour] if not place else None
                 )
@@ -116,7 +117,7 @@ def multitask(results: Results) -> Figure | None:
 
 def start_grid(results: Results) -> Figure | None:
     """Draw the index over λ0 and σ0."""
-    found = {task: _grid(results.networks.get(f"basic_{task}", ())) for task in MAIN}
+    found = {task: _grid(results.of(f"basic_{task}")) for task in MAIN}
     grids = {task: grid for task, grid in found.items() if grid is not None}
     if not grids:
         return None
@@ -128,10 +129,10 @@ def start_grid(results: Results) -> Figure | None:
 
 
 def _grid(networks: Sequence[Trained]) -> xr.DataArray | None:
-    """Return the index at every start that was tried once, NaN where the network does not count."""
-    values = {start: one for one in networks if (start := q.start(one))}
-    counts = {start: sum(q.start(one) == start for one in networks) for start in values}
-    once = {start: one for start, one in values.items() if counts[start] == 1}
+    """Return the index at every start of a single network; NaN where the network did not learn its task."""
+    values = {start: network for network in networks if (start := q.start(network))}
+    counts = {start: sum(q.start(network) == start for network in networks) for start in values}
+    once = {start: network for start, network in values.items() if counts[start] == 1}
     lambdas, sigmas = (sorted({start[i] for start in once}) for i in (0, 1))
     if len(lambdas) < 2 or len(once) != len(lambdas) * len(sigmas):
         return None
@@ -146,23 +147,22 @@ def _grid(networks: Sequence[Trained]) -> xr.DataArray | None:
 def extremes(results: Results) -> Figure | None:
     """Draw the activity and the weights of the least and of the most sequential network."""
     known = [
-        (q.value(one, q.index), name, one)
+        (q.index(result), name, network, result)
         for name in _here(results, BASIC)
-        for one in results.networks[name]
-        if math.isfinite(q.value(one, q.index))
+        for network in results.of(name)
+        if (result := network.last("sequences")) is not None and math.isfinite(q.value(network, q.index))
     ]
     if len(known) < 2:
         return None
-    ordered = sorted(known, key=lambda one: one[0])
+    ordered = sorted(known, key=lambda entry: entry[0])
     with panels(2, 2, 5.8) as (figure, axes):
-        for (index, name, network), (above, below) in zip((ordered[0], ordered[-1]), (axes[:2], axes[2:]), strict=True):
-            dataset = max((N, one) for (what, N), one in network.measured.items() if what == "sequences")[1]
-            order = dataset[["activity"]].assign_attrs(n_trials=dataset.attrs["n_trials"])
-            plot_peak_order(order, above)
+        for entry, (above, below) in zip((ordered[0], ordered[-1]), (axes[:2], axes[2:]), strict=True):
+            index, name, network, result = entry
+            plot_peak_order(result[["activity"]].assign_attrs(n_trials=result.attrs["n_trials"]), above)
             lambda_0, sigma_0 = q.start(network)
             task = LABELS[name.removeprefix("basic_")]
             above.set_title(rf"{task}, $\lambda_0$ = {lambda_0:g}, $\sigma_0$ = {sigma_0:g}: SI {index:.2f}")
-            plot_weights_by_peak_difference(dataset.assign_attrs(n_trials=q.POOLED_TRIALS), below)
+            plot_weights_by_peak_difference(result.assign_attrs(n_trials=q.POOLED_TRIALS), below)
     return figure
 
 
@@ -175,7 +175,7 @@ def spectrum(results: Results) -> Figure | None:
         values = {LABELS[name.removeprefix("basic_")]: q.values(results, name) for name in names}
         everything = np.concatenate(list(values.values()))
         edges = np.linspace(everything.min(), everything.max() + 1e-9, 16).tolist()
-        labels = [f"{task}, {count(len(one), 'network')}" for task, one in values.items()]
+        labels = [f"{task}, {count(len(indices), 'network')}" for task, indices in values.items()]
         ax.hist(list(values.values()), edges, stacked=True, label=labels, color=CYCLE[: len(values)])
         ax.set(xlabel=SI, ylabel="networks")
         integer_ticks(ax.yaxis)
@@ -196,22 +196,15 @@ def company(results: Results) -> Figure | None:
         ),
     )
     names = _here(results, BASIC)
-    if not any(
-        math.isfinite(
-            q.value(
-                one,
-                q.index,
-            )
-        )
-        for name in names
-        for one in results.networks[name]
-    ):
+    if not names:
         return None
     with panels(1, 3, 3.0) as (figure, axes):
         looks = _looks(BASIC)
         for ax, (what, label, number) in zip(axes, quantities, strict=True):
             for name in names:
-                points = [(q.value(one, q.index), q.value(one, number, what)) for one in results.networks[name]]
+                points = [
+                    (q.value(network, q.index), q.value(network, number, what)) for network in results.networks[name]
+                ]
                 known = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
                 if known:
                     task = f"{LABELS[name.removeprefix('basic_')]}, n = {len(known)}"
@@ -228,14 +221,14 @@ def parity(results: Results) -> Figure | None:
         return None
     with panels(1, 2, 3.0) as (figure, (ax, below)):
         for place, (name, colour) in enumerate(zip(names, ("blue", "vermilion"), strict=False)):
-            counted = [one for one in results.networks[name] if math.isfinite(q.value(one, q.index))]
-            index = [q.value(one, q.index) for one in counted]
-            control = [q.value(one, lambda result: float(result["baseline"])) for one in counted]
+            counted = [network for network in results.networks[name] if math.isfinite(q.value(network, q.index))]
+            index = [q.value(network, q.index) for network in counted]
+            control = [q.value(network, lambda result: float(result["baseline"])) for network in counted]
             label = f"{results.labels[name].partition(', ')[2]}, {count(len(index), 'network')}"
             ax.plot(place + np.linspace(-0.1, 0.1, len(index)), index, "o", ms=4, color=COLOURS[colour], label=label)
             ax.plot(place + np.linspace(-0.1, 0.1, len(index)), control, "_", ms=10, color="black",
                     label="the same with time shuffled" if place == 0 else None)  # fmt: skip
-            below.plot([one.solved for one in counted], index, "o", ms=4, color=COLOURS[colour], label=label)
+            below.plot([network.solved for network in counted], index, "o", ms=4, color=COLOURS[colour], label=label)
         ax.set_xticks(range(len(names)), [results.labels[name].partition(", ")[2] for name in names])
         ax.set(ylabel=SI, xlim=(-0.5, len(names) - 0.5))
         below.set(xlabel="largest N solved", ylabel=SI)

@@ -27,14 +27,14 @@ POOLED_TRIALS = 50
 
 
 def trials_of(subject: Subject) -> Task:
-    """Return the task whose trials are looked at: N-parity asks the largest N, in trials of `BITS` bits."""
+    """Return the task of the measured trials: of N-parity the largest trained N alone, in trials of `BITS` bits."""
     if isinstance(subject.task, BinaryMemoryTask):
         return subject.task.replace(Ns=(subject.trained[1],), length=BITS)
     return subject.task
 
 
 def sequences(subject: Subject, n_trials: int = 300) -> xr.Dataset:
-    """Measure all that this paper asks of a network's activity.
+    """Measure sequentiality, and mean weights by the order of peaks.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def sequences(subject: Subject, n_trials: int = 300) -> xr.Dataset:
     published = sequentiality_index(states, mode="reference")["sequentiality"]
     order = peak_order(states).reset_index("rank")
     weights = list(recurrent_matrices(subject.model.layers[0]).values())
-    # Of gated networks, those of the candidate, which come last.
+    # In gated networks the weights of the candidate come last.
     between = weights_by_peak_difference(weights[-1], states[:, :POOLED_TRIALS, : len(weights[-1])])
     with np.errstate(invalid="ignore"):
         means = {name: robust[name].mean("trial") for name in ("sequentiality", "entropy", "baseline", "n_units")}
@@ -84,11 +84,11 @@ MEASUREMENTS = {
 }
 
 
-# --- of one network ---------------------------------------------------------------------------------------------------
+# --- numbers of a network ---------------------------------------------------------------------------------------------
 
 
 def learnt(network: Trained) -> bool:
-    """Return whether a network counts: N-parity networks that solved an N, and others below a fractional loss of 0.5.
+    """Return whether a network learnt its task: N-parity if it solved an N, others with a fractional loss below 0.5.
 
     Examples
     --------
@@ -102,15 +102,15 @@ def learnt(network: Trained) -> bool:
 
 
 def value(network: Trained, number: Number, what: str = "sequences") -> float:
-    """Return a number of what was measured of a network last; not a number where nothing was, or it does not count.
+    """Return a number of a network's last result of a measurement; NaN without a result or if it did not learn.
 
     Examples
     --------
     >>> math.isnan(value(Trained("basic_2afc", 1, (), {}), index))
     True
     """
-    found = [(N, dataset) for (name, N), dataset in network.measured.items() if name == what]
-    return number(max(found, key=lambda one: one[0])[1]) if found and learnt(network) else math.nan
+    result = network.last(what)
+    return number(result) if result is not None and learnt(network) else math.nan
 
 
 def index(result: xr.Dataset) -> float:
@@ -135,30 +135,30 @@ def start(network: Trained) -> tuple[float, float]:
     return options["lambda_val"], round(options["sigma_val"] * math.sqrt(options["num_neurons"]), 4)
 
 
-# --- of many ----------------------------------------------------------------------------------------------------------
+# --- numbers of many networks -----------------------------------------------------------------------------------------
 
 
 def values(results: Results, condition: str, number: Number = index, what: str = "sequences") -> list[float]:
-    """Return a number of every network of a condition that counts."""
-    found = [value(one, number, what) for one in results.networks.get(condition, ())]
-    return [one for one in found if math.isfinite(one)]
+    """Return a number of every network of a condition that learnt its task."""
+    found = [value(network, number, what) for network in results.of(condition)]
+    return [number for number in found if math.isfinite(number)]
 
 
 def differences(results: Results, first: str, second: str) -> list[float]:
     """Return by how much the index of a network of the first condition exceeds that of its partner in the second.
 
-    Partners have the same start and seed; a pair of which one does not count is left out.
+    Partners have the same start and seed; a pair is left out unless both networks learnt their task.
     """
-    partners = {(*start(one), one.options["seed"]): value(one, index) for one in results.networks.get(second, ())}
+    partners = {(*start(network), network.options["seed"]): value(network, index) for network in results.of(second)}
     pairs = [
-        value(one, index) - partners.get((*start(one), one.options["seed"]), math.nan)
-        for one in results.networks.get(first, ())
+        value(network, index) - partners.get((*start(network), network.options["seed"]), math.nan)
+        for network in results.of(first)
     ]
-    return [one for one in pairs if math.isfinite(one)]
+    return [difference for difference in pairs if math.isfinite(difference)]
 
 
 def against_sigma(results: Results, condition: str) -> tuple[list[float], list[float]]:
-    """Return σ0 and the index of every network of a condition that counts."""
-    found = [(start(one)[1], value(one, index)) for one in results.networks.get(condition, ())]
-    known = [(sigma, one) for sigma, one in found if math.isfinite(one)]
-    return [sigma for sigma, _ in known], [one for _, one in known]
+    """Return σ0 and the index of every network of a condition that learnt its task."""
+    found = [(start(network)[1], value(network, index)) for network in results.of(condition)]
+    known = [(sigma, index) for sigma, index in found if math.isfinite(index)]
+    return [sigma for sigma, _ in known], [index for _, index in known]

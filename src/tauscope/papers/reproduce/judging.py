@@ -1,4 +1,4 @@
-"""What the results say of each claim."""
+"""Judge the claims of a paper by the results, and make the table of claims."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ MARKS: dict[Verdict, str] = {
     "missing": "?",
     "error": "!",
 }
-"""What stands before a verdict, so that it can be told without colours."""
+"""Mark before each verdict, so that verdicts differ without colours."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and what it came to.
+    """A claim and its verdict.
 
     Attributes
     ----------
     claim : Claim
     verdict : Verdict
-        Of all findings together.
+        Verdict of all findings together.
     findings : tuple of Finding
-        One for each inequality.
+        A finding for each inequality.
     reason : str
-        Why there are none; empty if there are.
+        Why the claim has no findings; empty if it has findings.
     """
 
     claim: Claim
@@ -46,12 +46,12 @@ def judge(paper: Paper, scale: Scale, results: Results) -> list[Judged]:
     Parameters
     ----------
     paper : Paper
-        Its claims.
+        Paper with the claims.
     scale : Scale
-        Says which of them it cannot reach; those are not judged, whatever was found.
+        Scale of the reproduction; claims in its ``out_of_reach`` are not judged.
     results : Results
-        What was found. A claim whose judge raises an `InputError` is missing; of any other exception, a mistake in the
-        paper, the verdict is ``error``, and its ``reason`` says where it arose.
+        Results to judge by. A claim whose judge raises an `InputError` is ``missing``. Any other exception is a mistake
+        in the paper: the verdict is ``error``, and ``reason`` says where the exception arose.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def judge(paper: Paper, scale: Scale, results: Results) -> list[Judged]:
     >>> held = Finding("2 > 1", "2, 1", "3 + 3", "holds")
     >>> claim = Claim("C1", "Two is more than one.", "section 1", lambda _: [held])
     >>> paper = Paper("sums", "", "", "", (), (), (claim,), (), {})
-    >>> [one.verdict for one in judge(paper, Scale("quick", "a second", 3, {}), Results({}, {}))]
+    >>> [judged.verdict for judged in judge(paper, Scale("quick", "a second", 3, {}), Results({}, {}))]
     ['holds']
     """
     return [_judged(claim, scale.out_of_reach.get(claim.key, ""), results) for claim in paper.claims]
@@ -85,12 +85,12 @@ HEADING = ("claim", "inequality", "paper", "ours", "n", "effect", "verdict")
 
 
 def claim_rows(judged: list[Judged]) -> list[tuple[str, ...]]:
-    """Return the table of claims: a row with the statement of each, and under it a row for each inequality.
+    """Return the table of claims: a row for each claim, followed by a row for each of its inequalities.
 
     Returns
     -------
     list of tuple of str
-        Cells under `HEADING`; the first is empty in the row of an inequality.
+        Cells under `HEADING`; the first cell is empty in the row of an inequality.
 
     Examples
     --------
@@ -99,12 +99,12 @@ def claim_rows(judged: list[Judged]) -> list[tuple[str, ...]]:
     [('C1', 'Two is more than one.', 'section 1', '', '', 'too few numbers', '– not judged')]
     """
     rows: list[tuple[str, ...]] = []
-    for one in judged:
-        claim = one.claim
-        rows.append((claim.key, claim.statement, claim.where, "", "", one.reason, said(one.verdict)))
+    for judgement in judged:
+        claim = judgement.claim
+        rows.append((claim.key, claim.statement, claim.where, "", "", judgement.reason, said(judgement.verdict)))
         rows += [
             ("", finding.statement, finding.published, finding.ours, finding.n, finding.effect, said(finding.verdict))
-            for finding in one.findings
+            for finding in judgement.findings
         ]
     return rows
 

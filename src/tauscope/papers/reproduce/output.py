@@ -1,4 +1,4 @@
-"""A finished reproduction on disk: tables, figures, one page."""
+"""Write a finished reproduction: tables, figures and a page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ TABLES = ("claims.csv", "networks.csv", "measurements.csv", "training.csv")
 
 @dataclass(frozen=True)
 class Reproduced:
-    """All that a reproduction came to.
+    """Results, verdicts and figures of a reproduction.
 
     Attributes
     ----------
@@ -37,17 +38,17 @@ class Reproduced:
     results : Results
     judged : list of Judged
     figures : list of (PaperFigure, bytes)
-        Those that something was measured for, as PNG.
+        Figures whose measurements were made, as PNG.
     animations : list of (PaperFigure, bytes)
-        The same, as GIF.
+        Animations whose measurements were made, as GIF.
     undrawn : dict
-        Figures that could not be drawn without what is missing, by name, each with the reason.
+        Reasons why figures could not be drawn from incomplete results, by name of the figure.
     mistaken : dict
-        Figures whose function raised what is no `InputError`, a mistake in the paper, by name, each with the reason.
+        Errors of figures whose function raised another exception than `InputError`, a mistake in the paper, by name.
     command : str
-        That made it.
+        Command line of the reproduction.
     environment : dict
-        In which it was made; that of each session of a training is in its run folder.
+        Software and machine of the reproduction; run folders hold those of each training session.
     """
 
     plan: Plan
@@ -62,15 +63,19 @@ class Reproduced:
 
     def networks(self) -> list[Trained]:
         """Return every network of every condition."""
-        return [one for networks in self.results.networks.values() for one in networks]
+        return [network for networks in self.results.networks.values() for network in networks]
 
     def failed(self) -> list[Trained]:
-        """Return the networks that lack something."""
-        return [one for one in self.networks() if one.missing]
+        """Return the networks whose training or measurement failed."""
+        return [network for network in self.networks() if network.missing]
 
     def errors(self) -> dict[str, str]:
-        """Return the mistakes in the paper, by the claim or the figure that they are in."""
-        claims = {f"claim {one.claim.key}": one.reason for one in self.judged if one.verdict == "error"}
+        """Return the mistakes in the paper, by claim or figure."""
+        claims = {
+            f"claim {judgement.claim.key}": judgement.reason
+            for judgement in self.judged
+            if judgement.verdict == "error"
+        }
         return claims | {f"figure {name}": f"cannot be drawn: {why}" for name, why in self.mistaken.items()}
 
 
@@ -80,18 +85,18 @@ def conclude(plan: Plan, results: Results, command: str, environment: dict[str, 
     Parameters
     ----------
     plan : Plan
-        What was done.
+        Plan that was carried out.
     results : Results
-        What was found.
+        Results of the plan.
     command : str
-        The command line.
+        Command line.
     environment : dict
-        In which it was computed.
+        Software and machine.
 
     Returns
     -------
     Reproduced
-        Nothing is written.
+        Verdicts and figures; no file is written.
     """
     drawn, undrawn, mistaken = dict[str, bytes](), dict[str, str](), dict[str, str]()
     for figure in (*plan.paper.figures, *plan.paper.animations):
@@ -100,13 +105,13 @@ def conclude(plan: Plan, results: Results, command: str, environment: dict[str, 
         except InputError as error:
             undrawn[figure.name] = str(error)
             continue
-        except Exception as error:  # a mistake in the paper must not cost hours of training: the others are drawn
+        except Exception as error:  # a mistake in the paper must not cost hours of training: draw the other figures
             mistaken[figure.name] = reason(error)
             continue
         if content is not None:
             drawn[figure.name] = content
     figures, animations = (
-        [(one, drawn[one.name]) for one in several if one.name in drawn]
+        [(figure, drawn[figure.name]) for figure in several if figure.name in drawn]
         for several in (plan.paper.figures, plan.paper.animations)
     )
     judged = judge(plan.paper, plan.scale, results)
@@ -116,7 +121,7 @@ def conclude(plan: Plan, results: Results, command: str, environment: dict[str, 
 def _rendered(drawn: Figure | FuncAnimation | None) -> bytes | None:
     """Return a figure as PNG, an animation as GIF."""
     if isinstance(drawn, FuncAnimation):
-        # It can only be written to a file.
+        # Matplotlib writes animations to files only.
         with tempfile.TemporaryDirectory() as folder:
             drawn.save(Path(folder, "animation.gif"), writer="pillow", dpi=100)
             return Path(folder, "animation.gif").read_bytes()
@@ -128,12 +133,12 @@ def _rendered(drawn: Figure | FuncAnimation | None) -> bytes | None:
 
 
 def require_own(folder: Path, plan: Plan) -> None:
-    """Refuse a folder for results that holds something else.
+    """Refuse an output folder that holds other files than this reproduction's.
 
     Raises
     ------
     InputError
-        If it holds another reproduction, or files of these names that are none, or cannot be written.
+        If the folder holds another reproduction, or foreign files with the names of our results, or cannot be written.
     """
     require_writable(folder)
     if not (folder / CLAIMS).exists():
@@ -142,8 +147,8 @@ def require_own(folder: Path, plan: Plan) -> None:
             raise InputError(f"{folder} holds {foreign[0]} but no {CLAIMS}: expected another --output")
         return
     try:
-        there = read_json(folder / CLAIMS)
-        same = {key: there[key] for key in _identity(plan)} == _identity(plan)
+        claims = read_json(folder / CLAIMS)
+        same = {key: claims[key] for key in _identity(plan)} == _identity(plan)
     except (DamagedFileError, LookupError, TypeError):
         same = False
     if not same:
@@ -160,20 +165,20 @@ def write_results(reproduced: Reproduced, folder: Path, page: str) -> None:
     reproduced : Reproduced
         From `conclude`.
     folder : Path
-        Made if it does not exist.
+        Output folder, made if it does not exist.
     page : str
-        From `tauscope.report.claims_page.claims_page`.
+        HTML from `tauscope.report.claims_page.claims_page`.
 
     Raises
     ------
     InputError
-        If they cannot be written.
+        If the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}; expected a writable --output") from error
-    # First, because it says whose the folder is.
+    # First, because `require_own` reads from this file which reproduction owns the folder.
     write_atomically(folder / CLAIMS, (json.dumps(_claims(reproduced), indent=2, ensure_ascii=False) + "\n").encode())
     tables = (_claims_table, _networks_table, _measurements_table, _training_table)
     for name, table in zip(TABLES, tables, strict=True):
@@ -193,7 +198,7 @@ def write_results(reproduced: Reproduced, folder: Path, page: str) -> None:
 
 
 def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    r"""Return a table in Markdown; rows whose first cell is not empty are headings, told by their first and last cells.
+    r"""Return a table in Markdown; in rows whose first cell is not empty, the first and last cells are bold.
 
     Examples
     --------
@@ -213,7 +218,7 @@ def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
-    """Return what makes a reproduction another one, as `claims.json` says it."""
+    """Return the entries of `claims.json` in which two different reproductions differ."""
     return {"paper": plan.paper.name, "scale": plan.scale.name, "cell": plan.choice.cell, "task": plan.choice.task}
 
 
@@ -228,23 +233,23 @@ def _claims(reproduced: Reproduced) -> dict[str, Any]:
         "environment": reproduced.environment,
         "cost": plan.scale.cost,
         "conditions": {
-            one.name: {"label": one.label, "left_out": plan.left_out[one.name]}
-            if one.name in plan.left_out
-            else {"label": one.label, "networks": len(reproduced.results.networks[one.name])}
-            for one in plan.paper.conditions
+            condition.name: {"label": condition.label, "left_out": plan.left_out[condition.name]}
+            if condition.name in plan.left_out
+            else {"label": condition.label, "networks": len(reproduced.results.networks[condition.name])}
+            for condition in plan.paper.conditions
         },
         "claims": [
             {
-                "key": one.claim.key,
-                "statement": one.claim.statement,
-                "where": one.claim.where,
-                "verdict": one.verdict,
-                "reason": one.reason,
-                "findings": [asdict(finding) for finding in one.findings],
+                "key": judgement.claim.key,
+                "statement": judgement.claim.statement,
+                "where": judgement.claim.where,
+                "verdict": judgement.verdict,
+                "reason": judgement.reason,
+                "findings": [asdict(finding) for finding in judgement.findings],
             }
-            for one in reproduced.judged
+            for judgement in reproduced.judged
         ],
-        "missing": {f"{one.condition} {one.network}": one.missing for one in reproduced.failed()}
+        "missing": {f"{network.condition} {network.network}": network.missing for network in reproduced.failed()}
         | {f"study {name}": why for name, why in reproduced.results.failed_studies.items()},
         "undrawn": reproduced.undrawn,
         "errors": reproduced.errors(),
@@ -254,45 +259,45 @@ def _claims(reproduced: Reproduced) -> dict[str, Any]:
 def _claims_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
     yield ("claim", "statement", "where", "claim_verdict", "reason",
            "inequality", "published", "ours", "n", "effect", "verdict")  # fmt: skip
-    for one in reproduced.judged:
-        claim = (one.claim.key, one.claim.statement, one.claim.where, one.verdict, one.reason)
-        for finding in one.findings:
-            yield (
-                *claim,
-                finding.statement,
-                finding.published,
-                finding.ours,
-                finding.n,
-                finding.effect,
-                finding.verdict,
-            )
-        if not one.findings:
+    columns = attrgetter("statement", "published", "ours", "n", "effect", "verdict")
+    for judgement in reproduced.judged:
+        claim = (
+            judgement.claim.key,
+            judgement.claim.statement,
+            judgement.claim.where,
+            judgement.verdict,
+            judgement.reason,
+        )
+        for finding in judgement.findings:
+            yield (*claim, *columns(finding))
+        if not judgement.findings:
             yield (*claim, "", "", "", "", "", "")
 
 
 def _networks_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
     yield "condition", "network", "run", "seed", "epochs", "largest_N_solved", "seconds", "missing"
-    planned = {number: one for one in reproduced.plan.networks for number in one.numbers}
-    for one in reproduced.networks():
-        config = planned[one.condition, one.network].config
-        seconds = f"{sum(record['seconds'] for record in one.history):.1f}"
-        solved = one.solved if one.history else ""
-        yield one.condition, one.network, config.name, config.seed, len(one.history), solved, seconds, one.missing
+    planned = {number: network for network in reproduced.plan.networks for number in network.numbers}
+    for trained in reproduced.networks():
+        config = planned[trained.condition, trained.network].config
+        seconds = f"{sum(record['seconds'] for record in trained.history):.1f}"
+        solved = trained.solved if trained.history else ""
+        yield (trained.condition, trained.network, config.name, config.seed, len(trained.history), solved, seconds,
+               trained.missing)  # fmt: skip
 
 
 def _measurements_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
     yield "condition", "network", "N", "measurement", "quantity", "value"
     known = MEASUREMENTS | dict(reproduced.plan.paper.measurements)
-    for one in reproduced.networks():
-        for (what, N), dataset in sorted(one.measured.items()):
+    for network in reproduced.networks():
+        for (what, N), dataset in sorted(network.measured.items()):
             for quantity, value in known[what].numbers(dataset).items():
-                yield one.condition, one.network, N, what, quantity, value
+                yield network.condition, network.network, N, what, quantity, value
 
 
 def _training_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
-    metrics = list(dict.fromkeys(one.config.template().metric for one in reproduced.plan.networks))
+    metrics = list(dict.fromkeys(network.config.template().metric for network in reproduced.plan.networks))
     yield "condition", "network", "epoch", "N", "loss", *metrics
-    for one in reproduced.networks():
-        for record in one.history:
+    for network in reproduced.networks():
+        for record in network.history:
             newest = record["loss"], *(record.get(metric, [""])[-1] for metric in metrics)
-            yield one.condition, one.network, record["epoch"], record.get("Ns", [record["stage"]])[-1], *newest
+            yield network.condition, network.network, record["epoch"], record.get("Ns", [record["stage"]])[-1], *newest

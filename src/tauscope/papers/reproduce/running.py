@@ -1,4 +1,4 @@
-"""Doing what was planned: each network is trained and measured by a job of its own, and found again on disk."""
+"""Carry out a plan: train and measure each network in a job of its own, and collect the results from disk."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tauscope.runs.environment import environment
 
 @dataclass(frozen=True)
 class Found:
-    """What is on disk of a network.
+    """Records and results of a network on disk.
 
     Attributes
     ----------
     records : list of dict
-        Of the epochs that are asked for.
+        Records of the planned epochs.
     finished : bool
-        Whether those are all.
+        Whether all planned epochs are trained.
     measured : dict
         Current results, by measurement and N.
     complete : bool
-        Whether all that is to be measured was.
+        Whether the training is finished and all planned measurements are current.
     """
 
     records: list[dict[str, Any]]
@@ -43,19 +43,21 @@ class Found:
 
 
 def look(network: Network, here: dict[str, Any]) -> Found:
-    """Return what is on disk of a network; ``here`` is the `tauscope.runs.environment.environment`."""
+    """Read a network's records and results; ``here`` is the `tauscope.runs.environment.environment`."""
     try:
         records, finished = network.records()
         asked = network.asked(records) if finished else {}
-        measured = {key: kept for key, one in asked.items() if (kept := _current(one, here)) is not None}
+        measured = {
+            key: kept for key, measurement in asked.items() if (kept := _current(measurement, here)) is not None
+        }
     except (LookupError, TypeError, ValueError):
-        # Damaged records: the job, which needs them, says so.
+        # The records are damaged: the network's job reads them too and reports the damage.
         return Found([], False, {}, False)
     return Found(records, finished, measured, finished and len(measured) == len(asked))
 
 
 def _current(asked: Asked, here: dict[str, Any]) -> xr.Dataset | None:
-    """Return a current result; a damaged one is none, because these results are measured again at will."""
+    """Return the result of a measurement if it is current; ``None`` for a damaged file, so that it is measured again."""
     try:
         return asked.current(here) if asked.checkpoint.exists() else None
     except DamagedFileError:
@@ -63,28 +65,28 @@ def _current(asked: Asked, here: dict[str, Any]) -> xr.Dataset | None:
 
 
 def work(send: Callable[[Progress], None], network: Network, device: str) -> list[str]:
-    """Train a network and measure it, as far as that was not done yet; a job of `tauscope.jobs.pool`.
+    """Finish the training and the measurements of a network; a job of `tauscope.jobs.pool`.
 
     Parameters
     ----------
     send : callable
-        Takes a `Progress`.
+        Called with a `Progress`.
     network : Network
-        What to do.
+        Network to train and measure.
     device : str
-        Where to compute.
+        Device of the computation.
 
     Returns
     -------
     list of str
-        Measurements that could not be made, with the reasons.
+        Measurements that failed, with the reasons.
 
     Raises
     ------
     InputError
-        If the run cannot be trained.
+        If the network cannot be trained.
     DivergedError
-        If its training diverged.
+        If the training diverged.
     """
     records, finished = network.records()
     if not finished:
@@ -110,7 +112,7 @@ def _train(send: Callable[[Progress], None], network: Network, device: str) -> N
     with collect_signals(patient=True) as caught:
         training = go_on(network.folder, network.config, device, tell, lambda: bool(caught))
     if training is None:
-        raise InputError(f"{network.folder} is being written by another process: expected a run of one's own")
+        raise InputError(f"{network.folder} is being written by another process: expected no other process")
     if not training.finished:
         raise InputError(f"stopped by a signal in epoch {training.epoch + 1}, all saved: expected to be left alone")
 
@@ -126,33 +128,33 @@ def run_plan(
     on_end: Callable[[Network, Outcome], None] = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Results | None:
-    """Do what was planned, as far as it was not done yet.
+    """Train and measure all networks of a plan that are not complete on disk, and make its studies.
 
     Parameters
     ----------
     plan : Plan
         From `tauscope.papers.reproduce.planning.make_plan`.
     n_processes : int
-        How many networks at a time.
+        Number of jobs at a time.
     device : str
-        Where to compute.
+        Device of the computation.
     on_plan : callable, optional
-        Called with the numbers of networks that remain and of all.
+        Called with the number of networks that remain and the number of all networks.
     on_start, on_progress, on_end : callable, optional
-        Called with a network that begins, with how far it is, and with how it ended.
+        Called with a network when its job starts, with its progress, and with its outcome.
     stop : callable, optional
-        When true, states are saved and nothing more is begun.
+        Once it returns true, jobs save their states and no further job starts.
 
     Returns
     -------
     Results or None
-        All that was found; ``None`` if it was stopped before the end.
+        Results of the plan; ``None`` if the jobs were stopped before the end.
     """
     here = environment(device)
     found = {network.name: look(network, here) for network in plan.networks}
-    remaining = {one.name: one for one in plan.networks if not found[one.name].complete}
+    remaining = {network.name: network for network in plan.networks if not found[network.name].complete}
     on_plan(len(remaining), len(plan.networks))
-    jobs = [Job(one.job, make_study, (one, here)) for one in plan.studies if one.current(here) is None]
+    jobs = [Job(study.job, make_study, (study, here)) for study in plan.studies if study.current(here) is None]
     jobs += [Job(name, work, (network, device)) for name, network in remaining.items()]
 
     def of_network(callback: Callable[..., None]) -> Callable[..., None]:
@@ -173,42 +175,46 @@ def run_plan(
     if len(outcomes) < len(jobs):
         return None
     found |= {name: look(network, here) for name, network in remaining.items()}
-    studies = {one.name: result for one in plan.studies if (result := one.current(here)) is not None}
-    failed = {one.name: outcomes[one.job].problem for one in plan.studies if one.name not in studies}
+    studies = {study.name: result for study in plan.studies if (result := study.current(here)) is not None}
+    failed = {study.name: outcomes[study.job].problem for study in plan.studies if study.name not in studies}
     return replace(collect(plan, found, outcomes), studies=studies, failed_studies=failed)
 
 
 def collect(plan: Plan, found: Mapping[str, Found], outcomes: Mapping[str, Outcome]) -> Results:
-    """Put what was found in the order of the paper's conditions.
+    """Sort the networks' records and results by the paper's conditions.
 
     Parameters
     ----------
     plan : Plan
-        What was to be done.
+        Plan of the reproduction.
     found : dict of Found
-        What is on disk, by the networks' names.
+        Records and results on disk, by name of the network.
     outcomes : dict of Outcome
-        How jobs ended, by the networks' names; of a network whose training failed, nothing is counted.
+        Outcomes of jobs, by name of the network; a network whose training failed has neither history nor results.
 
     Returns
     -------
     Results
-        With a network for each that was planned.
+        Results with every planned network.
     """
-    trained: dict[str, list[Trained]] = {one.name: [] for one in plan.paper.conditions if one.name not in plan.left_out}
+    trained: dict[str, list[Trained]] = {
+        condition.name: [] for condition in plan.paper.conditions if condition.name not in plan.left_out
+    }
     for network in plan.networks:
-        there, outcome = found[network.name], outcomes.get(network.name)
+        on_disk, outcome = found[network.name], outcomes.get(network.name)
         for condition, number in network.numbers:
-            one = _trained(condition, number, there, outcome, f"{plan.base}{os.sep}")
-            trained[condition].append(replace(one, options=network.config.to_dict()))
-    labels = {one.name: one.label for one in plan.paper.conditions}
-    return Results({name: sorted(ones, key=lambda one: one.network) for name, ones in trained.items()}, labels)
+            result = _trained(condition, number, on_disk, outcome, f"{plan.base}{os.sep}")
+            trained[condition].append(replace(result, options=network.config.to_dict()))
+    labels = {condition.name: condition.label for condition in plan.paper.conditions}
+    return Results(
+        {name: sorted(networks, key=lambda network: network.network) for name, networks in trained.items()}, labels
+    )
 
 
-def _trained(condition: str, number: int, there: Found, outcome: Outcome | None, base: str) -> Trained:
+def _trained(condition: str, number: int, found: Found, outcome: Outcome | None, base: str) -> Trained:
     if outcome is None:
-        return Trained(condition, number, tuple(there.records), there.measured)
+        return Trained(condition, number, tuple(found.records), found.measured)
     problems = [outcome.problem] if outcome.problem else outcome.value
-    records, measured = (there.records, there.measured) if there.finished else ([], {})
-    # Where the runs lie on this machine is nobody's business.
+    records, measured = (found.records, found.measured) if found.finished else ([], {})
+    # Reports are shared: leave this machine's paths out of them.
     return Trained(condition, number, tuple(records), measured, "; ".join(problems).replace(base, ""))

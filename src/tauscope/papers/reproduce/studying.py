@@ -1,4 +1,4 @@
-"""Studies of a paper: measurements without a network, each made once by a job of its own and kept on disk."""
+"""Studies of a paper: measurements without a network, each made by a job of its own and kept on disk."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tauscope.papers.vocabulary import Study
 from tauscope.runs.results import current_result, save_result
 
 FOLDER = "studies"
-"""Name of the folder, beside the measured networks, that keeps the results of studies."""
+"""Name of the folder with the results of studies, beside the folders of the measured networks."""
 
 
 @dataclass(frozen=True)
 class PlannedStudy:
-    """One study to be made.
+    """A study to make.
 
     Attributes
     ----------
     paper : str
-        As in `tauscope.papers.paper`.
+        Name of the paper, as in `tauscope.papers.paper`.
     name : str
-        Of the study.
+        Name of the study.
     target : Path
-        File of its result.
+        File of the result.
     seed : int
-        Of its generator.
+        Seed of the study's generator.
     options : dict
         Keywords of `tauscope.papers.vocabulary.Study.run`, plain values.
     """
@@ -46,17 +46,17 @@ class PlannedStudy:
 
     @property
     def job(self) -> str:
-        """Name of its job."""
+        """Name of the study's job."""
         return f"study {self.name}"
 
     def source(self, environment: dict[str, Any]) -> dict[str, Any]:
-        """Return what the result will say of where it comes from; it was measured on no checkpoint."""
-        # As they will be read again: JSON knows no tuples.
+        """Return the provenance of the result; its checksum is empty because a study has no checkpoint."""
+        # Through JSON, because options are read back from JSON, where tuples are lists.
         options = json.loads(json.dumps({"seed": self.seed, **self.options}))
         return {"sha256": "", "analysis": self.job, "options": options, "environment": environment}
 
     def current(self, environment: dict[str, Any]) -> xr.Dataset | None:
-        """Return the result that is on disk, if it is one of this study, options and version; of a damaged one, none."""
+        """Return the result on disk if it has this provenance; ``None`` if it has another or is damaged."""
         try:
             return current_result(self.target, self.source(environment))
         except DamagedFileError:
@@ -66,31 +66,31 @@ class PlannedStudy:
 def planned_studies(
     name: str, studies: tuple[Study, ...], base: Path, seed: int, options: Mapping[str, Mapping[str, Any]]
 ) -> tuple[PlannedStudy, ...]:
-    """Return the studies of a paper as they will be made.
+    """Return the studies of a paper with their files, seeds and options.
 
     Parameters
     ----------
     name : str
-        Of the paper, as in `tauscope.papers.paper`.
+        Name of the paper, as in `tauscope.papers.paper`.
     studies : tuple of Study
-        Of the paper.
+        Studies of the paper.
     base : Path
-        Folder of what is measured.
+        Folder of the results.
     seed : int
-        Of their generators.
+        Seed of their generators.
     options : dict
         Options of studies, by name.
 
     Examples
     --------
     >>> study = Study("theory", lambda generator: xr.Dataset())
-    >>> (one,) = planned_studies("waves", (study,), Path("measured"), 0, {})
-    >>> one.target.as_posix(), one.job
+    >>> (planned,) = planned_studies("waves", (study,), Path("measured"), 0, {})
+    >>> planned.target.as_posix(), planned.job
     ('measured/studies/theory.nc', 'study theory')
     """
     return tuple(
-        PlannedStudy(name, one.name, base / FOLDER / f"{one.name}.nc", seed, options.get(one.name, {}))
-        for one in studies
+        PlannedStudy(name, study.name, base / FOLDER / f"{study.name}.nc", seed, options.get(study.name, {}))
+        for study in studies
     )
 
 
@@ -100,11 +100,11 @@ def make_study(send: Callable[[object], None], planned: PlannedStudy, environmen
     Parameters
     ----------
     send : callable
-        Not used: how far a study is, only the study knows.
+        Not used: studies report no progress.
     planned : PlannedStudy
-        What to do; whatever result is there is overwritten.
+        Study to make; an earlier result is overwritten.
     environment : dict
-        From `tauscope.runs.run.environment`.
+        From `tauscope.runs.environment.environment`.
 
     Raises
     ------
@@ -112,8 +112,8 @@ def make_study(send: Callable[[object], None], planned: PlannedStudy, environmen
         If the result cannot be written.
     """
     del send
-    found = next(one for one in paper(planned.paper).studies if one.name == planned.name)
-    result = found.run(torch.Generator().manual_seed(planned.seed), **planned.options)
+    run = next(study.run for study in paper(planned.paper).studies if study.name == planned.name)
+    result = run(torch.Generator().manual_seed(planned.seed), **planned.options)
     try:
         planned.target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

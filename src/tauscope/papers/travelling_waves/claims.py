@@ -1,7 +1,7 @@
-"""The paper's claims as inequalities over networks, fixed before anything is run.
+"""The paper's claims as inequalities over networks, fixed before the reproduction is run.
 
-How sure the values beside them are: [notebook] printed in a published notebook, [trial] trials of the quick scale with
-this method and other seeds. Thresholds were set after the trials.
+A mark beside each value tells its source: [notebook] printed in a published notebook, [trial] trials of the quick scale
+with this method and other seeds. Thresholds were set after the trials.
 """
 
 from __future__ import annotations
@@ -35,10 +35,6 @@ _TABLE = {
 Where = Callable[[xr.Dataset], bool]
 
 
-def _label(results: Results, name: str) -> str:
-    return results.labels.get(name, name)
-
-
 def _here(results: Results, names: Sequence[str]) -> list[str]:
     return [name for name in names if name in results.networks]
 
@@ -57,7 +53,7 @@ def _same_count(result: xr.Dataset) -> bool:
 def _counts(results: Results) -> list[Finding]:
     findings = []
     for name in _here(results, _COUNTED):
-        label = _label(results, name)
+        label = results.label(name)
         findings += [
             _below(f"{label}: slow modes differ from the theory's by at most {_SAME_COUNT}",
                    q.values(results, name, q.surplus), _SAME_COUNT + 0.5, "64 of 64 in T1 with 128 units [notebook]"),
@@ -69,7 +65,7 @@ def _counts(results: Results) -> list[Finding]:
 def _phases(results: Results) -> list[Finding]:
     findings = []
     for name in _here(results, SOLVED):
-        label, said = _label(results, name), f"{_TABLE[name]} [notebook]" if name in _TABLE else ""
+        label, said = results.label(name), f"{_TABLE[name]} [notebook]" if name in _TABLE else ""
         findings += [
             _below(f"{label}: phases differ by less than {_PHASE:g} rad (networks with the right number of slow modes)",
                    q.values(results, name, q.scalar("phase_error"), _same_count), _PHASE, said),
@@ -81,7 +77,7 @@ def _phases(results: Results) -> list[Finding]:
 
 def _generalises(results: Results) -> list[Finding]:
     return [
-        positive(f"{_label(results, name)}: accuracy at twice the longest trained horizon is above {_ACCURATE:g}",
+        positive(f"{results.label(name)}: accuracy at twice the longest trained horizon is above {_ACCURATE:g}",
                  q.values(results, name, q.beyond), threshold=_ACCURATE, published="0.9999 at 200 after 100 in T1 [notebook]")
         for name in _here(results, SOLVED)
     ]  # fmt: skip
@@ -89,7 +85,7 @@ def _generalises(results: Results) -> list[Finding]:
 
 def _too_small(results: Results) -> list[Finding]:
     return [
-        _below(f"{_label(results, name)}: accuracy at the longest horizon is below {_SMALL_ACCURACY:g}",
+        _below(f"{results.label(name)}: accuracy at the longest horizon is below {_SMALL_ACCURACY:g}",
                q.values(results, name, q.longest), _SMALL_ACCURACY, "no network of 32 units in the table [notebook]")
         for name in _here(results, SMALL)
     ]  # fmt: skip
@@ -98,7 +94,7 @@ def _too_small(results: Results) -> list[Finding]:
 def _decays(results: Results) -> list[Finding]:
     findings = []
     for name in _here(results, ["T1_decay"]):
-        label = _label(results, name)
+        label = results.label(name)
         findings += [
             _below(f"{label}: accuracy at the longest horizon is below {_CHANCE:g}", q.values(results, name, q.longest),
                    _CHANCE, "0.50 [notebook]"),
@@ -122,7 +118,7 @@ def _weak_decay(results: Results) -> list[Finding]:
 
 def _intertwines(results: Results) -> list[Finding]:
     return [
-        _below(f"{_label(results, name)}: the intertwining error is below {_INTERTWINING[name]:g}",
+        _below(f"{results.label(name)}: the intertwining error is below {_INTERTWINING[name]:g}",
                q.values(results, name, q.scalar("intertwining_error")), _INTERTWINING[name], "our measure [trial]")
         for name in _here(results, SOLVED)
     ]  # fmt: skip
@@ -131,7 +127,7 @@ def _intertwines(results: Results) -> list[Finding]:
 def _hidden(results: Results) -> list[Finding]:
     findings = []
     for name in _here(results, SOLVED):
-        label = _label(results, name)
+        label = results.label(name)
         findings += [
             positive(f"{label}: a place and the next one a step before correlate above {_WAVES:g}",
                      q.values(results, name, q.scalar("wave_correlation")), threshold=_WAVES),
@@ -142,7 +138,7 @@ def _hidden(results: Results) -> list[Finding]:
 
 
 def _embedded(results: Results) -> list[Finding]:
-    """Judge the networks that embed the theory, of which there is one for each task: what is exact needs no interval."""
+    """Judge the networks that embed the theory, without an interval: each task has a single, exact network."""
     if "theory" not in results.studies:
         raise InputError("the theory was not studied: expected the study 'theory'")
     theory = results.studies["theory"]

@@ -1,7 +1,7 @@
-"""What is trained and what is measured, and at which scales; all of it is settled before anything is run.
+"""Conditions, measurements and scales, fixed before any network is trained.
 
-What scale paper costs is estimated from measured times: 2000 steps of 64 units take 13 s of one processor, of 12 or 8 units,
-which stay at the shortest horizon, 3 s.
+The cost of the scale paper is estimated from measured times: 2000 steps of 64 units take 13 s of one processor; of 12 or 8
+units, which stay at the shortest horizon, 3 s.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ CODES = {
         "T4": "9241421688590303745,38637,145",
     },
 }
-"""Maps of the history task by the number of components (and of lags); T1c is ours, T3 is published for 8 alone."""
+"""Maps of the history task by the number of components (and of lags); T1c is ours, T3 is published for 8 only."""
 
 SOLVED = ("T1", "T1c", "T2", "T3")
-"""Conditions of enough units without strong weight decay, which are to solve the task."""
+"""Conditions that should solve the task: enough units and no strong weight decay."""
 
 SMALL = ("T1_12", "T1_8")
-"""Conditions of fewer units than the theory has waves."""
+"""Conditions with fewer units than the theory has waves."""
 
 CONDITIONS = (
     Condition("T1", "T1, repeat copy", {"task": "history", "map": "copy"}),
@@ -44,9 +44,9 @@ COLUMNS = {
     "T1_8": "T1, fewer",
     "T1_decay": "T1, L2 0.1",
 }
-"""Short labels, in the order in which conditions stand side by side in figures."""
+"""Short labels of the conditions, in their order in figures."""
 
-MEASURES = (Measure("waves", tuple(one.name for one in CONDITIONS)),)
+MEASURES = (Measure("waves", tuple(condition.name for condition in CONDITIONS)),)
 
 SMOKE = Scale(
     name="smoke",

@@ -29,19 +29,15 @@ def _first(results: Results, name: str) -> xr.Dataset:
     return q.measured(results, name)[0]
 
 
-def _label(results: Results, name: str) -> str:
-    return results.labels.get(name, name)
-
-
 def spectra(results: Results) -> Figure | None:
-    """Draw the slow eigenvalues of one network of each task beside the theory's."""
+    """Draw the slow eigenvalues of one network of each task beside those of the theory."""
     names = _here(results, SOLVED)
     if not names:
         return None
     with panels(2, 2, 7.4) as (figure, axes):
         for ax, name in zip(axes, names, strict=False):
             plot_wave_spectrum(_first(results, name), ax)
-            ax.set_title(_label(results, name))
+            ax.set_title(results.label(name))
         for ax in axes[len(names) :]:
             ax.set_axis_off()
     return figure
@@ -57,7 +53,7 @@ def operators(results: Results) -> Figure | None:
             result = _first(results, name)
             for ax, what, said in zip(axes[2 * row :], ("theory", "operator"), ("theory", "network"), strict=False):
                 plot_operator(result[what], result.sizes["component"], ax)
-                ax.set_title(f"{_label(results, name)}: {said}")
+                ax.set_title(f"{results.label(name)}: {said}")
         for ax in axes[2 * len(names) :]:
             ax.set_axis_off()
     return figure
@@ -72,7 +68,7 @@ def evolving_state(results: Results) -> Figure | None:
     with panels(3, 1, 5.4) as (figure, axes):
         for component, ax in enumerate(axes[:2]):
             plot_substrate(result["substrate"].expand_dims("trial"), component, ax=ax)
-            ax.set_title(f"{_label(results, names[0])}, component {component + 1} of the substrate")
+            ax.set_title(f"{results.label(names[0])}, component {component + 1} of the substrate")
         _units(axes[2], result)
     return figure
 
@@ -128,7 +124,7 @@ def _points(ax: Axes, place: float, found: Sequence[float], label: str | None, k
 
 
 def _reference(ax: Axes, place: int, what: str, name: str, result: xr.Dataset) -> None:
-    """Draw what a column is compared with: the theory's count, random matrices, or the published value."""
+    """Draw the reference of a column: the theory's count, random matrices, or the published value."""
     first = None if place else True
     span = [place - 0.3, place + 0.3]
     if what == "count":
@@ -165,7 +161,7 @@ def accuracies(results: Results) -> Figure | None:
 
 
 def hidden(results: Results) -> Figure | None:
-    """Draw how far waves travel through the substrate and through single units, and how many units are its places."""
+    """Draw the correlation of waves in the substrate and between units, and the number of units that are a place."""
     names = _here(results, SOLVED)
     if not names:
         return None
@@ -177,9 +173,9 @@ def hidden(results: Results) -> Figure | None:
                 _points(ax, place + 0.2 * kind - 0.1, found, None if place else said, kind)
         for place, name in enumerate(names):
             _points(count, place, q.values(results, name, q.open_units), None)
-        for one in (ax, count):
-            one.set_xticks(range(len(names)), [COLUMNS[name] for name in names])
-            one.set_xlim(-0.5, len(names) - 0.5)
+        for panel in (ax, count):
+            panel.set_xticks(range(len(names)), [COLUMNS[name] for name in names])
+            panel.set_xlim(-0.5, len(names) - 0.5)
         ax.set(ylabel="correlation with a step before")
         count.set(ylabel="units that are a place", ylim=(-0.5, None))
         _legend_above(ax)

@@ -1,4 +1,4 @@
-"""What is measured for this paper, and the numbers that the claims compare and the figures show."""
+"""Measurements of this paper, and the numbers that the claims compare and the figures show."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tauscope.measurements import Measurement, Subject
 from tauscope.models import Model
 from tauscope.models.trace import run
 from tauscope.papers.travelling_waves.conditions import CODES
-from tauscope.papers.vocabulary import Results, Study, Trained
+from tauscope.papers.vocabulary import Results, Study
 from tauscope.plotting.waves import plot_operator, plot_wave_spectrum
 from tauscope.tasks.history import History
 
 Number = Callable[[xr.Dataset], float]
 
 ALIGNED = 0.95
-"""Correlation with a place of the substrate above which a unit counts as one."""
+"""Correlation with a place of the substrate above which a unit counts as that place."""
 
 _SHOWN = 32
-"""Steps of the trial that is drawn."""
+"""Steps of the trial in the figures."""
 
 
-# --- measured of a network --------------------------------------------------------------------------------------------
+# --- measurement of a network -----------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -56,23 +56,23 @@ def waves(subject: Subject, *, horizon: int | None = None, n_batches: int = 10, 
     Parameters
     ----------
     subject : Subject
-        The network; of the start of its training the number of slow modes is measured too.
+        The network; if its start was saved, slow modes are counted before training too.
     horizon : int, optional
-        Steps that are asked; by default those of the stage at which the network was kept.
+        Steps that the network answers; by default those of the checkpoint's stage.
     n_batches, n_trials : int
-        Batches of trials that the accuracy is measured on, and their size.
+        Number of batches for the accuracy, and trials of a batch.
 
     Returns
     -------
     Dataset
         All of `tauscope.analysis.wave_spectrum.wave_spectrum`, `tauscope.analysis.wave_basis.readout_basis` and
         `tauscope.analysis.travelling_waves.travelling_waves` at the fixed point of silence; ``accuracy [horizon]`` at the
-        horizon and at twice as many steps; ``count_before``, the number of slow modes before training (not a number where
-        the start was not kept); and a trial, as ``substrate [time, lag, component]`` and ``states [time, unit]``.
+        horizon and at twice as many steps; ``count_before``, the number of slow modes before training (NaN if the start
+        was not saved); and a trial, as ``substrate [time, lag, component]`` and ``states [time, unit]``.
     """
     task, generator = subject.task, subject.generator()
     if not isinstance(task, History):
-        raise InputError("the network repeats no history: expected one that was trained on task 'history'")
+        raise InputError("the network repeats no history: expected a network trained on task 'history'")
     task = task.replace(horizon=horizon or task.horizon)
     boundary = task.boundary.numpy()
     network = linearise(subject.model)
@@ -81,8 +81,8 @@ def waves(subject: Subject, *, horizon: int | None = None, n_batches: int = 10, 
     basis = readout_basis(network.recurrent, network.readout, boundary)
     horizons = (task.horizon, 2 * task.horizon)
     right = [
-        accuracy(subject.model, task.replace(horizon=one), generator, n_batches=n_batches, n_trials=n_trials)
-        for one in horizons
+        accuracy(subject.model, task.replace(horizon=steps), generator, n_batches=n_batches, n_trials=n_trials)
+        for steps in horizons
     ]
     batch = task.sample(n_trials, generator)
     states = run(subject.model, batch, generator, first=task.lags).states.double().cpu().numpy()
@@ -139,13 +139,13 @@ def theory(generator: torch.Generator, *, n_trials: int = 64, horizon: int = 100
     n_trials : int
         Trials of each network.
     horizon : int
-        Steps that are asked of it.
+        Steps that each network answers.
 
     Returns
     -------
     Dataset [task]
-        By task, such as ``T2, d = 8``: ``rank``, the slow modes of the operator; ``distinct`` ones of their phases;
-        ``period`` in steps; ``accuracy`` of a network of two units for each place of the substrate; ``phase_error`` and
+        By task, such as ``T2, d = 8``: ``rank``, the number of slow modes of the operator; ``distinct``, the number of
+        their phases; ``period`` in steps; ``accuracy`` of a network of two units for each place of the substrate; ``phase_error`` and
         ``intertwining_error`` of its float32 weights; and ``oldest``, 1 where F reads nothing but the oldest vector.
     """
     rows, names = [], []
@@ -169,14 +169,14 @@ def _embedded(task: History, n_trials: int, generator: torch.Generator) -> dict[
     for u in batch.inputs.numpy():
         h = np.tanh(h @ recurrent.T + u @ into.T)
         answers.append(h @ out.T)
-    said = torch.from_numpy(np.stack(answers[-task.horizon :])).unsqueeze(-2)
+    outputs = torch.from_numpy(np.stack(answers[-task.horizon :])).unsqueeze(-2)
     slow = slow_eigenvalues(operator)
     return {
         "oldest": float(np.abs(boundary[:, task.dim :]).sum() == 0),
         "rank": len(slow),
         "distinct": len(np.unique(np.round(slow, 6) + 0.0)),
         "period": substrate_period(operator),
-        "accuracy": float(task.score(said, batch)),
+        "accuracy": float(task.score(outputs, batch)),
         "phase_error": float(wave_spectrum(recurrent, operator, n_matrices=1)["phase_error"]),
         "intertwining_error": float(readout_basis(recurrent, out, boundary)["intertwining_error"]),
     }
@@ -185,37 +185,24 @@ def _embedded(task: History, n_trials: int, generator: torch.Generator) -> dict[
 STUDIES = (Study("theory", theory),)
 
 
-# --- of networks ------------------------------------------------------------------------------------------------------
-
-
-def dataset(network: Trained) -> xr.Dataset | None:
-    """Return what was measured of a network last.
-
-    Examples
-    --------
-    >>> dataset(Trained("T1", 1, (), {})) is None
-    True
-    """
-    found = {N: one for (name, N), one in network.measured.items() if name == "waves"}
-    return found[max(found)] if found else None
+# --- numbers of networks ----------------------------------------------------------------------------------------------
 
 
 def measured(results: Results, condition: str) -> list[xr.Dataset]:
-    """Return what was measured of every network of a condition."""
-    found = [dataset(one) for one in results.networks.get(condition, ())]
-    return [one for one in found if one is not None]
+    """Return the last result of every network of a condition."""
+    return [result for network in results.of(condition) if (result := network.last("waves")) is not None]
 
 
 def values(
     results: Results, condition: str, number: Number, where: Callable[[xr.Dataset], bool] = lambda _: True
 ) -> list[float]:
-    """Return a number of every network of a condition that has it, and of which something is true."""
-    found = [number(one) for one in measured(results, condition) if where(one)]
-    return [one for one in found if math.isfinite(one)]
+    """Return a finite number of every network of a condition whose result satisfies ``where``."""
+    found = [number(result) for result in measured(results, condition) if where(result)]
+    return [value for value in found if math.isfinite(value)]
 
 
 def scalar(name: str) -> Number:
-    """Return the function that gives a quantity of a network.
+    """Return a function of a result that returns one of its variables.
 
     Examples
     --------
@@ -236,20 +223,20 @@ def beyond(result: xr.Dataset) -> float:
 
 
 def surplus(result: xr.Dataset) -> float:
-    """Return by how many slow modes a network and the theory differ."""
+    """Return the difference between the numbers of slow modes of a network and of the theory."""
     return abs(float(result["count"]) - float(result["rank"]))
 
 
 def relative_phase_error(result: xr.Dataset) -> float:
-    """Return the phase error in parts of that of random orthogonal matrices."""
+    """Return the phase error over the phase error of random orthogonal matrices."""
     return float(result["phase_error"] / result["null_phase_error"])
 
 
 def hidden(result: xr.Dataset) -> float:
-    """Return by how much waves are better correlated than the best pair of units."""
+    """Return the correlation of waves minus the correlation of the best pair of units."""
     return float(result["wave_correlation"] - result["unit_correlation"])
 
 
 def open_units(result: xr.Dataset) -> float:
-    """Return the number of units whose activity is that of one place of the substrate."""
+    """Return the number of units whose activity is that of a place of the substrate."""
     return float((result["alignment"] > ALIGNED).sum())
