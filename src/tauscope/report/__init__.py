@@ -1,4 +1,4 @@
-"""Results to one self-contained HTML page."""
+"""Self-contained HTML pages of results."""
 
 from typing import TYPE_CHECKING
 
@@ -16,4 +16,4 @@ else:
 __all__ = ["COMPARISON_GENERATOR", "GENERATOR", "comparison_page", "report_page"]
 
 GENERATOR, COMPARISON_GENERATOR = "tauscope report", "tauscope compare"
-"""What the pages of a run and of a comparison say they were made by."""
+"""Names of the programs in the ``generator`` tag of the pages of a run and of a comparison."""

@@ -1,4 +1,4 @@
-"""The part of the page that says what a run is: its options, where it computed, and how it was taught."""
+"""The page's description of a run: its options, its sessions and its training."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _Tasks = Mapping[str, Task] | None
 
 @dataclass(frozen=True)
 class About:
-    """What a run is, as far as its folder tells.
+    """The description of a run, from the files of its folder.
 
     Attributes
     ----------
     config : Config or None
-        Its configuration, where it has a readable one.
+        Configuration; ``None`` if missing or unreadable.
     curriculum : str or None
-        Key of `tauscope.learning.curricula.CURRICULUM_NAMES`; ``None`` where no N is counted up.
+        Key of `tauscope.learning.curricula.CURRICULUM_NAMES`; ``None`` where the curriculum does not raise N.
     facts : list of (str, str)
         The run in a few lines.
     options, sessions : Table or None
-        Every option of the run; where and with what each of its sessions computed.
+        Every option of the run; machine and software of each session.
     history : list of dict
-        Records of its epochs; empty where there are none of ours.
+        Records of its epochs; empty for a run of the published code.
     curves : list of Picture
         Training curves.
     problems : list of Problem
@@ -56,16 +56,16 @@ class About:
 
     @property
     def counts_N(self) -> bool:
-        """Whether its checkpoints are told by the largest N that they solved, and not by their task."""
+        """Whether checkpoints are named by the largest solved N, and not by their task."""
         return _counts_N(self.config)
 
     def stage(self, low: int, high: int) -> str:
-        """Return what a checkpoint of these Ns was taught: the Ns, or the name of the task.
+        """Return the stage of a checkpoint, in words: its Ns, or the name of its task.
 
         Parameters
         ----------
         low, high : int
-            Smallest and largest N of its name.
+            Smallest and largest N in the checkpoint's name.
         """
         if self.counts_N or self.config is None:
             return f"N = {high}" if low == high else f"N = {low} … {high}"
@@ -73,12 +73,12 @@ class About:
         return next((name for name, kind in POPULATION_TASKS.items() if kind is task), task.__name__)
 
     def taught(self, checkpoint: str, trained: tuple[int, int]) -> str:
-        """Return what a checkpoint was taught: its stage, where a curriculum of any kind names it, or as `stage` says."""
+        """Return the stage of a checkpoint: the name that its curriculum gave it, or the words of `stage`."""
         return checkpoint.removeprefix("rnn_") if isinstance(self.config, RunConfig) else self.stage(*trained)
 
 
 def describe(run: Path, *, with_curves: bool = True) -> About:
-    """Read what a run is from its folder, of ours or of the published code; curves take a while to draw."""
+    """Describe a run from its folder, written by tauscope or by the published code; drawing curves takes a while."""
     problems: list[Problem] = []
     config, sessions = None, None
     history, curves, taught = list[dict[str, Any]](), list[Picture](), list[tuple[str, str]]()
@@ -118,13 +118,13 @@ def _counts_N(config: Config | None) -> bool:
 
 
 def _curriculum_of(name: str) -> str | None:
-    """Return the curriculum that a folder's name begins with."""
+    """Return the curriculum at the beginning of a folder's name."""
     known = sorted(CURRICULUM_NAMES, key=len, reverse=True)
-    return next((one for one in known if name.startswith(f"{one}_")), None)
+    return next((curriculum for curriculum in known if name.startswith(f"{curriculum}_")), None)
 
 
 def _found(run: Path) -> list[tuple[str, str]]:
-    """Return what weights and names tell of a run without a configuration."""
+    """Return the facts that weights and names tell of a run without a configuration."""
     facts = []
     curriculum, checkpoints = _curriculum_of(run.name), checkpoints_of(run)
     if checkpoints:
@@ -133,7 +133,7 @@ def _found(run: Path) -> list[tuple[str, str]]:
             facts.append(("Network", f"{count(model.n_units, 'unit')} ({type(model.layers[0]).__name__})"))
             facts.append(("Task", trained_task(checkpoints[-1]).question))
         except InputError:
-            # What the weights do not tell, or not to this version, is left out.
+            # The weights do not tell the facts, or this version cannot read them: leave the facts out.
             pass
     return facts + ([("Curriculum", CURRICULUM_NAMES[curriculum])] if curriculum else [])
 
@@ -145,7 +145,7 @@ def _solved(run: Path) -> str:
 
 
 def _history(run: Path) -> tuple[list[dict[str, Any]], bool]:
-    """Return our records of the epochs, or what the published ones tell, and which of them it is."""
+    """Return the records of the epochs, and whether they come from the statistics of the published code."""
     history = read_metrics(run)
     if history or not (run / STATS).is_file():
         return history, False
@@ -170,7 +170,7 @@ def _trained(history: Sequence[dict[str, Any]]) -> str:
 
 
 def _last_test(record: dict[str, Any], tasks: _Tasks) -> str:
-    """Return the scores of an epoch, with the chance level where it is not one of accuracy."""
+    """Return the scores of an epoch, with the chance level of metrics other than accuracy."""
     metric, stage = metric_of(tasks), record["stage"]
     if "Ns" in record and metric == "accuracy":
         return ", ".join(f"N = {N}: {score:.1%}" for N, score in zip(record["Ns"], record["accuracy"], strict=True))
@@ -205,7 +205,7 @@ def _curve(history: Sequence[dict[str, Any]], tasks: _Tasks) -> Picture:
 
 
 def _options(config: Config) -> Table:
-    """Return every option with its value; what follows from the cell is filled in."""
+    """Return every option with its value; defaults that depend on the cell are filled in."""
     recipe = config.recipe()
     rows = []
     for option in fields(config):
@@ -217,9 +217,9 @@ def _options(config: Config) -> Table:
 
 
 def _sessions(run: Path) -> Table:
-    """Return the environment of every session of a run, one a column."""
+    """Return the environment of every session of a run, a column for each session."""
     sessions = read_json(run / ENVIRONMENT)
-    if not isinstance(sessions, list) or not all(isinstance(one, dict) for one in sessions):
+    if not isinstance(sessions, list) or not all(isinstance(session, dict) for session in sessions):
         raise DamagedFileError(f"{run / ENVIRONMENT} does not hold the sessions of a run: expected a list of objects")
     names = dict.fromkeys(name for session in sessions for name in session)
     rows = [(name.replace("_", " "), *(str(session.get(name, "")) for session in sessions)) for name in names]

@@ -1,4 +1,4 @@
-"""One page of a reproduction: the paper's claims beside our numbers, its figures, and what is missing."""
+"""The page of a reproduction: the paper's claims beside our numbers, figures, and missing results."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def claims_page(reproduced: Reproduced) -> str:
     Parameters
     ----------
     reproduced : Reproduced
-        From `tauscope.papers.reproduce.output.conclude`.
+        Reproduction from `tauscope.papers.reproduce.output.conclude`.
 
     Returns
     -------
     str
-        The page; its links lead to the files that `tauscope.papers.reproduce.output.write_results` writes beside it.
+        The page, with links to the files that `tauscope.papers.reproduce.output.write_results` writes beside it.
     """
     from tauscope._version import __version__
 
     plan = reproduced.plan
-    named = {one.name: one.label for one in plan.paper.conditions}
+    named = {condition.name: condition.label for condition in plan.paper.conditions}
     environment = [(name.replace("_", " "), str(value)) for name, value in reproduced.environment.items()]
     files = [CLAIMS, MARKDOWN, *TABLES, *(f"{figure.name}.png" for figure, _ in reproduced.figures)]
     return render(
@@ -52,7 +52,7 @@ def claims_page(reproduced: Reproduced) -> str:
 
 
 def _facts(reproduced: Reproduced) -> list[tuple[str, str]]:
-    plan, verdicts = reproduced.plan, Counter(one.verdict for one in reproduced.judged)
+    plan, verdicts = reproduced.plan, Counter(judged.verdict for judged in reproduced.judged)
     options = {**plan.scale.options, **plan.choice.options()}
     return [
         ("Claims", ", ".join(f"{n} {verdict}" for verdict in MARKS if (n := verdicts[verdict]))),
@@ -63,7 +63,10 @@ def _facts(reproduced: Reproduced) -> list[tuple[str, str]]:
 
 def _problems(reproduced: Reproduced) -> list[Problem]:
     labels = reproduced.results.labels
-    networks = [Problem(f"{labels[one.condition]}, network {one.network}", one.missing) for one in reproduced.failed()]
+    networks = [
+        Problem(f"{labels[network.condition]}, network {network.network}", network.missing)
+        for network in reproduced.failed()
+    ]
     undrawn = [Problem(f"{name}.png", f"cannot be drawn: {why}") for name, why in reproduced.undrawn.items()]
     return (
         networks
@@ -78,20 +81,20 @@ def _pictures(reproduced: Reproduced) -> Sequence[Picture]:
         picture(content, f"{figure.name.replace('_', ' ')}: {figure.caption.partition('. ')[0]}", figure.caption)
         for figure, content in reproduced.figures
     ]
-    return [one for one in shown if one is not None]
+    return [image for image in shown if image is not None]
 
 
 def _networks(reproduced: Reproduced) -> Table:
-    """Return a row for each condition: how many of its networks there are, and how far they came."""
+    """Return a row for each condition: its number of networks, and their largest N and epochs."""
     rows = []
     for name, networks in reproduced.results.networks.items():
-        trained = [one for one in networks if one.history]
+        trained = [network for network in networks if network.history]
         rows.append(
             (
                 reproduced.results.labels[name],
                 count(len(trained), "network") + (f" of {len(networks)}" if len(trained) < len(networks) else ""),
-                ", ".join(str(one.solved) for one in trained),
-                ", ".join(str(len(one.history)) for one in trained),
+                ", ".join(str(network.solved) for network in trained),
+                ", ".join(str(len(network.history)) for network in trained),
             )
         )
     return Table(("condition", "trained", "largest N solved", "epochs"), rows)

@@ -1,4 +1,4 @@
-"""Several runs side by side on one page: what differs between them, how they were taught, all that was measured."""
+"""A page with several runs side by side: their options, training and measurements."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ _NOT_COMPARED = ("network_number", "seed", "n_heads")
 
 @dataclass(frozen=True)
 class _Run:
-    """One of the runs.
+    """A run of the comparison.
 
     Attributes
     ----------
     label : str
-        As little of its path as tells it from the others.
+        Shortest end of its path that differs from those of the other runs.
     folder : Path
     group : str
-        What it has in common with the runs that were trained alike, but for their seeds.
+        Name of the runs with the same options but other seeds.
     about : About
     results : list of Measured
     problems : list of Problem
     has_checkpoints : bool
     output : str
-        What ``tauscope analyze`` must be told to keep its results where they are looked for.
+        Flag with which ``tauscope analyze`` writes its results to the folder that this page reads.
     """
 
     label: str
@@ -65,14 +65,14 @@ class _Run:
 
 @dataclass(frozen=True)
 class Section:
-    """One measurement of several runs.
+    """A measurement of several runs.
 
     Attributes
     ----------
     name, title, about : str
-        Of the measurement.
+        Name, title and description of the measurement.
     tables : list of (str, Table)
-        Its numbers, a column for each run, and at which N.
+        Headings that state N, and tables of numbers with a column for each run.
     pictures : list of Picture
     """
 
@@ -89,20 +89,20 @@ def comparison_page(folders: Sequence[Path], measured: Sequence[Path] | None = N
     Parameters
     ----------
     folders : sequence of Path
-        Run folders, of ours or of the published code, absolute and each once.
+        Absolute paths of different run folders, written by tauscope or by the published code.
     measured : sequence of Path, optional
-        For each, the folder in which its ``analysis`` lies; by default its own.
+        Parent folder of each run's ``analysis``; by default the run folders.
 
     Returns
     -------
     str
-        The page. Files that are damaged or foreign are named in it; all others are shown.
+        The page. It names files that are damaged or foreign, and shows all others.
     """
     from tauscope._version import __version__
 
     labels = short_names(folders)
     groups = _groups(folders)
-    runs = [_read(*one) for one in zip(folders, folders if measured is None else measured, labels, groups, strict=True)]
+    runs = list(map(_read, folders, folders if measured is None else measured, labels, groups))
     return render(
         "compare.html",
         generator=f"{COMPARISON_GENERATOR} {__version__}",
@@ -112,12 +112,12 @@ def comparison_page(folders: Sequence[Path], measured: Sequence[Path] | None = N
         progress=_progress(runs),
         sections=[section for name in MEASUREMENTS if (section := _section(name, runs)) is not None],
         missing=_missing(runs),
-        problems=[Problem(f"{run.label}: {one.file}", one.reason) for run in runs for one in run.problems],
+        problems=[Problem(f"{run.label}: {problem.file}", problem.reason) for run in runs for problem in run.problems],
     )
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
-    """Return as many last parts of paths as tell all of them apart.
+    """Return the shortest ends of paths, with the same number of parts, that are all different.
 
     Examples
     --------
@@ -140,16 +140,16 @@ def _read(folder: Path, home: Path, label: str, group: str) -> _Run:
 
 
 def _groups(folders: Sequence[Path]) -> list[str]:
-    """Return for every run its curriculum, and what tells it from runs of the same one that were trained otherwise."""
+    """Return the curriculum of every run, with the options in which runs of the same curriculum differ."""
     configs = [_config(folder) for folder in folders]
-    kinds = [{name: value for name, value in one.identity().items() if name not in _NOT_COMPARED}
-             if isinstance(one, TrainConfig) else {} for one in configs]  # fmt: skip
+    kinds = [{name: value for name, value in config.identity().items() if name not in _NOT_COMPARED}
+             if isinstance(config, TrainConfig) else {} for config in configs]  # fmt: skip
     groups = []
     for folder, kind in zip(folders, kinds, strict=True):
         if kind:
             curriculum = kind["curriculum_type"]
-            alike = [one for one in kinds if one.get("curriculum_type") == curriculum]
-            others = [f"{name} {value}" for name, value in kind.items() if any(one[name] != value for one in alike)]
+            alike = [other for other in kinds if other.get("curriculum_type") == curriculum]
+            others = [f"{name} {value}" for name, value in kind.items() if any(other[name] != value for other in alike)]
             groups.append(", ".join([CURRICULUM_NAMES[curriculum], *others]))
         else:
             groups.append(re.sub(r"_network_\d+$", "", folder.name))
@@ -168,7 +168,7 @@ def _facts(runs: Sequence[_Run]) -> Table:
 
 
 def _differences(runs: Sequence[_Run]) -> Table:
-    """Return the options that are not the same in all runs."""
+    """Return the options in which runs differ."""
     options = [{row[0]: row[1] for row in run.about.options.rows} if run.about.options else {} for run in runs]
     table = _beside(runs, options, "option", unknown="unknown")
     return Table(table.heading, [row for row in table.rows if len(set(row[1:])) > 1])
@@ -176,13 +176,13 @@ def _differences(runs: Sequence[_Run]) -> Table:
 
 def _beside(runs: Sequence[_Run], columns: Sequence[Mapping[str, str]], corner: str, unknown: str = "") -> Table:
     names = dict.fromkeys(name for column in columns for name in column)
-    # A run of another kind does not have the option; of a run without any, it is not known what it had.
+    # Empty where a run of another kind lacks the option, ``unknown`` where a run has no options to read.
     rows = [(name, *(column.get(name, "" if column else unknown) for column in columns)) for name in names]
     return Table((corner, *(run.label for run in runs)), rows)
 
 
 def _progress(runs: Sequence[_Run]) -> list[Picture]:
-    """Return one figure of all runs that count N up, and one of all others for each metric."""
+    """Return a figure of the runs whose curriculum raises N, and a figure of the other runs for each metric."""
     pictures = []
     for metric in METRICS:
         histories = {
@@ -199,14 +199,17 @@ def _progress(runs: Sequence[_Run]) -> list[Picture]:
 
 
 def _section(name: str, runs: Sequence[_Run]) -> Section | None:
-    """Return one measurement of all runs that have it, or nothing if none does."""
-    of_it = {run.label: {one.trained[1]: one for one in run.results if one.analysis == name} for run in runs}
-    having = [run for run in runs if of_it[run.label]]
+    """Return a measurement of all runs with results of it; ``None`` without results."""
+    by_run = {
+        run.label: {measured.trained[1]: measured for measured in run.results if measured.analysis == name}
+        for run in runs
+    }
+    having = [run for run in runs if by_run[run.label]]
     if not having:
         return None
     counting = all(run.about.counts_N for run in having)
-    common = set.intersection(*(set(of_it[run.label]) for run in having)) if counting else set()
-    furthest = {run.label: max(of_it[run.label]) for run in having}
+    common = set.intersection(*(set(by_run[run.label]) for run in having)) if counting else set()
+    furthest = {run.label: max(by_run[run.label]) for run in having}
     tables = []
     if len(having) > 1 and common:
         at = dict.fromkeys(furthest, max(common))
@@ -217,40 +220,46 @@ def _section(name: str, runs: Sequence[_Run]) -> Section | None:
     return Section(
         name,
         TEXTS[name].title,
-        TEXTS[name].said(one.result for of_run in of_it.values() for one in of_run.values()),
-        [(what, _numbers(having, of_it, at)) for what, at in tables],
-        _pictures(name, [run for run in having if run.about.counts_N], of_it, max(common, default=None)),
+        TEXTS[name].said(measured.result for of_run in by_run.values() for measured in of_run.values()),
+        [(what, _numbers(having, by_run, at)) for what, at in tables],
+        _pictures(name, [run for run in having if run.about.counts_N], by_run, max(common, default=None)),
     )
 
 
-def _numbers(runs: Sequence[_Run], of_it: Mapping[str, Mapping[int, Measured]], at: Mapping[str, int]) -> Table:
-    """Return the numbers of each run at an N of its own."""
-    chosen = [(run, of_it[run.label][at[run.label]]) for run in runs]
-    columns = [dict(number_table(one.numbers)) for _, one in chosen]
+def _numbers(runs: Sequence[_Run], by_run: Mapping[str, Mapping[int, Measured]], at: Mapping[str, int]) -> Table:
+    """Return the numbers of each run at the N of ``at``."""
+    chosen = [(run, by_run[run.label][at[run.label]]) for run in runs]
+    columns = [dict(number_table(measured.numbers)) for _, measured in chosen]
     names = dict.fromkeys(name for column in columns for name in column)
-    heading = ("quantity", *(f"{run.label}, {run.about.stage(one.trained[1], one.trained[1])}" for run, one in chosen))
+    heading = (
+        "quantity",
+        *(f"{run.label}, {run.about.stage(measured.trained[1], measured.trained[1])}" for run, measured in chosen),
+    )
     return Table(heading, [(name, *(column.get(name, "") for column in columns)) for name in names])
 
 
 def _pictures(
-    name: str, runs: Sequence[_Run], of_it: Mapping[str, Mapping[int, Measured]], common: int | None
+    name: str, runs: Sequence[_Run], by_run: Mapping[str, Mapping[int, Measured]], common: int | None
 ) -> list[Picture]:
-    """Return the main numbers against N, and a perturbation at one N, of all runs in one figure each."""
+    """Draw the main numbers of all runs against N, and a perturbation of all runs at their common N."""
     pictures = []
-    if len(runs) > 1 and len({N for run in runs for N in of_it[run.label]}) > 1:
-        every = [one for run in runs for one in of_it[run.label].values()]
+    if len(runs) > 1 and len({N for run in runs for N in by_run[run.label]}) > 1:
+        every = [measured for run in runs for measured in by_run[run.label].values()]
         for number in main_numbers(every)[-MOST_SUMMARIES:]:
-            pictures += _against_N(number, runs, of_it)
+            pictures += _against_N(number, runs, by_run)
     if len(runs) > 1 and common is not None and name.startswith("perturbation"):
-        pictures += _perturbation(name, runs, {run.label: of_it[run.label][common].result for run in runs})
+        pictures += _perturbation(name, runs, {run.label: by_run[run.label][common].result for run in runs})
     return pictures
 
 
-def _against_N(number: str, runs: Sequence[_Run], of_it: Mapping[str, Mapping[int, Measured]]) -> list[Picture]:
-    Ns = sorted({N for run in runs for N in of_it[run.label]})
+def _against_N(number: str, runs: Sequence[_Run], by_run: Mapping[str, Mapping[int, Measured]]) -> list[Picture]:
+    Ns = sorted({N for run in runs for N in by_run[run.label]})
     curves = {}
     for group, members in _by_group(runs):
-        values = [[one.numbers[number] if (one := of_it[run.label].get(N)) else np.nan for N in Ns] for run in members]
+        values = [
+            [measured.numbers[number] if (measured := by_run[run.label].get(N)) else np.nan for N in Ns]
+            for run in members
+        ]
         curves[group] = xr.DataArray(values, dims=("network", "N"), coords={"N": Ns}).dropna("N", how="all")
     if not any(bool(np.isfinite(curve).any()) for curve in curves.values()):
         return []
@@ -260,9 +269,9 @@ def _against_N(number: str, runs: Sequence[_Run], of_it: Mapping[str, Mapping[in
 
 
 def _perturbation(name: str, runs: Sequence[_Run], results: Mapping[str, xr.Dataset]) -> list[Picture]:
-    sizes = {tuple(one["epsilon"].values) for one in results.values()}
+    sizes = {tuple(result["epsilon"].values) for result in results.values()}
     if len(sizes) > 1:
-        # Means over networks need the same sizes of perturbation in all of them.
+        # Means over networks need the same perturbation sizes in all networks.
         return []
     joined = {
         group: xr.concat([results[run.label][["relative_accuracy"]] for run in members], "network")
@@ -279,10 +288,10 @@ def _by_group(runs: Sequence[_Run]) -> Iterable[tuple[str, list[_Run]]]:
 
 
 def _missing(runs: Sequence[_Run]) -> Table:
-    """Return what is not measured yet, and the commands that measure it."""
+    """Return the missing measurements of each run, and the commands that make them."""
     rows = []
     for run in runs:
-        missing = not_measured(run.folder, {one.analysis for one in run.results})
+        missing = not_measured(run.folder, {measured.analysis for measured in run.results})
         if not run.has_checkpoints:
             why = "no N is solved yet" if run.about.counts_N else "no epoch is over yet"
             rows.append((run.label, "all", f"nothing: {why}"))

@@ -1,4 +1,4 @@
-"""The part of the page that shows what ``tauscope evaluate`` left beside a run."""
+"""The page's evaluations: the tables and figures that ``tauscope evaluate`` wrote beside a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BY_HEAD = "_all_heads"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The accuracy of one checkpoint for every N."""
+    """The accuracy of a checkpoint for every N."""
 
     title: str
     accuracy: Table
@@ -28,9 +28,9 @@ def read_evaluations(folders: Iterable[Path], page: Path) -> tuple[list[Evaluati
     Parameters
     ----------
     folders : iterable of Path
-        Where they may be, absolute.
+        Absolute paths of folders to search.
     page : Path
-        Folder in which the page will lie, absolute.
+        Absolute path of the page's folder.
 
     Returns
     -------
@@ -54,13 +54,13 @@ def _read(path: Path, page: Path) -> Evaluation:
     by_head = path.stem.endswith(_BY_HEAD)
     what = "of every head on each N" if by_head else "for each N by its own head, with 95 % intervals"
     caption = f"Accuracy {what}. 1 network; the number of sequences is in the figure."
-    there = path.with_suffix(".png")
-    shown = picture(there.read_bytes(), f"Accuracy of {checkpoint} {what}", caption) if there.is_file() else None
+    figure = path.with_suffix(".png")
+    shown = picture(figure.read_bytes(), f"Accuracy of {checkpoint} {what}", caption) if figure.is_file() else None
     return Evaluation(
         title=f"{checkpoint}, {'all heads' if by_head else 'own heads'}",
         accuracy=_matrix(rows) if by_head else _list(rows),
         pictures=[shown] if shown else [],
-        links=[link(file, page) for file in (path, there) if file.is_file()],
+        links=[link(file, page) for file in (path, figure) if file.is_file()],
     )
 
 

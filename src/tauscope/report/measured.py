@@ -1,4 +1,4 @@
-"""The part of the page that shows what was measured: a section for each measurement, an entry for each checkpoint."""
+"""The page's measurements: a section for each measurement, with an entry for each checkpoint."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tauscope.runs.loading import checkpoints_of, trained_Ns
 from tauscope.runs.results import load_result
 
 MOST_SUMMARIES = 4
-"""Figures against N of one measurement, at most."""
+"""Largest number of figures against N in a section."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A result that was read: of which checkpoint, with which numbers."""
+    """A result read from a file, with its checkpoint and its numbers."""
 
     path: Path
     analysis: str
@@ -41,7 +41,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Entry:
-    """One checkpoint in the section of a measurement."""
+    """A checkpoint in the section of a measurement."""
 
     checkpoint: str
     taught: str
@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Section:
-    """One measurement of all checkpoints of a run."""
+    """A measurement of all checkpoints of a run."""
 
     name: str
     title: str
@@ -69,16 +69,16 @@ def read_results(folder: Path, run: Path) -> tuple[list[Measured], list[Problem]
     Parameters
     ----------
     folder : Path
-        Holds the netCDF files; need not exist.
+        Folder of the netCDF files; need not exist.
     run : Path
-        Holds the checkpoints.
+        Folder of the checkpoints.
 
     Returns
     -------
     results : list of Measured
-        In the order of their checkpoints' Ns.
+        Results, sorted by the Ns of their checkpoints.
     problems : list of Problem
-        Files that are damaged, foreign, or of another network.
+        Files that are damaged, foreign, or belong to another network.
     """
     results, problems = [], []
     for path in sorted(folder.glob("*.nc")):
@@ -86,7 +86,7 @@ def read_results(folder: Path, run: Path) -> tuple[list[Measured], list[Problem]
             results.append(_read(path, run))
         except (DamagedFileError, OSError) as error:
             problems.append(problem(path, error))
-    return sorted(results, key=lambda one: (one.trained[::-1], one.path.name)), problems
+    return sorted(results, key=lambda measured: (measured.trained[::-1], measured.path.name)), problems
 
 
 def _read(path: Path, run: Path) -> Measured:
@@ -103,9 +103,9 @@ def _read(path: Path, run: Path) -> Measured:
         raise DamagedFileError(
             f"{path} holds {analysis!r} of {checkpoint!r}: expected {', '.join(MEASUREMENTS)} of an rnn_N…_N…"
         )
-    kept = run / checkpoint
-    # Where the checkpoint is gone, the name of its run must do.
-    if sha256(kept.read_bytes()).hexdigest() != network if kept.is_file() else folder != run.name:
+    file = run / checkpoint
+    # Without the checkpoint's file, compare the name of its run.
+    if sha256(file.read_bytes()).hexdigest() != network if file.is_file() else folder != run.name:
         raise DamagedFileError(
             f"{path} was measured on another network than {checkpoint} of this run: expected a result of its own; "
             "tauscope analyze --force measures it again"
@@ -118,82 +118,82 @@ def _read(path: Path, run: Path) -> Measured:
 
 
 def sections(results: Sequence[Measured], run: Path, about: About, page: Path) -> tuple[list[Section], list[Problem]]:
-    """Return what the page shows of every measurement.
+    """Return a section for every measurement with results.
 
     Parameters
     ----------
     results : sequence of Measured
-        From `read_results`.
+        Results from `read_results`.
     run : Path
-        Holds the checkpoints.
+        Folder of the checkpoints.
     about : About
-        What the run is; only where it was taught by a curriculum are numbers plotted against N.
+        Description of the run; numbers are plotted against N only for runs with a curriculum.
     page : Path
-        Folder in which the page will lie.
+        Folder of the page.
 
     Returns
     -------
     sections : list of Section
-        In the order of `MEASUREMENTS`.
+        Sections in the order of `MEASUREMENTS`.
     problems : list of Problem
         Results whose figures could not be drawn.
     """
     shown, problems = [], list[Problem]()
     for name in MEASUREMENTS:
-        of_it = [one for one in results if one.analysis == name]
+        found = [measured for measured in results if measured.analysis == name]
         entries = []
-        for one in of_it:
-            pictures, undrawn = _pictures(one, run)
+        for measured in found:
+            pictures, undrawn = _pictures(measured, run)
             problems += undrawn
-            entries.append(_entry(one, pictures, about, page))
+            entries.append(_entry(measured, pictures, about, page))
         if entries:
-            text, main = TEXTS[name], main_numbers(of_it) if len({one.trained for one in of_it}) > 1 else []
-            summary = _summary_table(of_it, main) if main else None
-            against_N = _against_N(of_it, main, about.curriculum) if about.curriculum else []
-            said = text.said(one.result for one in of_it)
+            text, main = TEXTS[name], main_numbers(found) if len({measured.trained for measured in found}) > 1 else []
+            summary = _summary_table(found, main) if main else None
+            against_N = _against_N(found, main, about.curriculum) if about.curriculum else []
+            said = text.said(measured.result for measured in found)
             shown.append(Section(name, text.title, said, summary, against_N, entries))
     return shown, problems
 
 
-def _pictures(one: Measured, run: Path) -> tuple[list[Picture], list[Problem]]:
-    """Return the figures of a result, and those that could not be drawn."""
+def _pictures(measured: Measured, run: Path) -> tuple[list[Picture], list[Problem]]:
+    """Return the figures of a result, and the problems of those that could not be drawn."""
     pictures, problems = [], []
-    for name in MEASUREMENTS[one.analysis].figures:
+    for name in MEASUREMENTS[measured.analysis].figures:
         try:
-            pictures.append(_picture(one, name, run))
+            pictures.append(_picture(measured, name, run))
         except Exception as error:  # a result of another version, or its network, can lack anything
             reason = ValueError(f"has a figure that cannot be drawn: {error!r}")
-            problems.append(problem(one.path, reason, run))
+            problems.append(problem(measured.path, reason, run))
     return pictures, problems
 
 
-def _picture(one: Measured, name: str, run: Path) -> Picture:
-    """Return a figure of a result: the one beside it, if it was made with it, or drawn anew."""
-    text = TEXTS[one.analysis]
-    alt = f"{text.title} of {one.checkpoint}" + (f": {name}" if name else "")
-    caption = f"{text.captions[name]} {sample(one.result)}"
-    there = one.path.with_name(one.path.stem + (f"_{name}" if name else "") + ".png")
-    # Pictures are written before the result: a later one was not made of it.
-    made_with_it = there.is_file() and there.stat().st_mtime <= one.path.stat().st_mtime
-    stored = picture(there.read_bytes(), alt, caption) if made_with_it else None
-    draw = MEASUREMENTS[one.analysis].figures[name]
-    return stored or drawn(draw(one.result, subject_of(run / one.checkpoint)), alt, caption)
+def _picture(measured: Measured, name: str, run: Path) -> Picture:
+    """Return a figure of a result: its PNG file if that belongs to the result, otherwise a new drawing."""
+    text = TEXTS[measured.analysis]
+    alt = f"{text.title} of {measured.checkpoint}" + (f": {name}" if name else "")
+    caption = f"{text.captions[name]} {sample(measured.result)}"
+    file = measured.path.with_name(measured.path.stem + (f"_{name}" if name else "") + ".png")
+    # Figures are written before their result: a later figure belongs to another result.
+    belongs = file.is_file() and file.stat().st_mtime <= measured.path.stat().st_mtime
+    stored = picture(file.read_bytes(), alt, caption) if belongs else None
+    draw = MEASUREMENTS[measured.analysis].figures[name]
+    return stored or drawn(draw(measured.result, subject_of(run / measured.checkpoint)), alt, caption)
 
 
-def _entry(one: Measured, pictures: list[Picture], about: About, page: Path) -> Entry:
-    files = [one.path, one.path.with_suffix(".csv")]
+def _entry(measured: Measured, pictures: list[Picture], about: About, page: Path) -> Entry:
+    files = [measured.path, measured.path.with_suffix(".csv")]
     return Entry(
-        checkpoint=one.checkpoint,
-        taught=about.taught(one.checkpoint, one.trained),
-        numbers=Table(("quantity", "value"), number_table(one.numbers)),
+        checkpoint=measured.checkpoint,
+        taught=about.taught(measured.checkpoint, measured.trained),
+        numbers=Table(("quantity", "value"), number_table(measured.numbers)),
         pictures=pictures,
-        provenance=_provenance(one.source),
+        provenance=_provenance(measured.source),
         links=[link(file, page) for file in files if file.is_file()],
     )
 
 
 def _provenance(source: dict[str, Any]) -> str:
-    """Return one line that says by what a result was measured."""
+    """Return a line with the version, the environment and the options of a measurement."""
     environment, options = source.get("environment"), source.get("options")
     known = environment if isinstance(environment, dict) else {}
     parts = [f"tauscope {known.get('tauscope', 'unknown')}"]
@@ -206,21 +206,21 @@ def _provenance(source: dict[str, Any]) -> str:
 
 def main_numbers(results: Sequence[Measured]) -> list[str]:
     """Return the names of the main numbers that all results of a measurement have."""
-    common = [name for name in results[0].numbers if all(name in one.numbers for one in results)]
+    common = [name for name in results[0].numbers if all(name in measured.numbers for measured in results)]
     patterns = TEXTS[results[0].analysis].main
     return [name for name in common if any(fnmatchcase(name, pattern) for pattern in patterns)][-MOST_SUMMARIES:]
 
 
 def _summary_table(results: Sequence[Measured], main: list[str]) -> Table:
     rows = []
-    for one in results:
-        values = number_table({name: one.numbers[name] for name in main})
-        rows.append((one.checkpoint, *(value for _, value in values)))
+    for measured in results:
+        values = number_table({name: measured.numbers[name] for name in main})
+        rows.append((measured.checkpoint, *(value for _, value in values)))
     return Table(("checkpoint", *main), rows)
 
 
 def _against_N(results: Sequence[Measured], main: list[str], curriculum: str) -> list[Picture]:
-    by_N = {one.trained[1]: one.numbers for one in results}
+    by_N = {measured.trained[1]: measured.numbers for measured in results}
     pictures = []
     for name in main:
         values = xr.DataArray(

@@ -1,4 +1,4 @@
-"""One page that says what a run is and what was measured of it."""
+"""The page of a run: its description, evaluations and measurements."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tauscope.runs.results import ANALYSIS
 
 
 def report_page(run: Path, *, measured: Path | None = None, page: Path | None = None) -> str:
-    """Return a self-contained HTML page of a run: what it is, how it was taught, and all that was measured.
+    """Return a self-contained HTML page of a run: its options, training and measurements.
 
     Parameters
     ----------
     run : Path
-        A run folder, of ours or of the published code.
+        A run folder, written by tauscope or by the published code.
     measured : Path, optional
-        Folder in which its ``analysis`` lies; by default the run's own.
+        Parent folder of the run's ``analysis``; by default the run folder.
     page : Path, optional
-        Folder in which the page will lie, to which its links to files are relative; by default the run's own.
+        Folder of the page, to which links to files are relative; by default the run folder.
 
     Returns
     -------
     str
-        The page. Files that are damaged or foreign are named in it; all others are shown.
+        The page. It names files that are damaged or foreign, and shows all others.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
     """
     from tauscope._version import __version__
 
-    # Names and links must hold whatever folder the user stands in.
+    # Names and links must not depend on the working directory.
     run = Path(os.path.abspath(run))
     home = run if measured is None else Path(os.path.abspath(measured))
     page = run if page is None else Path(os.path.abspath(page))
@@ -54,7 +54,7 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
     results, foreign = read_results(home / ANALYSIS, run)
     shown, undrawn = sections(results, run, about, page)
     checkpoints = checkpoints_of(run)
-    kept = [run / name for name in (CONFIG, ENVIRONMENT, METRICS, STATS)] + checkpoints
+    files = [run / name for name in (CONFIG, ENVIRONMENT, METRICS, STATS)] + checkpoints
     return render(
         "run.html",
         generator=f"{GENERATOR} {__version__}",
@@ -62,7 +62,7 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
         about=about,
         evaluations=evaluations,
         sections=shown,
-        files=[link(path, page) for path in kept if path.is_file()],
+        files=[link(path, page) for path in files if path.is_file()],
         problems=[*about.problems, *unread, *foreign, *undrawn],
         has_checkpoints=bool(checkpoints),
         commands=_commands(run, about, {section.name for section in shown}, bool(evaluations)),
@@ -70,26 +70,26 @@ def report_page(run: Path, *, measured: Path | None = None, page: Path | None = 
 
 
 def not_measured(run: Path, measured: Collection[str]) -> list[str]:
-    """Return what the furthest network of a run can be asked for and was not, as ``tauscope analyze`` calls it.
+    """Return the missing measurements of a run's last checkpoint, as arguments of ``tauscope analyze``.
 
     Parameters
     ----------
     run : Path
-        Its folder.
+        Run folder.
     measured : collection of str
-        Measurements that there are, keys of `tauscope.measurements.MEASUREMENTS`.
+        Measurements with results, keys of `tauscope.measurements.MEASUREMENTS`.
     """
     checkpoints = checkpoints_of(run)
     try:
         known = askable(subject_of(checkpoints[-1])) if checkpoints else {}
     except InputError:
-        # Of what kind a network is that cannot be loaded here is not known.
+        # The network cannot be loaded, so that its possible measurements are unknown.
         known = {}
     return [what for what, names in (known or {"all": WHAT["all"]}).items() if not set(names) <= set(measured)]
 
 
 def _commands(run: Path, about: About, measured: Collection[str], evaluated: bool) -> list[str]:
-    """Return the commands that make what the page does not show yet."""
+    """Return the commands that make the results which the page lacks."""
     missing = not_measured(run, measured) if measured else ["all"]
     evaluate = ["tauscope evaluate"] if about.counts_N and not evaluated else []
     return [

@@ -1,4 +1,4 @@
-"""What a page is made of: pictures inside it, tables, links that hold when it moves with its run, and problems."""
+"""The parts of a page: embedded pictures, tables, relative links to files, and problems."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Picture:
     source : str
         ``data:`` address.
     width, height : int
-        In pixels.
+        Size in pixels.
     alt, caption : str
-        What stands for it where it cannot be seen, and what is said under it.
+        Text in place of the picture for readers who cannot see it, and text under the picture.
     """
 
     source: str
@@ -48,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Link:
-    """A file's name and, where a page can lead to it, its address relative to the page."""
+    """A file's name and, where a link can reach it, its address relative to the page."""
 
     name: str
     address: str | None
@@ -70,7 +70,7 @@ def render(template: str, **content: Any) -> str:
     template : str
         File beside this module.
     **content
-        What it names, all of it text and never markup.
+        Variables of the template: text, never markup.
 
     Examples
     --------
@@ -122,15 +122,15 @@ def link(path: Path, page: Path) -> Link:
     Parameters
     ----------
     path : Path
-        The file, absolute.
+        Absolute path of the file.
     page : Path
-        Folder in which the page will lie, absolute.
+        Absolute path of the page's folder.
 
     Returns
     -------
     Link
-        Without an address where only the root of the file system is common to both: the address would spell out
-        where the file lies on this machine, and could not hold on any other.
+        The link; without an address if file and page share only the root of the file system, because the address
+        would show the folders of this machine and hold on no other.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def link(path: Path, page: Path) -> Link:
 
 
 def problem(path: Path, error: Exception, *folders: Path) -> Problem:
-    """Return what was wrong with a file, without where its folder, and others, lie on this machine.
+    """Return the problem of a file, without the paths of its folder and of further folders on this machine.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the page says of every measurement: what it is, what its figures show, and which numbers sum it up."""
+"""The page's texts on every measurement: description, captions of figures, and names of the main numbers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tauscope._words import count
 
 @dataclass(frozen=True)
 class Text:
-    """What is said of one measurement.
+    """The texts on a measurement.
 
     Attributes
     ----------
     title, about : str
-        Heading of its section, and what is measured and how.
+        Heading of the section, and description of the measurement.
     captions : dict of str
-        What each of its figures shows, by the figure's name in `tauscope.measurements.MEASUREMENTS`.
+        Captions of the figures, by the figure's name in `tauscope.measurements.MEASUREMENTS`.
     main : tuple of str
-        Patterns (`fnmatch`) of the names of its main numbers, which are shown against N.
+        Patterns (`fnmatch`) of the names of the main numbers, which are plotted against N.
     about_trials : str
-        What is measured and how in networks that answer trials, where that is something else.
+        Description of the measurement of networks that answer trials, if it differs.
     """
 
     title: str
@@ -33,8 +33,8 @@ class Text:
     about_trials: str = ""
 
     def said(self, results: Iterable[xr.Dataset]) -> str:
-        """Return what is measured and how, of all kinds of networks among some results."""
-        kinds = dict.fromkeys(self.about_trials if "task" in one.attrs else "" for one in results)
+        """Return the descriptions of the measurement that apply to the networks of some results."""
+        kinds = dict.fromkeys(self.about_trials if "task" in result.attrs else "" for result in results)
         return " ".join(dict.fromkeys(kind or self.about for kind in kinds))
 
 
@@ -169,7 +169,7 @@ TEXTS: dict[str, Text] = {
 
 
 def sample(result: xr.Dataset) -> str:
-    """Say how many networks, trials and steps or sequences a result rests on.
+    """Return the numbers of networks, trials and steps or sequences of a result, in words.
 
     Examples
     --------
