@@ -1,1 +1,1 @@
-"""One function per figure: takes results, returns Axes."""
+"""Figures: each function takes results and returns Axes."""

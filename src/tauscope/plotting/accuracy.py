@@ -1,4 +1,4 @@
-"""Pictures of what a network answers for every N."""
+"""Pictures of a network's accuracy for every N."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plot_accuracy(accuracy: xr.DataArray, trained: tuple[int, int] | None = None
     trained : (int, int), optional
         Smallest and largest trained N, shaded.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------

@@ -28,10 +28,9 @@ def plot_balance(balance: xr.DataArray, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     balance : DataArray [network, step] or [condition, network, step]
-        ``balance`` of `tauscope.analysis.balance`, by training step; a third dimension gives one line for each of its
-        labels.
+        ``balance`` of `tauscope.analysis.balance`, by training step; each label of a third dimension gives a line.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -41,7 +40,7 @@ def plot_balance(balance: xr.DataArray, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InputError
-        If there is no dimension called "network" or none called "step".
+        If the dimension "network" or "step" is missing.
 
     Examples
     --------
@@ -57,8 +56,8 @@ def plot_balance(balance: xr.DataArray, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes()
     steps, ordered = balance["step"].values, balance.transpose(*extra, "network", "step")
     labels = [str(label) for label in balance[extra[0]].values] if extra else ["mean over networks"]
-    for label, one, colour in zip(labels, ordered if extra else [ordered], CYCLE, strict=False):
-        draw_mean_and_range(ax, steps, one, "network", label, colour)
+    for label, values, colour in zip(labels, ordered if extra else [ordered], CYCLE, strict=False):
+        draw_mean_and_range(ax, steps, values, "network", label, colour)
     ax.axhline(1, ls=":", lw=0.8, color="black", label="at the start")
     ax.set(xlabel="training step", ylabel="balance, times that at the start")
     _logarithmic_y(ax)
@@ -75,13 +74,12 @@ def plot_modes(eigenvalues: xr.DataArray, ax: Axes | None = None) -> Axes:
     eigenvalues : DataArray [step, eigenvalue, part]
         ``eigenvalues`` of `tauscope.analysis.modes` for one trial, by training step.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes drawn on: a point for every eigenvalue, its colour the training step, and the line that no eigenvalue
-        of a stable network crosses.
+        The axes drawn on: a point for every eigenvalue, coloured by training step, and the limit of stability.
 
     Examples
     --------
@@ -109,14 +107,14 @@ def animate_modes(eigenvalues: xr.DataArray, *, milliseconds: int = 100) -> Func
     Parameters
     ----------
     eigenvalues : DataArray [step, eigenvalue, part]
-        As of `plot_modes`.
+        As in `plot_modes`.
     milliseconds : int
-        Time that every step is shown for.
+        Duration of a frame.
 
     Returns
     -------
     FuncAnimation
-        One frame for each step; write it with ``animation.save("modes.gif", writer="pillow")``.
+        A frame for each step; write it with ``animation.save("modes.gif", writer="pillow")``.
 
     Examples
     --------
@@ -135,9 +133,9 @@ def animate_modes(eigenvalues: xr.DataArray, *, milliseconds: int = 100) -> Func
         legend_below(ax, n_columns=3)
 
     def draw(frame: int) -> list[Any]:
-        one = eigenvalues.isel(step=frame)
-        now.set_data(*one.values.T)
-        title.set_text(f"training step {one['step'].item()}")
+        points = eigenvalues.isel(step=frame)
+        now.set_data(*points.values.T)
+        title.set_text(f"training step {points['step'].item()}")
         return [now, title]
 
     return FuncAnimation(cast(Figure, ax.figure), draw, frames=eigenvalues.sizes["step"], interval=milliseconds)
@@ -145,7 +143,7 @@ def animate_modes(eigenvalues: xr.DataArray, *, milliseconds: int = 100) -> Func
 
 @matplotlib.rc_context(RC)
 def plot_subnetworks(weights: ArrayLike, groups: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot recurrent weights with the units of one group side by side.
+    """Plot recurrent weights with the units of a group side by side.
 
     Parameters
     ----------
@@ -154,7 +152,7 @@ def plot_subnetworks(weights: ArrayLike, groups: xr.Dataset, ax: Axes | None = N
     groups : Dataset
         From `tauscope.analysis.subnetworks` of the same weights.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -188,7 +186,7 @@ def plot_group_weights(groups: xr.Dataset, ax: Axes | None = None) -> Axes:
     groups : Dataset [network, step]
         ``within`` and ``between`` of `tauscope.analysis.subnetworks` by training step.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -213,20 +211,20 @@ def plot_group_weights(groups: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 @matplotlib.rc_context(RC)
 def plot_alignment(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot what the outputs read from units against what the units receive of the input.
+    """Plot the read-out weights of units against their input weights.
 
     Parameters
     ----------
     result : Dataset
         From `tauscope.analysis.alignment`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes drawn on: a point for every unit, channel and output, in one colour where channel and output have the
-        same number and in another where not, with the range of their correlations.
+        The axes drawn on: a point for every unit, channel and output. Its colour tells whether channel and output have
+        the same number; the legend states the range of correlations.
 
     Examples
     --------
@@ -263,7 +261,7 @@ def plot_information(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     result : Dataset
         From `tauscope.analysis.information_against_balance`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -292,7 +290,7 @@ def plot_response_time(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     result : Dataset
         From `tauscope.analysis.information_against_balance`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------

@@ -15,7 +15,7 @@ _CLIPPED = 0.99
 
 @matplotlib.rc_context(RC)
 def plot_weights(weights: ArrayLike, ax: Axes | None = None) -> Axes:
-    """Plot the recurrent weights of one layer, white at zero.
+    """Plot the recurrent weights of a layer, white at zero.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def plot_weights(weights: ArrayLike, ax: Axes | None = None) -> Axes:
         A matrix from `tauscope.analysis.connectivity.recurrent_matrices`. Colours saturate at the 99 % quantile of the
         magnitudes, so that a few large weights do not hide the others.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def plot_weights(weights: ArrayLike, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes(height=2.9)
     matrix = np.ma.masked_invalid(np.asarray(weights, dtype=float))
     magnitudes = np.abs(matrix.compressed())
-    # A matrix of zeros is white all over, on any scale.
+    # The scale of a matrix of zeros does not matter.
     limit = float(np.quantile(magnitudes, _CLIPPED) or magnitudes.max() or 1) if magnitudes.size else 1.0
     colours = matplotlib.colormaps["RdBu_r"].with_extremes(bad=COLOURS["grey"])
     image = ax.imshow(matrix, cmap=colours, vmin=-limit, vmax=limit)
@@ -60,7 +60,7 @@ def plot_eigenvalues(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     result : Dataset
         From `tauscope.analysis.connectivity.connectivity`; matrices of all layers and gates are drawn.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -78,11 +78,13 @@ def plot_eigenvalues(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """
     matrices = [result.isel(matrix=i) for i in range(result.sizes["matrix"])]
     clouds = []
-    for one in matrices:
-        where = _place(one, int(result["layer"].max()))
-        clouds.append((f"W{where}", one["eigenvalues"], one["spectral_radius"]))
-        if np.isfinite(one["step_eigenvalues"]).any():
-            clouds.append((rf"step $I + (W - I) / \tau${where}", one["step_eigenvalues"], one["step_spectral_radius"]))
+    for matrix in matrices:
+        where = _place(matrix, int(result["layer"].max()))
+        clouds.append((f"W{where}", matrix["eigenvalues"], matrix["spectral_radius"]))
+        if np.isfinite(matrix["step_eigenvalues"]).any():
+            clouds.append(
+                (rf"step $I + (W - I) / \tau${where}", matrix["step_eigenvalues"], matrix["step_spectral_radius"])
+            )
     ax = ax or new_axes(height=3.0 + 0.14 * len(clouds))
     angle = np.linspace(0, 2 * np.pi, 201)
     ax.plot(np.cos(angle), np.sin(angle), ls="--", lw=0.8, color="black", label="unit circle")
@@ -92,13 +94,13 @@ def plot_eigenvalues(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.plot(*values.values.T, marker, ms=3, mew=0.6, alpha=0.8, color=CYCLE[i % len(CYCLE)], label=label)
     ax.set(xlabel="real part", ylabel="imaginary part")
     ax.set_aspect("equal", adjustable="datalim")
-    units = {int(one["layer"]): int(one["eigenvalues"].isel(part=0).notnull().sum()) for one in matrices}
+    units = {int(matrix["layer"]): int(matrix["eigenvalues"].isel(part=0).notnull().sum()) for matrix in matrices}
     legend_below(ax, title=f"1 network, {' + '.join(map(str, units.values()))} units")
     return ax
 
 
 def _place(matrix: xr.Dataset, n_layers: int) -> str:
-    """Say which of several matrices this is."""
+    """Return the layer and the gate of a matrix, in words; empty for a network with a single matrix."""
     gate = str(matrix["gate"].item())
     parts = [f"layer {int(matrix['layer'])}"] if n_layers > 1 else []
     parts += [gate] if gate != "recurrent" else []

@@ -20,12 +20,12 @@ def plot_input_balance(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     result : Dataset
         From `tauscope.analysis.input_balance`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes drawn on: a point for every unit, and the line on which the two cancel.
+        The axes drawn on: a point for every unit, and the line on which excitation and inhibition cancel.
 
     Examples
     --------

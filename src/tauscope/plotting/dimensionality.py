@@ -1,4 +1,4 @@
-"""Pictures of dimensionality: how the variance is spread over principal components."""
+"""Pictures of dimensionality: the variance of principal components."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tauscope.plotting.style import COLOURS, RC, draw_mean_and_range, legend_bel
 
 @matplotlib.rc_context(RC)
 def plot_variance_spectrum(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot the share of the variance that each principal component holds, and that all up to it hold together.
+    """Plot the share of the variance of each principal component, and the cumulative share.
 
     Parameters
     ----------
     result : Dataset
-        From `tauscope.analysis.dimensionality.dimensionality`, or of all trials together from
-        `tauscope.analysis.trials.trial_dimensionality`, of one network.
+        Result of one network from `tauscope.analysis.dimensionality.dimensionality`, or for all trials together from
+        `tauscope.analysis.trials.trial_dimensionality`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------

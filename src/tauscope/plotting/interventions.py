@@ -1,4 +1,4 @@
-"""Pictures of what a network loses when units are ablated or parameters perturbed."""
+"""Pictures of a network's accuracy after ablation of units and perturbation of parameters."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def plot_ablation(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     result : Dataset
         From `tauscope.analysis.interventions.ablation`, of one network.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes drawn on: the mean over trials for every unit (for every group that was ablated at once), and the mean
-        over the units of a group.
+        The axes drawn on: the mean over trials for every ablated unit or jointly ablated group, and the mean over the
+        units of a group.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def _spread(n: int) -> NDArray[np.float64]:
 
 
 def _group_name(result: xr.Dataset, group: str, own: NDArray[np.bool_]) -> str:
-    """Say how many units were ablated, how slow they are, and whether they are a random choice of equals."""
+    """Return a group's label: number of ablated units, range of τ, and number of equally fast units to choose from."""
     if "group" in result.dims:
         return f"{group} ({int((result['units'].values[own] >= 0).sum())})"
     tau, n = result["tau"].values[own], int(own.sum())
@@ -103,7 +103,7 @@ def plot_perturbation(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     result : Dataset
         From `tauscope.analysis.interventions.perturbation`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -138,22 +138,22 @@ def plot_perturbation_of_networks(
     Parameters
     ----------
     results : mapping of str to Dataset
-        By curriculum, a key of `tauscope.plotting.summary.CURRICULUM_NAMES`, or another key of the looks: results of
-        `tauscope.analysis.interventions.perturbation` joined along a dimension ``network``.
+        Results of `tauscope.analysis.interventions.perturbation` joined along a dimension ``network``, by curriculum (a
+        key of `tauscope.learning.curricula.CURRICULUM_NAMES`) or another key of ``looks``.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
     looks : mapping of str to Look
-        How each group of networks is shown.
+        Name, colour and marker of each group of networks.
 
     Returns
     -------
     Axes
-        The axes drawn on: the mean over networks, each itself a mean over its trials, and the networks' range.
+        The axes drawn on: mean and range over networks, of each network's mean over trials.
 
     Raises
     ------
     InputError
-        If a curriculum is unknown, or the results are not of the same parameters and N.
+        If a curriculum is unknown, or the results have different parameters or N.
 
     Examples
     --------
@@ -163,11 +163,11 @@ def plot_perturbation_of_networks(
     >>> plot_perturbation_of_networks({"single": result}).lines[0].get_ydata()
     array([1. , 0.7])
     """
-    shown = {(one.attrs["which"], int(one.attrs["N"])) for one in results.values()}
+    shown = {(result.attrs["which"], int(result.attrs["N"])) for result in results.values()}
     if len(shown) != 1:
         raise InputError(f"results of perturbations {sorted(shown)}: expected one kind of parameters at one N")
     which, N = shown.pop()
-    means = {name: finite(one["relative_accuracy"]).mean("trial") for name, one in results.items()}
+    means = {name: finite(result["relative_accuracy"]).mean("trial") for name, result in results.items()}
     ax = ax or new_axes()
     for curriculum, relative in means.items():
         draw_networks(ax, relative["epsilon"], relative.transpose("network", "epsilon"), curriculum, looks)
@@ -179,13 +179,13 @@ def plot_perturbation_of_networks(
 
 
 def _epsilon_axis(ax: Axes, epsilon: NDArray[np.float64], which: str) -> None:
-    """Make the horizontal axis logarithmic, but for the intact network at 0."""
+    """Make the horizontal axis logarithmic above the smallest ε > 0, and linear below, so that it includes 0."""
     ax.set_xlabel(rf"relative perturbation $\epsilon$ of {_PERTURBED_NAMES[which]}")
     if (epsilon > 0).any():
         ax.set_xscale("symlog", linthresh=epsilon[epsilon > 0].min(), linscale=0.5)
 
 
 def _relative_axis(ax: Axes, result: xr.Dataset, values: NDArray[np.float64]) -> None:
-    """Make the vertical axis one of relative accuracy, and say of one network what it is relative to."""
+    """Make the vertical axis show relative accuracy, with the accuracies of the intact network and of chance."""
     intact, chance = float(result["baseline"].mean()), float(result.attrs["chance"])
     relative_accuracy_axis(ax, values, f"intact network (accuracy {intact:.2f})", f"chance (accuracy {chance:.2f})")

@@ -20,7 +20,7 @@ def plot_lyapunov_spectrum(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     result : Dataset
         From `tauscope.analysis.lyapunov.lyapunov`, of one network.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------

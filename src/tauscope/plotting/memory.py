@@ -1,4 +1,4 @@
-"""Pictures of how much memory a network holds: what it can still learn, what it has kept, what its dynamics hold."""
+"""Pictures of a network's memory: accuracy after retraining, on smaller N, and of a fresh read-out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def plot_retraining(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     result : Dataset
         From `tauscope.measurements.retraining.retrain`, of one network.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def plot_generalisation(result: xr.Dataset, trained: tuple[int, int] | None = No
     trained : (int, int), optional
         Smallest and largest N that the network was trained on, shaded.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -90,16 +90,16 @@ def plot_generalisation(result: xr.Dataset, trained: tuple[int, int] | None = No
 
 @matplotlib.rc_context(RC)
 def plot_forgetting(accuracy: xr.DataArray, trained: tuple[int, int] | None = None, ax: Axes | None = None) -> Axes:
-    """Plot the accuracy of a trained network on every N, smaller and larger than the trained ones.
+    """Plot the accuracy of a trained network on every N, smaller and larger than the trained N.
 
     Parameters
     ----------
     accuracy : DataArray [N] or [head, N]
         From `tauscope.measurements.retraining.forgetting` or `tauscope.evaluate`; several heads are drawn as a matrix.
     trained : (int, int), optional
-        Smallest and largest trained N, marked; by default those of the coordinate ``trained``, where there is one.
+        Smallest and largest trained N, marked; by default those of the coordinate ``trained``, if it exists.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def _accuracy_axes(
     accuracy: NDArray[np.float64],
     title: str = "1 network",
 ) -> None:
-    """Make the axes those of accuracy against N, with chance and the trained Ns."""
+    """Make the axes show accuracy against N, with chance and the trained Ns."""
     ax.plot(Ns, chance, ls="--", color=COLOURS["grey"], label="chance (best constant answer)")
     if trained is not None:
         ax.axvspan(trained[0] - 0.5, trained[1] + 0.5, color=COLOURS["sky"], alpha=0.2, lw=0, label="trained N")

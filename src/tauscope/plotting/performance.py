@@ -1,4 +1,4 @@
-"""Pictures of how well trials are answered."""
+"""Pictures of a network's scores on trials."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tauscope.plotting.style import COLOURS, RC, integer_ticks, legend_below, ne
 
 @matplotlib.rc_context(RC)
 def plot_performance(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot the fractional loss at every delay, or the score of every head, between an ideal observer's and chance.
+    """Plot the fractional loss at every delay, or the score of every head, beside chance and the ideal observer.
 
     Parameters
     ----------
     result : Dataset
         From `tauscope.analysis.performance` or `tauscope.analysis.scores`, of one network.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def plot_performance(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 
 def _plot_scores(result: xr.Dataset, ax: Axes) -> Axes:
-    """Plot the score of every head, with what chance and the best answer score."""
+    """Plot the score of every head, with the scores of chance and of the best answer."""
     x = np.arange(result.sizes["head"])
     score, error = result["score"].values, result["standard_error"].values
     label = "network, bars: 2 standard errors over trials"

@@ -1,4 +1,4 @@
-"""Pictures of how a continuous-time network answers at other time steps than those of its training."""
+"""Pictures of a continuous-time network's accuracy at other time steps than those of its training."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def plot_resolution(result: xr.Dataset, trained: Sequence[int] = (), ax: Axes | 
     result : Dataset
         From `tauscope.analysis.resolution.resolution`, of one network.
     trained : sequence of int
-        Numbers of steps a bit of its training, shaded from the smallest to the largest.
+        Steps a bit in training; the range from the smallest to the largest is shaded.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes drawn on: the accuracy for a few of the Ns, the smallest and the largest among them, with the 95 %
-        interval over sequences, and the chance level.
+        The axes drawn on: the accuracy for a few Ns, with the smallest and the largest, its 95 % interval over
+        sequences, and the chance level.
 
     Examples
     --------
@@ -43,9 +43,9 @@ def plot_resolution(result: xr.Dataset, trained: Sequence[int] = (), ax: Axes | 
     if len(trained):
         mark_trained(ax, trained)
     for N, colour in zip(few(result["N"].values.tolist()), CYCLE, strict=False):
-        one = result.sel(N=N)
-        ax.plot(one["dt"], one["accuracy"], "o-", ms=2.5, color=colour, label=f"N = {N}")
-        ax.fill_between(one["dt"], one["low"], one["high"], color=colour, alpha=0.2, lw=0)
+        curve = result.sel(N=N)
+        ax.plot(curve["dt"], curve["accuracy"], "o-", ms=2.5, color=colour, label=f"N = {N}")
+        ax.fill_between(curve["dt"], curve["low"], curve["high"], color=colour, alpha=0.2, lw=0)
     ax.axhline(float(result["chance"].max()), ls="--", lw=1, color=COLOURS["grey"], label="chance")
     time_step_axis(ax)
     lowest = float(result["low"].min())
@@ -56,7 +56,7 @@ def plot_resolution(result: xr.Dataset, trained: Sequence[int] = (), ax: Axes | 
 
 
 def few(Ns: Sequence[int]) -> list[int]:
-    """Return a few of many memory demands, evenly spread, the first and the last among them.
+    """Return at most four of the Ns, evenly spread, with the first and the last.
 
     Examples
     --------
@@ -77,13 +77,13 @@ def mark_trained(ax: Axes, trained: Sequence[int]) -> None:
     >>> ax.patches[0].get_label()
     'trained time steps'
     """
-    # A little wider, so that a single one can be seen.
+    # The shade is 5 % wider on each side, so that a single time step is visible.
     ax.axvspan(0.95 / max(trained), 1.05 / min(trained), color=COLOURS["sky"], alpha=0.3, lw=0,
                label="trained time steps")  # fmt: skip
 
 
 def time_step_axis(ax: Axes) -> None:
-    r"""Make the horizontal axis one of time steps.
+    r"""Make the horizontal axis show time steps.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pictures of sequences: units in the order of their peaks, the weights between them, and the index of many networks."""
+"""Pictures of sequences: units in the order of their peaks, weights between units, and the index of many networks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plot_peak_order(order: xr.Dataset, ax: Axes | None = None) -> Axes:
     order : Dataset
         From `tauscope.analysis.sequentiality.peak_order`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def plot_peak_order(order: xr.Dataset, ax: Axes | None = None) -> Axes:
     if not n_units:
         note(ax, "no unit is active")
         return ax
-    # A unit that is inhibited below zero, as leaky ones can be, is drawn as silent.
+    # The colour scale starts at 0: units below zero (leaky units can be) look silent.
     activity = order["activity"].transpose("rank", "time").values
     edges = (-0.5, n_steps - 0.5, n_units + 0.5, 0.5)
     image = ax.imshow(activity, cmap="viridis", vmin=0, vmax=1, aspect="auto", extent=edges, interpolation="nearest")
@@ -63,19 +63,19 @@ def plot_peak_order(order: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 @matplotlib.rc_context(RC)
 def plot_weights_by_peak_difference(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot recurrent weights against how much later the receiving unit peaks than the sending one.
+    """Plot recurrent weights against the peak time of the receiving unit minus that of the sending unit.
 
     Parameters
     ----------
     result : Dataset
         From `tauscope.analysis.sequentiality.weights_by_peak_difference`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes drawn on: mean and standard deviation over pairs, and the means of either side.
+        The axes drawn on: mean and standard deviation over pairs, and the means over positive and negative differences.
 
     Examples
     --------
@@ -110,12 +110,11 @@ def plot_sequentiality(index: xr.DataArray, over: str, ax: Axes | None = None) -
     Parameters
     ----------
     index : DataArray [over, network] or [condition, over, network]
-        Index of every network, averaged over its trials, NaN for one that failed; a third dimension gives one line
-        for each of its labels.
+        Mean index over trials of every network, NaN for a failed network; each label of a third dimension gives a line.
     over : str
         Dimension of the parameter; its coordinate holds the values.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -125,7 +124,7 @@ def plot_sequentiality(index: xr.DataArray, over: str, ax: Axes | None = None) -
     Raises
     ------
     InputError
-        If there is no such dimension, or none called "network".
+        If the dimension ``over`` or "network" is missing.
 
     Examples
     --------
@@ -139,9 +138,9 @@ def plot_sequentiality(index: xr.DataArray, over: str, ax: Axes | None = None) -
     ax = ax or new_axes()
     x = index[over].values
     lines = [(str(label), index.sel({extra[0]: label})) for label in index[extra[0]].values] if extra else [("", index)]
-    for (label, one), colour in zip(lines, CYCLE, strict=False):
-        draw_mean_and_range(ax, x, one, "network", label or "mean over networks", colour)
-        for network in finite(one).transpose("network", over).values:
+    for (label, values), colour in zip(lines, CYCLE, strict=False):
+        draw_mean_and_range(ax, x, values, "network", label or "mean over networks", colour)
+        for network in finite(values).transpose("network", over).values:
             ax.plot(x, network, "o", ms=2, color=colour)
     ax.set(xlabel=index[over].attrs.get("long_name", over), ylabel="sequentiality index (nats)")
     n = index.sizes["network"]
@@ -158,11 +157,11 @@ def plot_grid(values: xr.DataArray, x: str, y: str, ax: Axes | None = None) -> A
     Parameters
     ----------
     values : DataArray [y, x]
-        One value for each network, NaN for one that failed; its ``long_name`` names the colours.
+        A value for each network, NaN for a failed network; the attribute ``long_name`` labels the colours.
     x, y : str
         Dimensions of the horizontal and of the vertical axis; their coordinates hold evenly spaced values.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -188,6 +187,6 @@ def plot_grid(values: xr.DataArray, x: str, y: str, ax: Axes | None = None) -> A
 
 
 def _edges(centres: np.ndarray) -> tuple[float, float]:
-    """Return where the first cell of evenly spaced centres begins and the last one ends."""
+    """Return the outer edges of the first and the last cell around evenly spaced centres."""
     half = (centres[-1] - centres[0]) / (len(centres) - 1) / 2 if len(centres) > 1 else 0.5
     return float(centres[0] - half), float(centres[-1] + half)

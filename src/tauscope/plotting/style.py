@@ -1,4 +1,4 @@
-"""One look for every figure: column width, colour-blind safe, readable in print."""
+"""The common style of figures: column width, colours for any colour vision, text readable in print."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike, NDArray
 
 COLUMN_WIDTH = 3.4
-"""Inches."""
+"""Width of a figure, in inches."""
 
 # Okabe & Ito's palette, distinguishable with any common colour vision.
 COLOURS = {
@@ -30,7 +30,7 @@ COLOURS = {
 }
 
 CYCLE = tuple(colour for name, colour in COLOURS.items() if name != "grey")
-"""Colours of things that have none of their own; grey is for references such as chance."""
+"""Colours of lines without a fixed colour; grey is for references such as chance."""
 
 RC: Any = {
     "font.size": 8,
@@ -46,9 +46,9 @@ RC: Any = {
     "figure.dpi": 150,
 }
 
-# Room for tick labels and the axis label between the axes and a legend, in points.
+# Space between the axes and a legend for tick labels and the axis label, in points.
 _LEGEND_DROP = 29
-# Characters of a title that fit the width of a column.
+# Number of characters of a title that fit the width of a column.
 _TITLE_WIDTH = 40
 
 
@@ -75,16 +75,16 @@ def new_axes(width: float = COLUMN_WIDTH, height: float = 2.8) -> Axes:
 
 
 def legend_below(ax: Axes, title: str | None = None, n_columns: int = 1) -> None:
-    """Put the legend under the axes, where it can hide no data; axes without labelled artists get its title alone.
+    """Put the legend under the axes, where it hides no data; without labelled artists it has only the title.
 
     Parameters
     ----------
     ax : Axes
-        Axes with labelled artists and a label of one line under it.
+        Axes whose horizontal axis has a label of one line.
     title : str, optional
-        Above the entries; the place for the number of networks.
+        Title above the entries, such as the number of networks.
     n_columns : int
-        Columns of entries.
+        Number of columns of entries.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def legend_below(ax: Axes, title: str | None = None, n_columns: int = 1) -> None
 
 
 def integer_ticks(*axes: Axis) -> None:
-    """Put ticks at integers alone, also where there is only one.
+    """Put ticks at integers only, even if the axis contains a single integer.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def integer_ticks(*axes: Axis) -> None:
 
 
 def N_axis(ax: Axes) -> None:
-    """Make the horizontal axis one of memory demands.
+    """Make the horizontal axis show the memory demand N.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def log_axis(ax: Axes) -> None:
 
 
 def finite(values: xr.DataArray) -> xr.DataArray:
-    """Return values with NaN, which means and ranges pass over, for all that are not finite.
+    """Return values with infinities replaced by NaN, which means and ranges skip.
 
     Examples
     --------
@@ -161,12 +161,12 @@ def finite(values: xr.DataArray) -> xr.DataArray:
 def draw_mean_and_range(
     ax: Axes, x: ArrayLike, values: xr.DataArray, over: str, label: str, colour: str, **line: Any
 ) -> None:
-    """Draw the mean over samples as a line and their range as a shade; what is not finite is left out.
+    """Draw the mean over samples as a line and their range as a shade; values that are not finite are left out.
 
     Parameters
     ----------
     ax : Axes
-        Where to draw.
+        Axes to draw on.
     x : array [point]
         Positions.
     values : DataArray [over, point]
@@ -174,9 +174,9 @@ def draw_mean_and_range(
     over : str
         Dimension of the samples.
     label : str
-        Of the line.
+        Label of the line.
     colour : str
-        Of both.
+        Colour of line and shade.
     **line
         Further properties of the line.
 
@@ -194,7 +194,7 @@ def draw_mean_and_range(
 
 
 def note(ax: Axes, text: str) -> None:
-    """Write in the middle of the axes why they are empty.
+    """Write a text in the middle of empty axes.
 
     Examples
     --------
@@ -207,16 +207,16 @@ def note(ax: Axes, text: str) -> None:
 
 
 def relative_accuracy_axis(ax: Axes, values: NDArray[np.float64], one: str, zero: str) -> None:
-    """Make the vertical axis one of relative accuracy, with its two fixed points.
+    """Make the vertical axis show relative accuracy, with lines at 1 and 0.
 
     Parameters
     ----------
     ax : Axes
-        Where to draw.
+        Axes to draw on.
     values : array
-        What is shown; the axis holds all of it that is finite, and says so if nothing is.
+        Relative accuracies; the axis includes all finite values, and shows a note if there are none.
     one, zero : str
-        What relative accuracies of 1 and 0 are.
+        Meaning of the relative accuracies 1 and 0.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def relative_accuracy_axis(ax: Axes, values: NDArray[np.float64], one: str, zero
 
 
 def title(ax: Axes, run: str, checkpoint: str) -> None:
-    r"""Write above the axes which network is shown, in several lines, so that long names of runs fit a column.
+    r"""Write the names of run and checkpoint above the axes, with long names of runs broken into lines.
 
     Examples
     --------
@@ -248,14 +248,14 @@ def title(ax: Axes, run: str, checkpoint: str) -> None:
 
 
 def broken(name: str, width: int) -> str:
-    r"""Return a long name in lines that end with an underscore.
+    r"""Break a long name into lines that end with an underscore.
 
     Parameters
     ----------
     name : str
-        Such as that of a run.
+        Name, such as that of a run.
     width : int
-        Most characters of a line; a part between underscores is never broken.
+        Largest number of characters of a line; a longer part between underscores is not broken.
 
     Examples
     --------

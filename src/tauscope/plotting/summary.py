@@ -1,4 +1,4 @@
-"""Pictures over many networks: any measured number against N, by curriculum."""
+"""Pictures of many networks: any measured number against N, by curriculum."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tauscope.errors import require_choice
 from tauscope.learning.curricula import CURRICULUM_NAMES
 from tauscope.plotting.style import COLOURS, CYCLE, RC, N_axis, draw_mean_and_range, legend_below, new_axes
 
-# Characters that fit beside axes whose height a legend has taken from.
+# Number of characters of a label that fit beside axes with a legend below.
 _LABEL_WIDTH = 32
 
 CURRICULUM_COLOURS = {"cumulative": "blue", "single": "vermilion", "sliding": "green", "single_nocurr": "grey"}
@@ -28,7 +28,7 @@ _MARKERS = ("o", "s", "^", "v", "D", "P", "X")
 
 @dataclass(frozen=True)
 class Look:
-    """How a group of networks is shown: its name in the legend, its colour and its marker."""
+    """Name in the legend, colour and marker of a group of networks."""
 
     name: str
     colour: str
@@ -41,7 +41,7 @@ LOOKS = {key: Look(name, COLOURS[CURRICULUM_COLOURS[key]], CURRICULUM_MARKERS[ke
 
 
 def looks_of(names: Iterable[str]) -> dict[str, Look]:
-    """Return looks that tell groups of networks of any names apart.
+    """Return different looks for groups of networks with any names.
 
     Examples
     --------
@@ -60,13 +60,14 @@ def plot_against_N(
     Parameters
     ----------
     curves : mapping of str to DataArray [network, N]
-        By curriculum, a key of `CURRICULUM_NAMES`, or another key of the looks; NaN where a network did not reach N.
+        Numbers by curriculum (a key of `tauscope.learning.curricula.CURRICULUM_NAMES`) or another key of ``looks``; NaN
+        where a network did not reach N.
     label : str
-        What is plotted, with its unit.
+        Name of the number, with its unit.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
     looks : mapping of str to Look
-        How each group of networks is shown.
+        Name, colour and marker of each group of networks.
 
     Returns
     -------
@@ -97,20 +98,20 @@ def plot_against_N(
 def draw_networks(
     ax: Axes, x: ArrayLike, values: xr.DataArray, curriculum: str, looks: Mapping[str, Look] = LOOKS
 ) -> None:
-    """Draw the mean over the networks of one curriculum, and their range.
+    """Draw the mean over the networks of a curriculum, and their range.
 
     Parameters
     ----------
     ax : Axes
-        Where to draw.
+        Axes to draw on.
     x : array [point]
         Positions.
     values : DataArray [network, point]
-        One number for each network and position, NaN where there is none.
+        A number for each network and position, NaN where it is unknown.
     curriculum : str
-        A key of the looks.
+        Key of ``looks``.
     looks : mapping of str to Look
-        How each group of networks is shown.
+        Name, colour and marker of each group of networks.
 
     Raises
     ------

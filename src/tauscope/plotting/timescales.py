@@ -18,14 +18,14 @@ _SHORTEST = 0.2
 
 @matplotlib.rc_context(RC)
 def plot_autocorrelations(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot the autocorrelation and the fit of units with a short, a median and a long τ_net, over that of all units.
+    """Plot autocorrelation and fit of units with a short, a median and a long τ_net, over those of all units.
 
     Parameters
     ----------
     result : Dataset
         From `tauscope.analysis.timescales.timescales`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -58,14 +58,14 @@ def plot_autocorrelations(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 
 def fitted_curve(unit: xr.Dataset, lags: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the chosen fit of one unit at given lags.
+    """Return the chosen fit of a unit at given lags.
 
     Parameters
     ----------
     unit : Dataset
-        One unit of a result of `tauscope.analysis.timescales.timescales`.
+        A unit of a result of `tauscope.analysis.timescales.timescales`.
     lags : ndarray [lag]
-        In steps.
+        Lags in steps.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def fitted_curve(unit: xr.Dataset, lags: NDArray[np.int64]) -> NDArray[np.float6
         taus, amplitudes = unit["single_tau"].values[None], unit["single_amplitude"].values[None]
     else:
         taus, amplitudes = unit["double_tau"].values, unit["double_amplitude"].values
-    # A component of no duration is there at lag 0 alone.
+    # A component with τ = 0 contributes at lag 0 only.
     with np.errstate(divide="ignore", invalid="ignore"):
         decays = np.where(lags[:, None] == 0, 1.0, np.exp(-lags[:, None] / taus))
     return np.asarray((amplitudes * decays).sum(axis=1))
@@ -97,7 +97,7 @@ def plot_timescale_distribution(result: xr.Dataset, ax: Axes | None = None) -> A
     result : Dataset
         From `tauscope.analysis.timescales.timescales`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -107,15 +107,15 @@ def plot_timescale_distribution(result: xr.Dataset, ax: Axes | None = None) -> A
     ax = ax or new_axes()
     drawn = {r"$\tau$": ("tau", "orange", True), r"$\tau_\mathrm{net}$": ("tau_net", "blue", False)}
     values = {label: result[name].dropna("unit").values for label, (name, _, _) in drawn.items()}
-    largest = max((float(one.max()) for one in values.values() if len(one)), default=1.0)
+    largest = max((float(times.max()) for times in values.values() if len(times)), default=1.0)
     edges = np.geomspace(_SHORTEST, max(largest, 1.0) * 1.05, 41)
     for label, (_, colour, fill) in drawn.items():
-        one = values[label]
-        if len(one):
-            label = f"{label}: {count(len(one), 'unit')}, mean {one.mean():.2f}, STD {one.std():.2f} steps"
-            counts, _ = np.histogram(np.maximum(one, _SHORTEST), edges)
+        times = values[label]
+        if len(times):
+            label = f"{label}: {count(len(times), 'unit')}, mean {times.mean():.2f}, STD {times.std():.2f} steps"
+            counts, _ = np.histogram(np.maximum(times, _SHORTEST), edges)
             ax.stairs(counts, edges, fill=fill, alpha=0.8, color=COLOURS[colour], label=label)
-    if not any(len(one) for one in values.values()):
+    if not any(len(times) for times in values.values()):
         note(ax, "no unit has a timescale")
     ax.set(xlabel="timescale (steps)", ylabel="units")
     log_axis(ax)

@@ -16,26 +16,26 @@ from tauscope.plotting.style import COLOURS, CYCLE, RC, broken, integer_ticks, l
 from tauscope.tasks import Head, Task
 
 _FEW = 60
-# Characters of a run's name that fit beside its line in a legend.
+# Number of characters of a run's name that fit beside its line in a legend.
 _NAME_WIDTH = 48
 _ROOM = 0.06
 
 
 @matplotlib.rc_context(RC)
 def plot_progress(histories: Mapping[str, Sequence[Mapping[str, Any]]], ax: Axes | None = None) -> Axes:
-    """Plot the largest N that each run had solved after every epoch.
+    """Plot the largest N that each run has solved, after every epoch.
 
     Parameters
     ----------
     histories : mapping of str to sequence of dict
-        Records of every epoch (`Training.history`, ``metrics.jsonl``) by the run's name.
+        Records of every epoch (`Training.history`, ``metrics.jsonl``) by name of the run.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes drawn on. A line ends where its run did.
+        The axes drawn on. A line ends at the last epoch of its run.
 
     Examples
     --------
@@ -68,12 +68,12 @@ def plot_scores(histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: st
     metric : str
         Name of the score in the records, such as ``"fractional_loss"``.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The axes drawn on. A line ends where its run did.
+        The axes drawn on. A line ends at the last epoch of its run.
 
     Examples
     --------
@@ -104,10 +104,10 @@ def plot_training(
     history : sequence of dict
         Records of every epoch.
     tasks : dict of Task, optional
-        What is learnt, by the names of the stages, which tells the metric and its chance level; without any, accuracies
-        are drawn, against the accuracy at which an N is solved.
+        Tasks by name of the stage, for the metric and its chance level; by default accuracies are drawn, with the
+        accuracy at which an N is solved.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -134,14 +134,14 @@ def plot_training(
     epochs = [record["epoch"] for record in history]
     (loss,) = losses.plot(epochs, [record["loss"] for record in history], color=COLOURS["green"], lw=0.8)
     losses.set_ylabel("loss (nats, summed over heads)" if metric == "accuracy" else "loss")
-    # The legend is that of the first axes; an empty line stands there for the loss.
+    # The legend lists the artists of the first axes: an empty line stands for the loss.
     ax.plot([], [], color=loss.get_color(), lw=0.8, label="loss (right axis)")
     legend_below(ax, title="1 network", n_columns=2)
     return ax
 
 
 def metric_of(tasks: Mapping[str, Task] | None) -> str:
-    """Return the metric that tasks have in common; without any, accuracy.
+    """Return the common metric of tasks; accuracy without tasks.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def metric_of(tasks: Mapping[str, Task] | None) -> str:
 
 
 def words(metric: str) -> str:
-    """Return a metric as it is written in figures.
+    """Return the name of a metric in figures.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def words(metric: str) -> str:
 
 def _draw_accuracy(ax: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     epochs = [record["epoch"] for record in history]
-    newest, worst = [one["accuracy"][-1] for one in history], [min(one["accuracy"]) for one in history]
+    newest, worst = [record["accuracy"][-1] for record in history], [min(record["accuracy"]) for record in history]
     ax.plot(epochs, newest, color=COLOURS["blue"], label="newest head", **_markers(history))
     if worst != newest:
         ax.plot(epochs, worst, ls=":", color=COLOURS["vermilion"], label="worst head")
@@ -173,22 +173,24 @@ def _draw_accuracy(ax: Axes, history: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw_scores(ax: Axes, history: Sequence[Mapping[str, Any]], metric: str, heads: Mapping[str, Head]) -> None:
-    """Draw the score of the newest head, with chance and the optimum, which may be above it or below."""
+    """Draw the score of the newest head, with chance and the optimum, which is the highest or the lowest score."""
     (optimum,) = {head.optimum for head in heads.values()}
     epochs = [record["epoch"] for record in history]
     scores = [record[metric][-1] for record in history]
     chances = [heads[record["stage"]].chance for record in history]
     ax.plot(epochs, scores, color=COLOURS["blue"], label=words(metric), **_markers(history))
     if history:
-        # Of tasks that are learnt one after the other, each has a chance level of its own.
+        # Tasks that are learnt in turn have different chance levels.
         level = f" ({chances[0]:.3g})" if len(set(chances)) == 1 else ""
         edges = [epochs[0] - 0.5, *(epoch + 0.5 for epoch in epochs)]
         ax.stairs(chances, edges, baseline=None, ls="--", lw=0.8, color=COLOURS["grey"], label=f"chance{level}")
-    changes = [one["epoch"] + 0.5 for one, after in itertools.pairwise(history) if one["stage"] != after["stage"]]
+    changes = [
+        record["epoch"] + 0.5 for record, after in itertools.pairwise(history) if record["stage"] != after["stage"]
+    ]
     for i, change in enumerate(changes):
         ax.axvline(change, ls="-.", lw=0.8, color=COLOURS["grey"], label="" if i else "next task")
     ax.axhline(optimum, ls=":", lw=0.8, color="black", label=f"optimum ({optimum:g})")
-    known = [one for one in [*scores, *chances, optimum] if np.isfinite(one)]
+    known = [value for value in [*scores, *chances, optimum] if np.isfinite(value)]
     room = _ROOM * (max(known) - min(known) or 1.0)
     ax.set(ylabel=f"{words(metric)} on fresh trials", ylim=(min(known) - room, max(known) + room))
 
@@ -204,6 +206,6 @@ def _axes_for(histories: Mapping[str, Any]) -> Axes:
 
 
 def _line(i: int) -> dict[str, Any]:
-    """Return the look of one line of many; runs often coincide, so that the first ones are wide enough to be seen."""
+    """Return the look of a line; the first lines are wider, so that they show under later lines that coincide."""
     style = ("-", "--", ":")[i // len(CYCLE) % 3]
     return {"lw": max(1.0, 2.4 - 0.4 * i), "color": CYCLE[i % len(CYCLE)], "ls": style}

@@ -1,4 +1,4 @@
-"""Pictures of travelling waves: spectra on the unit circle, operators in the basis of waves, and waves as they move."""
+"""Pictures of travelling waves: spectra on the unit circle, operators in the basis of waves, and moving waves."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _COLOURMAP = "RdBu_r"
 
 @matplotlib.rc_context(RC)
 def plot_wave_spectrum(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot the slow eigenvalues of a network and those of the operator that it should be equal to.
+    """Plot the slow eigenvalues of a network beside those of the theory's operator.
 
     Parameters
     ----------
     result : Dataset
         From `tauscope.analysis.wave_spectrum.wave_spectrum`.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -71,9 +71,9 @@ def plot_operator(operator: xr.DataArray, dim: int, ax: Axes | None = None) -> A
     operator : DataArray [to, from]
         ``operator`` or ``theory`` of `tauscope.analysis.wave_basis.readout_basis`. Colours saturate at ±1.
     dim : int
-        Number of components of a vector; that of the first rows is the oldest.
+        Number of components of a vector; the first rows belong to the oldest vector.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def plot_operator(operator: xr.DataArray, dim: int, ax: Axes | None = None) -> A
     Raises
     ------
     InputError
-        If the operator is no square matrix of blocks of that size.
+        If the operator is not a square matrix of blocks of that size.
 
     Examples
     --------
@@ -109,16 +109,16 @@ def plot_operator(operator: xr.DataArray, dim: int, ax: Axes | None = None) -> A
 
 @matplotlib.rc_context(RC)
 def plot_substrate(substrate: xr.DataArray, component: int = 0, trial: int = 0, ax: Axes | None = None) -> Axes:
-    """Plot one component of a wave substrate over time; a wave is a stripe that moves one place at a step.
+    """Plot a component of a wave substrate over time; a wave is a stripe that moves by one place a step.
 
     Parameters
     ----------
     substrate : DataArray [time, trial, lag, component]
         From `tauscope.analysis.travelling_waves.project`.
     component, trial : int
-        Which ones.
+        Indices of component and trial.
     ax : Axes, optional
-        Where to draw; a new figure if not given.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def plot_substrate(substrate: xr.DataArray, component: int = 0, trial: int = 0, 
     Raises
     ------
     InputError
-        If there is no such component or trial.
+        If the component or the trial does not exist.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def plot_substrate(substrate: xr.DataArray, component: int = 0, trial: int = 0, 
 def animate_waves(
     substrate: xr.DataArray, states: xr.DataArray, *, trial: int = 0, milliseconds: int = 400
 ) -> FuncAnimation:
-    """Animate a wave substrate beside the units that it is hidden in.
+    """Animate a wave substrate beside the activity of the units.
 
     Parameters
     ----------
@@ -163,19 +163,19 @@ def animate_waves(
     states : DataArray [time, trial, unit]
         Activity of the units at the same steps.
     trial : int
-        Which one.
+        Index of the trial.
     milliseconds : int
-        Time that every step is shown for.
+        Duration of a frame.
 
     Returns
     -------
     FuncAnimation
-        One frame for each step; write it with ``animation.save("waves.gif", writer="pillow")``.
+        A frame for each step; write it with ``animation.save("waves.gif", writer="pillow")``.
 
     Raises
     ------
     InputError
-        If the two have different steps.
+        If substrate and states have different numbers of steps.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def animate_waves(
 
 
 def _grid(values: np.ndarray) -> np.ndarray:
-    """Return units ``[time, unit]`` as a picture ``[time, row, column]`` that is nearly square, filled up with NaN."""
+    """Arrange units ``[time, unit]`` in a nearly square picture ``[time, row, column]``, padded with NaN."""
     n = values.shape[1]
     columns = int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)
