@@ -1,4 +1,4 @@
-"""What is kept on disk: atomic writes, checksummed states, and weights that are never executed."""
+"""Checkpoints on disk: states with checksums, and weights that are read without executing code."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tauscope.errors import DamagedFileError, InputError
 from tauscope.runs.files import sync_folder, write_atomically
 
 _MAGIC = b"tauscope state 1\n"
-# The first is there only if the process was killed between the two renames of `save_state`; it is the newest then.
+# NEW_STATE exists only if the process was killed between the two renames of `save_state`; it is then the newest state.
 STATES = NEW_STATE, STATE, PREVIOUS_STATE = "state.pt.new", "state.pt", "state.previous.pt"
 
-# All that a pickle of plain tensors names. Torch allows more, with which a file can ask for any amount of memory.
+# The globals in a pickle of plain tensors. Torch allows further globals, with which a file can fill the memory.
 _PLAIN = re.compile(r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|torch \w+Storage")
-# Weights that a cell of one's own uses at several places are stored once.
+# A file may be so many times smaller than its tensors: weights that a user's cell shares are stored once.
 _MOST_SHARED = 10
 _ARCHIVE = b"PK\x03\x04"
-# In the form of older torch versions: magic number, protocol, system, content, keys of the storages that follow.
+# Files of older torch versions hold five pickles: magic number, protocol, system, content, keys of the storages.
 _LEGACY_PICKLES = 5
 
 
 def checkpoint_name(stage: str) -> str:
-    """Return the name of the file that keeps a network which solved the stage of this name, as published.
+    """Return the name of a stage's checkpoint file, as in the published code.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def _dump(content: Any) -> bytes:
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Save the state of a run under way with its checksum, and keep the one before it.
+    """Save the state of an unfinished run with its checksum, and keep the previous state.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 
 def turn_states(folder: Path) -> None:
-    """Make the new state the newest one and that one the previous; also what a process killed meanwhile left undone.
+    """Rename the newest state to the previous state and the new state to the newest, also after a killed process.
 
     Parameters
     ----------
     folder : Path
-        Run folder; without a new state, nothing is done.
+        Run folder; nothing happens without a new state.
 
     Examples
     --------
@@ -97,14 +97,14 @@ def load_state(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     Returns
     -------
     state : dict or None
-        ``None`` if there never was one.
+        The state; ``None`` if the run has none.
     notices : list of str
-        What was wrong with a newer file that was passed over.
+        Problems of newer files that were skipped.
 
     Raises
     ------
     DamagedFileError
-        If there are states but none is intact.
+        If the run has states but none is intact.
     """
     problems: list[str] = []
     for name in STATES:
@@ -136,7 +136,7 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 
 def _load(file: IO[bytes], path: Path, what: str) -> Any:
-    """Return what a file of `torch.save` holds, without executing anything or taking much more memory than the file."""
+    """Read a file of `torch.save` without executing code, in little more memory than the file's size."""
     try:
         size = file.seek(0, os.SEEK_END)
         verified = _verified(file, size)
@@ -147,7 +147,7 @@ def _load(file: IO[bytes], path: Path, what: str) -> Any:
         verified.seek(0)
         content = torch.load(verified, map_location="cpu", weights_only=True)
         _require_modest(content, size)
-    except pickle.UnpicklingError as error:  # torch's own message tells how to execute what is in the file
+    except pickle.UnpicklingError as error:  # torch's own message tells how to execute code in the file
         raise DamagedFileError(f"{path} is not {what}: it holds something else than plain tensors") from error
     except Exception as error:  # an altered pickle can raise anything
         raise DamagedFileError(f"{path} is not {what}: {_first_line(error)}") from error
@@ -159,10 +159,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _verified(file: IO[bytes], size: int) -> IO[bytes]:
-    """Return a zip archive packed anew from data that match their checksums; any other file as it is.
+    """Return a zip archive repacked from entries that match their checksums; return any other file unchanged.
 
-    Torch's reader checks no checksums, and reads an entry whose flags are altered as uninitialised memory; of an
-    archive packed anew it reads what was checked here.
+    Torch's reader compares no checksums, and reads an entry with altered flags as uninitialised memory; from the
+    repacked archive it reads the verified entries.
     """
     file.seek(0)
     begins_as_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
@@ -177,7 +177,7 @@ def _verified(file: IO[bytes], size: int) -> IO[bytes]:
             raise ValueError("it is compressed, expected the uncompressed archive that torch.save writes")
         if sum(entry.file_size for entry in entries) > size:
             raise ValueError("it unpacks to more than it holds")
-        # Torch finds an entry whatever its case.
+        # Torch finds entries by name without regard to case.
         if len({entry.filename.lower() for entry in entries}) < len(entries):
             raise ValueError("two entries of its archive have the same name")
         for entry in entries:
@@ -186,7 +186,7 @@ def _verified(file: IO[bytes], size: int) -> IO[bytes]:
 
 
 def _require_plain(file: IO[bytes]) -> None:
-    """Refuse pickles that name anything but tensors."""
+    """Refuse pickles with other globals than those of tensors."""
     file.seek(0)
     pickles = [file] * _LEGACY_PICKLES
     if file.read(len(_ARCHIVE)) == _ARCHIVE:
@@ -197,8 +197,8 @@ def _require_plain(file: IO[bytes]) -> None:
             pickles = [io.BytesIO(archive.read(name)) for name in names]
     else:
         file.seek(0)
-    for one in pickles:
-        for code, argument, _ in pickletools.genops(one):
+    for pickled in pickles:
+        for code, argument, _ in pickletools.genops(pickled):
             if code.name == "PROTO" and argument != 2:
                 raise ValueError(f"its pickle is of protocol {argument}, expected 2, that of torch.save")
             if code.name == "GLOBAL" and not _PLAIN.fullmatch(str(argument)):
@@ -206,12 +206,18 @@ def _require_plain(file: IO[bytes]) -> None:
 
 
 def _require_modest(content: Any, size: int) -> None:
-    """Refuse views that repeat what a small file holds, and containers that hold themselves or each other many times."""
+    """Refuse views that expand a small file's data, and containers that contain themselves or each other many times."""
     waiting, n_bytes = [content], 0
     while waiting:
-        one = waiting.pop()
-        inner = [*one, *one.values()] if isinstance(one, dict) else one if isinstance(one, list | tuple | set) else []
-        n_bytes += one.nbytes if isinstance(one, torch.Tensor) else len(inner)
+        value = waiting.pop()
+        inner = (
+            [*value, *value.values()]
+            if isinstance(value, dict)
+            else value
+            if isinstance(value, list | tuple | set)
+            else []
+        )
+        n_bytes += value.nbytes if isinstance(value, torch.Tensor) else len(inner)
         if n_bytes > _MOST_SHARED * size:
             raise ValueError("it unpacks to more than it holds")
         waiting += inner
@@ -223,7 +229,7 @@ def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
     Parameters
     ----------
     path : Path
-        Target.
+        File to write.
     weights : dict of Tensor
         Named tensors.
     """
@@ -231,7 +237,7 @@ def save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Load weights without executing anything.
+    """Load weights without executing code.
 
     Parameters
     ----------
@@ -246,9 +252,9 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
     Raises
     ------
     InputError
-        If there is no such file.
+        If the file does not exist.
     DamagedFileError
-        If it is truncated, altered, compressed, asks for code, or holds something else than finite tensors.
+        If it is truncated, altered, compressed, asks for code, or holds other data than finite tensors.
     """
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}: expected a file such as rnn_N2_N10")

@@ -1,4 +1,4 @@
-"""Finding a trained network on disk and rebuilding it, whatever it was."""
+"""Find a trained network on disk and rebuild it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load_model(
     affixes: list[str] | tuple[str, ...] = (),
     cell: str | None = None,
 ) -> Model:
-    """Load a trained network by what it was trained on, as the published code does.
+    """Load a trained network by its curriculum, task and N, as the published code does.
 
     Parameters
     ----------
@@ -46,31 +46,31 @@ def load_model(
     task : str
         ``"parity"`` or ``"dms"``.
     network_number : int
-        1, 2, 3, …
+        Number of the network: 1, 2, 3, …
     N_max : int
         Largest N that the network solves.
     N_min : int, optional
-        Smallest; ``N_max`` for single-head networks, otherwise 2 unless given.
+        Smallest N that the network solves; by default ``N_max`` for single-head networks, 2 for others.
     device : str
-        Where the network is put.
+        Device of the network.
     base_path : path
         Folder of the runs.
     affixes : sequence of str
-        Further parts of the folder's name, such as ``["size", "100"]``; not needed where only one folder fits.
+        Further parts of the folder's name, such as ``["size", "100"]``; not needed if a single folder fits.
     cell : str, optional
-        ``"module:Class"`` of a user's own cell. It is never taken from a file, because importing runs code.
+        ``"module:Class"`` of a user's own cell. It is never read from a file, because importing runs code.
 
     Returns
     -------
     Model
-        Rebuilt with its size, cell, fixed or trained τ.
+        The network, with its size, cell, and fixed or trained τ.
 
     Raises
     ------
     InputError
-        If there is no such run or checkpoint; the line names what there is.
+        If the run or the checkpoint does not exist; the message names the nearest that exists.
     DamagedFileError
-        If the file is damaged or not weights.
+        If the file is damaged or holds no weights.
 
     Examples
     --------
@@ -88,14 +88,14 @@ def load_model(
 
 
 def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Model:
-    """Load a network from a checkpoint file, or the furthest one of a run folder.
+    """Load a network from a checkpoint file, or from the last checkpoint of a run folder.
 
     Parameters
     ----------
     path : path
-        A file such as ``rnn_N2_N10`` of ours or of the published code, or its folder.
+        A file such as ``rnn_N2_N10``, written by tauscope or by the published code, or its folder.
     device : str
-        Where the network is put.
+        Device of the network.
     cell : str, optional
         ``"module:Class"`` of a user's own cell.
 
@@ -117,7 +117,7 @@ def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Mode
     if model is None:
         model = build_model(**_from_weights(weights, path), generator=torch.Generator().manual_seed(0))
     published.load_published(model, weights, path)
-    # The published code reads heads by position, so the first one belongs to the smallest N, which may not be 2.
+    # The published code finds heads by position: the first head belongs to the smallest N, which may not be 2.
     parts = _CHECKPOINT.fullmatch(path.name)
     if parts and not (path.parent / CONFIG).exists():
         model.heads.names = tuple(head_name(int(parts[1]) + i) for i in range(len(model.heads.names)))
@@ -125,20 +125,20 @@ def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Mode
 
 
 def find_checkpoint(path: Path) -> Path:
-    """Return the checkpoint that a path means: itself, or the one of its folder that solved the largest N.
+    """Return a checkpoint's path: the given path, or for a run folder its checkpoint with the largest solved N.
 
     Raises
     ------
     InputError
-        If there is none.
+        If the checkpoint does not exist, or the folder has none.
     """
-    # The name of the folder says what the network was trained on, also where the user stands inside it.
+    # An absolute path contains the folder's name, which states the training, even for "." as the path.
     path = Path(os.path.abspath(path))
     if not path.is_dir():
         if path.exists() or not path.parent.is_dir():
             return path
-        there = [known.name for known in [*checkpoints_of(path.parent), path.parent / INITIAL] if known.exists()]
-        expected = nearest(path.name, there) if there else "expected a checkpoint or a run folder"
+        names = [known.name for known in [*checkpoints_of(path.parent), path.parent / INITIAL] if known.exists()]
+        expected = nearest(path.name, names) if names else "expected a checkpoint or a run folder"
         raise InputError(f"no checkpoint {path.name} in {path.parent}: {expected}")
     solved = checkpoints_of(path)
     if not solved:
@@ -147,9 +147,9 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def checkpoints_of(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run folder: in the order of the numbers in their stages' names, or of its stages.
+    """Return the checkpoints of a run folder, ordered by the numbers in their stages' names, or by stages.
 
-    A name without a number is that of a checkpoint if the run's records know the stage.
+    A file without a number in its name is a checkpoint if the run's records contain its stage.
     """
     found = {path: Ns[::-1] for path in folder.iterdir() if (Ns := trained_Ns(path))}
     if all(_RANGE.fullmatch(path.name) for path in found) and found:
@@ -161,12 +161,12 @@ def checkpoints_of(folder: Path) -> list[Path]:
 
 
 def course_of(folder: Path, device: str = "cpu", cell: str | None = None) -> dict[int, Model]:
-    """Return a network in the course of its training: at the start (0) and after the epochs at which it was kept.
+    """Return the networks at the start of a training (0) and after its saved epochs, by epoch.
 
     Parameters
     ----------
     folder : Path
-        Of its run; of one that follows no course, the network at the start alone.
+        Run folder; a run without saved epochs gives the network at the start alone.
     device, cell
         As in `load`.
     """
@@ -178,7 +178,7 @@ def course_of(folder: Path, device: str = "cpu", cell: str | None = None) -> dic
 
 
 def trained_Ns(path: Path) -> tuple[int, int] | None:
-    """Return the smallest and largest N that a checkpoint's name says it solves, or the only number in it, twice.
+    """Return the smallest and the largest N in a checkpoint's name, or a single number twice.
 
     Examples
     --------
@@ -190,24 +190,24 @@ def trained_Ns(path: Path) -> tuple[int, int] | None:
 
 
 def trained_task(path: Path, name: str | None = None) -> Task:
-    """Return the task that a checkpoint was trained on, as it is measured.
+    """Return the task of a checkpoint's training, as measurements use it.
 
     Parameters
     ----------
     path : Path
         The checkpoint, in its run folder.
     name : str, optional
-        A task to ask instead, a key of `tauscope.tasks.TASKS`.
+        Another task to measure the network on, a key of `tauscope.tasks.TASKS`.
 
     Returns
     -------
     Task
-        ``repeat`` of a binary task is the largest k that a continuous-time network was trained at, 1 for any other.
+        The task; ``repeat`` of a binary task is the largest k in training for continuous-time networks, 1 for others.
 
     Raises
     ------
     InputError
-        If neither the run's configuration nor the folder's name tells.
+        If neither the run's configuration nor the folder's name contains the task.
 
     Examples
     --------
@@ -232,19 +232,19 @@ def _find_run(base: Path, parts: list[str], number: int) -> Path:
     if exact.is_dir():
         return exact
     start, end = "_".join(parts) + "_", f"_network_{number}"
-    fitting = sorted(one.name for one in base.iterdir() if one.name.startswith(start) and one.name.endswith(end))
+    fitting = sorted(run.name for run in base.iterdir() if run.name.startswith(start) and run.name.endswith(end))
     if len(fitting) == 1:
         return base / fitting[0]
     if fitting:
         raise InputError(
             f"{len(fitting)} runs fit {exact.name} in {base}: {', '.join(fitting)}; expected affixes of one"
         )
-    runs = sorted(one.name for one in base.iterdir() if one.is_dir() and "_network_" in one.name)
+    runs = sorted(run.name for run in base.iterdir() if run.is_dir() and "_network_" in run.name)
     raise InputError(f"no run {exact.name} in {base}: {nearest(exact.name, runs)}")
 
 
 def _from_config(path: Path, cell: str | None) -> Model | None:
-    """Return a network of the kind that the configuration of a checkpoint's run tells of, where it has one."""
+    """Return an untrained network from the configuration of a checkpoint's run; ``None`` without a configuration."""
     folder = path.parent
     if not (folder / CONFIG).exists():
         return None
@@ -258,7 +258,7 @@ def _from_config(path: Path, cell: str | None) -> Model | None:
 
 
 def _from_weights(weights: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the options of `build_model` from the weights and, for what they do not show, the folder's name."""
+    """Return the options of `build_model` from the weights and, where these do not show an option, the folder's name."""
     options = published.describe(weights, path)
     folder = path.parent.name
     options["shared_head"] = folder.startswith(("single", "lstm_single"))

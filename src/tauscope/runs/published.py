@@ -1,4 +1,4 @@
-"""Reading and writing the files of the published code (LevinaLab/rnn_timescale_public)."""
+"""Read and write the files of the published code (LevinaLab/rnn_timescale_public)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _leaky_names(n_layers: int, n_heads: int) -> dict[str, str]:
-    """Return our parameter name for every published one: τ, then input, recurrent, feed-forward and head layers."""
+    """Return our parameter name for every published name: τ, then input, recurrent, feed-forward and head layers."""
     names = {f"parameterlist.{i}": f"cells.{i}.raw_tau" for i in range(n_layers)}
     modules = ["cells.0.input"]
     modules += [f"cells.{i}.recurrent" for i in range(n_layers)]
@@ -55,7 +55,7 @@ def _names(model: models.Model) -> dict[str, str] | None:
 
 
 def _kept_names(model: models.Model) -> dict[str, str]:
-    """Return our parameter name for every name in a file: a published one, or our own where there is none for all."""
+    """Return our parameter name for every name in a file: published names if every parameter has one, or our own."""
     own, names = model.state_dict().keys(), _names(model)
     return {key: key for key in own} if names is None or not own >= set(names.values()) else names
 
@@ -66,7 +66,7 @@ def to_published(model: models.Model) -> dict[str, Tensor]:
     Parameters
     ----------
     model : Model
-        Leaky, GRU or LSTM as the published code has them; any other network keeps its own names.
+        Leaky, GRU or LSTM network, as in the published code; other networks keep their own names.
 
     Returns
     -------
@@ -85,14 +85,14 @@ def to_published(model: models.Model) -> dict[str, Tensor]:
 
 
 def describe(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
-    """Read off published weights what network they belong to.
+    """Infer the cell and the sizes of a network from published weights.
 
     Parameters
     ----------
     weights : dict of Tensor
-        As `load_weights` returns them.
+        Weights from `load_weights`.
     path : Path
-        Named in errors.
+        File of the weights, for messages.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def describe(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If they are of no network that the published code knows.
+        If the weights belong to no network of the published code.
     """
     modules = 1 + max(
         (int(m[1]) for key in weights if (m := re.fullmatch(r"modulelist\.(\d+)\.weight", key))), default=-1
@@ -151,7 +151,7 @@ def _shapes(gated: str | None, sizes: list[int], n_inputs: int, n_outputs: int, 
 
 
 def _require_shapes(weights: dict[str, Tensor], shapes: dict[str, list[int]], path: Path) -> None:
-    """Refuse weights that do not fit together, before a network as large as one of them says is built."""
+    """Refuse weights whose shapes do not fit together, before a network of these sizes is built."""
     for name, expected in shapes.items():
         shape = list(weights[name].shape)
         if 0 in shape:
@@ -166,16 +166,16 @@ def load_published(model: models.Model, weights: dict[str, Tensor], path: Path) 
     Parameters
     ----------
     model : Model
-        Of the shape that `describe` gives.
+        Network with the sizes that `describe` returns.
     weights : dict of Tensor
-        As `load_weights` returns them; a single τ stands for all units.
+        Weights from `load_weights`; a single τ applies to all units.
     path : Path
-        Named in errors.
+        File of the weights, for messages.
 
     Raises
     ------
     InputError
-        If a tensor is missing, unknown, or of another shape or kind.
+        If a tensor is missing, unknown, or of another shape or dtype.
     """
     own = model.state_dict()
     names = _kept_names(model)
@@ -205,26 +205,26 @@ def stats_bytes(losses: list[float], accuracies: list[list[float]]) -> bytes:
     losses : list of float [epoch]
         Mean loss of every epoch.
     accuracies : list of list of float [epoch][head]
-        Accuracy of every active head, in [0, 1]; written in percent.
+        Accuracy of every active head, in [0, 1]; the file holds percent.
 
     Returns
     -------
     bytes
         An ``.npy`` file.
     """
-    content = {"loss": losses, "accuracy": [100 * np.asarray(one) for one in accuracies]}
+    content = {"loss": losses, "accuracy": [100 * np.asarray(epoch) for epoch in accuracies]}
     buffer = io.BytesIO()
     np.save(buffer, np.array(content, dtype=object), allow_pickle=True)
     return buffer.getvalue()
 
 
 def read_stats(path: Path) -> dict[str, list[Any]]:
-    """Read the published code's ``stats.npy`` without unpickling anything but lists and arrays of numbers.
+    """Read the published code's ``stats.npy``, unpickling only lists and arrays of numbers.
 
     Parameters
     ----------
     path : Path
-        The file.
+        File to read.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def read_stats(path: Path) -> dict[str, list[Any]]:
     Raises
     ------
     DamagedFileError
-        If it holds anything else.
+        If the file holds other data.
     """
     try:
         with Path(path).open("rb") as file:
@@ -248,20 +248,20 @@ def read_stats(path: Path) -> dict[str, list[Any]]:
             content = content.value.item()
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}")
-        accuracies = [np.atleast_1d(_numbers(one)) for one in content["accuracy"]]
-        # One array can stand at many places.
-        if sum(one.size for one in accuracies) > path.stat().st_size:
+        accuracies = [np.atleast_1d(_numbers(value)) for value in content["accuracy"]]
+        # A pickle can refer to the same array many times.
+        if sum(accuracy.size for accuracy in accuracies) > path.stat().st_size:
             raise ValueError("it unpacks to more than it holds")
         return {
-            "loss": [float(_numbers(one)) for one in content["loss"]],
-            "accuracy": [one.astype(float) for one in accuracies],
+            "loss": [float(_numbers(loss)) for loss in content["loss"]],
+            "accuracy": [accuracy.astype(float) for accuracy in accuracies],
         }
     except Exception as error:  # an altered pickle or header can raise anything
         raise DamagedFileError(f"{path} is no stats.npy: {error}; expected a dict of 'loss' and 'accuracy'") from error
 
 
 def _unpickled(content: bytes) -> Any:
-    """Return what a pickle holds, refusing one that has Python make room for what it does not hold."""
+    """Return the content of a pickle, refusing pickles that make Python allocate more memory than they hold."""
     for code, argument, _ in pickletools.genops(content):
         if "PUT" in code.name and isinstance(argument, int) and argument > len(content):
             raise pickle.UnpicklingError(f"it numbers {argument} objects")
@@ -269,7 +269,7 @@ def _unpickled(content: bytes) -> Any:
 
 
 def _numbers(value: Any) -> Any:
-    """Return a number or an array of numbers, refusing lists, in which one can stand at many places."""
+    """Return a number or an array of numbers, refusing lists, which can contain the same list many times."""
     if isinstance(value, _Array):
         value = value.value
     if not isinstance(value, np.ndarray | np.generic | int | float):
@@ -278,7 +278,7 @@ def _numbers(value: Any) -> Any:
 
 
 class _Array:
-    """Stands in for a NumPy array or scalar while a pickle of them is read: data in, nothing executed."""
+    """Replacement of a NumPy array or scalar during unpickling: takes the data and executes no code."""
 
     def __init__(self, *arguments: Any) -> None:
         self.value: Any = None
@@ -305,7 +305,7 @@ def _raw(content: Any) -> bytes:
 
 
 class _DType:
-    """Stands in for a NumPy dtype; only plain numbers are accepted."""
+    """Replacement of a NumPy dtype during unpickling; accepts only numbers."""
 
     def __init__(self, name: Any, *_: Any) -> None:
         if not isinstance(name, str):
@@ -316,7 +316,7 @@ class _DType:
         self.order = state[1] if state[1] in "<>" else "="
 
     def dtype(self) -> np.dtype[Any]:
-        """Return the dtype itself."""
+        """Return the NumPy dtype."""
         if not re.fullmatch(r"[fiu][1248]", self.name):
             raise pickle.UnpicklingError(f"array of type {self.name!r}")
         return np.dtype(self.order + self.name)
@@ -326,18 +326,18 @@ def _reconstruct(*_: Any) -> _Array:
     return _Array()
 
 
-_STAND_INS: dict[str, Any] = {"_reconstruct": _reconstruct, "scalar": _Array, "ndarray": object, "dtype": _DType}
+_REPLACEMENTS: dict[str, Any] = {"_reconstruct": _reconstruct, "scalar": _Array, "ndarray": object, "dtype": _DType}
 
 
 class _NumbersUnpickler(pickle.Unpickler):
-    """Resolves the five names that pickled arrays of numbers use, to stand-ins, and refuses all others."""
+    """Unpickler that replaces the five globals of pickled arrays of numbers, and refuses all others."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in, or refuse."""
+        """Return the replacement of a global."""
         if module == "_codecs" and name == "encode":
             return _encode
-        if module.partition(".")[0] == "numpy" and name in _STAND_INS:
-            return _STAND_INS[name]
+        if module.partition(".")[0] == "numpy" and name in _REPLACEMENTS:
+            return _REPLACEMENTS[name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 

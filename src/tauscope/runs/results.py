@@ -1,4 +1,4 @@
-"""Measured results on disk: netCDF files that say what they were measured on and by what."""
+"""Measured results on disk: netCDF files with their provenance and a checksum."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tauscope.errors import DamagedFileError
 from tauscope.runs.files import write_atomically
 
 ANALYSIS = "analysis"
-"""Name of the folder in a run's own that keeps its results."""
+"""Name of the folder in a run folder with the run's results."""
 
 _PROVENANCE = "tauscope_provenance"
-# Stands with the checksum behind the end of the netCDF file, where other readers do not look.
+# Marks the checksum, which follows the end of the netCDF content, where other readers ignore it.
 _SEAL = b"tauscope sha256\n"
 
 
 def provenance(checkpoint: Path, analysis: str, options: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
-    """Return what a result was measured on and by what.
+    """Return the provenance of a result: network, measurement, options and environment.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def provenance(checkpoint: Path, analysis: str, options: dict[str, Any], environ
     analysis : str
         Name of the measurement.
     options : dict
-        Its options, plain values.
+        Options of the measurement, plain values.
     environment : dict
-        Versions, commit, device, threads, as `tauscope.runs.environment.environment` gives them.
+        Versions, commit, device and threads from `tauscope.runs.environment.environment`.
 
     Returns
     -------
@@ -47,23 +47,23 @@ def provenance(checkpoint: Path, analysis: str, options: dict[str, Any], environ
         "checkpoint": f"{checkpoint.parent.name}/{checkpoint.name}",
         "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         "analysis": analysis,
-        # As they will be read again: JSON knows no tuples.
+        # Through JSON, because options are read back from JSON, where tuples are lists.
         "options": json.loads(json.dumps(options)),
         "environment": environment,
     }
 
 
 def save_result(path: Path, result: xr.Dataset, source: dict[str, Any]) -> None:
-    """Write a result and its provenance to a netCDF file with a checksum, all of it or nothing.
+    """Write a result and its provenance to a netCDF file with a checksum, completely or not at all.
 
     Parameters
     ----------
     path : Path
-        Target; its folder must exist.
+        File to write; its folder must exist.
     result : Dataset
-        What was measured.
+        Result of a measurement.
     source : dict
-        From `provenance`.
+        Provenance from `provenance`.
 
     Raises
     ------
@@ -85,9 +85,9 @@ def load_result(path: Path) -> tuple[xr.Dataset, dict[str, Any]]:
     Returns
     -------
     result : Dataset
-        In memory; the file is closed.
+        Result in memory; the file is closed.
     source : dict
-        Its provenance.
+        Provenance of the result.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def load_result(path: Path) -> tuple[xr.Dataset, dict[str, Any]]:
 
 
 def _checked(content: bytes) -> bytes:
-    """Return the netCDF part of a file, after a look at the checksum, which results of early versions do not have."""
+    """Return the netCDF part of a file after comparing its checksum; results of early versions have no checksum."""
     length = len(_SEAL) + hashlib.sha256().digest_size
     result, end = content[:-length], content[-length:]
     if not end.startswith(_SEAL):
@@ -122,30 +122,30 @@ def _checked(content: bytes) -> bytes:
 
 
 def _require_modest(content: bytes) -> None:
-    """Refuse a netCDF file that unpacks to more than it holds: what is compressed, or was never written."""
+    """Refuse a netCDF file whose variables are larger than the file: compressed variables, or variables without data."""
     with h5netcdf.File(io.BytesIO(content), "r") as file:
-        sizes = [math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in file.variables.values()]
+        sizes = [math.prod(variable.shape) * np.dtype(variable.dtype).itemsize for variable in file.variables.values()]
     if sum(sizes) > len(content):
         raise ValueError("it unpacks to more than it holds")
 
 
 def current_result(path: Path, source: dict[str, Any]) -> xr.Dataset | None:
-    """Return the result that a file holds, if it is of the same measurement, options, network and version.
+    """Return the result in a file if its measurement, options, network and version are those of ``source``.
 
     Parameters
     ----------
     path : Path
         File written by `save_result`; need not exist.
     source : dict
-        From `provenance`, of the result that is wanted.
+        Provenance of the wanted result, from `provenance`.
 
     Raises
     ------
     DamagedFileError
-        If there is a file and it is not a result of tauscope.
+        If the file exists and is not a result of tauscope.
     """
     if not path.exists():
         return None
-    result, there = load_result(path)
-    same = all(there.get(key) == source[key] for key in ("sha256", "analysis", "options"))
-    return result if same and there["environment"].get("tauscope") == source["environment"]["tauscope"] else None
+    result, stored = load_result(path)
+    same = all(stored.get(key) == source[key] for key in ("sha256", "analysis", "options"))
+    return result if same and stored["environment"].get("tauscope") == source["environment"]["tauscope"] else None

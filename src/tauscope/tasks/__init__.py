@@ -1,4 +1,4 @@
-"""What must be remembered."""
+"""Memory tasks."""
 
 from tauscope.tasks.base import METRICS, OUT, Batch, ClassificationTask, Head, Stage, Task
 from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity, head_name

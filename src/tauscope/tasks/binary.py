@@ -30,24 +30,24 @@ def head_name(N: int) -> str:
 
 @dataclass(frozen=True)
 class BinaryMemoryTask(ClassificationTask):
-    """A stream of bits with one question about its past for each N.
+    """A stream of bits, with a question about its last N bits for each N.
 
     Attributes
     ----------
     Ns : tuple of int
         Memory demands, ascending; the head that answers N is named ``N{N}``.
     p : float, optional
-        Probability of a 1. ``None`` is the task's own: for N-parity drawn uniformly from [0, 1) for every
-        sequence, for N-DMS 0.5, because there a biased stream makes one answer likelier.
+        Probability of a 1. ``None`` is the task's default: for N-parity drawn uniformly from [0, 1) for every
+        sequence, for N-DMS 0.5, because a biased stream makes the answer "match" likelier.
     plus_minus : bool
         Code the bits as -1 and +1 instead of 0 and 1.
     repeat : int
-        Number of steps for which each bit is shown (k; a step is then 1/k of a bit).
+        Number k of steps for which each bit is shown; a step is 1/k of a bit.
     labels : {"last", "every"}
-        Ask at the last step, or at every bit as soon as N bits have been shown (at the last of its steps).
+        Steps with an answer: the last step, or the last step of every bit from the N-th bit on.
     length : int or (int, int), optional
-        Bits in a sequence, or the inclusive range it is drawn from for every batch;
-        ``None`` draws from ``{N_max + 2, ..., 4 N_max + 1}``.
+        Number of bits of a sequence, or the inclusive range from which every batch draws this number; the default range
+        is ``{N_max + 2, ..., 4 N_max + 1}``.
     """
 
     Ns: Sequence[int] = (2,)
@@ -77,7 +77,7 @@ class BinaryMemoryTask(ClassificationTask):
 
     @property
     def heads(self) -> dict[str, Head]:
-        """One question for each N."""
+        """A head for each N."""
         return {head_name(N): Head(2, self.chance(N), 1.0) for N in self.Ns}
 
     @property
@@ -99,19 +99,19 @@ class BinaryMemoryTask(ClassificationTask):
 
     @abc.abstractmethod
     def _answers(self, bits: Tensor, shown: Tensor) -> Tensor:
-        """Return the answers ``[answer, batch, head]`` after so many ``bits [bit, batch]`` were ``shown [answer]``."""
+        """Return the answers ``[answer, batch, head]`` after the first ``shown [answer]`` of ``bits [bit, batch]``."""
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
-        """Draw sequences of one length and their answers.
+        """Draw sequences of the same length, and their answers.
 
         Parameters
         ----------
         batch_size : int
             Number of sequences.
         generator : torch.Generator
-            The only source of chance; the batch lies on its device.
+            Source of all random numbers; the batch lies on its device.
         split : str
-            Of no use: every sequence is drawn anew.
+            Ignored: every sequence is drawn anew in every split.
 
         Returns
         -------
@@ -134,12 +134,12 @@ class BinaryMemoryTask(ClassificationTask):
         bits : Tensor [bit, batch]
             A stream of 0 and 1, at least as long as the largest N.
         info : dict, optional
-            Passed on.
+            ``info`` of the batch.
 
         Returns
         -------
         Batch
-            As `sample` returns it.
+            Batch as returned by `sample`.
 
         Raises
         ------
@@ -207,7 +207,7 @@ class Parity(BinaryMemoryTask):
 
 
 class DelayedMatchToSample(BinaryMemoryTask):
-    """N-delayed-match-to-sample: does the last bit equal the one N - 1 bits before it?
+    """N-delayed-match-to-sample: does the last bit equal the bit N - 1 bits before it?
 
     The label is ``[S(M) == S(M - N + 1)]``. An optimal observer scores 1.
 

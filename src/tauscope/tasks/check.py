@@ -1,4 +1,4 @@
-"""Whether a task is what it says: the shapes of its batches, its loss and its scores."""
+"""Check the shapes of a task's batches, loss and scores."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _TRIALS = 2
 
 
 def check_task(task: Task) -> None:
-    """Draw two trials of a task, answer them with zeros, and refuse it if anything is not of the shape that it says.
+    """Draw two trials of a task, judge answers of zeros, and refuse the task if a shape is wrong.
 
     Parameters
     ----------
     task : Task
-        As a stage asks it.
+        Task of a stage.
 
     Raises
     ------

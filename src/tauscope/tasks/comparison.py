@@ -1,4 +1,4 @@
-"""Binary decisions about what was shown before a delay: change detection, left or right, larger or smaller."""
+"""Binary decisions about a stimulus before a delay: change detection, left or right, larger or smaller."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _LARGEST = math.log(1e6 - 1)
 
 
 class DecisionTask(PopulationTask):
-    """A question with two answers: cross-entropy of a probability, scored by what it lacks of the ideal one.
+    """A question with two answers: cross-entropy of a probability, scored against the ideal observer's probability.
 
-    The score is the information loss E KL(p_ideal ‖ p_net) / E KL(p_ideal ‖ 1/2): 0 for the ideal observer, 1 for one
-    who always says 1/2. The network's only output is the log-odds of "yes", limited to probabilities in
+    The score is the information loss E KL(p_ideal ‖ p_net) / E KL(p_ideal ‖ 1/2): 0 for the ideal observer, 1 for the
+    constant probability 1/2. The network's only output is the log-odds of "yes", limited to probabilities in
     [1e-6, 1 - 1e-6].
 
     Notes
     -----
-    Source: Orhan & Ma 2019. The published code leaves out every trial in which the ideal probability is 0 or 1 in
-    float64, because it multiplies 0 by log 0; ``reference=True`` does so too.
+    Source: Orhan & Ma 2019. The published code multiplies 0 by log 0, and so leaves out every trial in which the ideal
+    probability is 0 or 1 in float64; ``reference=True`` leaves out these trials too.
     """
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -49,7 +49,7 @@ class DecisionTask(PopulationTask):
         return lost, known
 
     def chance(self) -> float:
-        """Return the information loss of the best answer without any input, which is "perhaps": 1."""
+        """Return the information loss of the best constant answer, the probability 1/2: 1."""
         return 1.0
 
 
@@ -59,7 +59,7 @@ def bernoulli_divergence(log_odds: Tensor, other: Tensor) -> Tensor:
     Parameters
     ----------
     log_odds, other : Tensor [...]
-        Log-odds of p and of q; finite, but p and q may be as near to 0 and 1 as one likes.
+        Finite log-odds of p and of q; p and q may be arbitrarily near to 0 and 1.
 
     Returns
     -------
@@ -84,9 +84,9 @@ def _decision(shown: Tensor, asked: Tensor, yes: Tensor, log_odds: Tensor, stimu
 
 @dataclass(frozen=True)
 class ChangeDetection(DecisionTask):
-    """Say whether the orientation shown in the response differs from that before the delay (CD).
+    """Decide whether the orientation in the response differs from the orientation before the delay (CD).
 
-    In half of the trials it is drawn anew from U(0, π).
+    In half of the trials the second orientation is drawn anew from U(0, π).
 
     Attributes
     ----------
@@ -96,9 +96,9 @@ class ChangeDetection(DecisionTask):
     Notes
     -----
     The odds of a change are I0(κ R_1) I0(κ R_2) / I0(κ |R_1 e^{iμ_1} + R_2 e^{iμ_2}|), with R e^{iμ} the resultant of
-    the spikes of an epoch; they are averaged over the locations where it can have happened. Source: Orhan & Ma 2019.
-    The observer of the published code leaves κ out and computes R, but not μ, from φ instead of 2φ, so that a network
-    can know more than it; ``reference=True`` uses it, and the published population (see `DelayedEstimation`).
+    the spikes of an epoch; they are averaged over the locations of a possible change. Source: Orhan & Ma 2019. The
+    observer of the published code omits κ and computes R, but not μ, from φ instead of 2φ, so that a network can beat
+    this observer; ``reference=True`` uses it, and the published population (see `DelayedEstimation`).
 
     Examples
     --------
@@ -144,7 +144,7 @@ class ChangeDetection(DecisionTask):
 
 
 class ChangeDetection2(ChangeDetection):
-    """Say whether one of the orientations at two locations has changed over the delay (CD2).
+    """Decide whether an orientation at either of two locations changed over the delay (CD2).
 
     Examples
     --------
@@ -157,7 +157,7 @@ class ChangeDetection2(ChangeDetection):
 
 @dataclass(frozen=True)
 class TwoAlternativeChoice(DecisionTask):
-    """Say whether the stimulus stood right or left (2AFC), after Harvey et al. 2012: s = ±15.
+    """Decide whether the stimulus was right or left (2AFC), after Harvey et al. 2012: s = ±15.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ class TwoAlternativeChoice(DecisionTask):
 
     Notes
     -----
-    The log-odds of "right" are 30 Σ_i r_i φ_i / σ², 0 without a spike (the published code then has no probability).
+    The log-odds of "right" are 30 Σ_i r_i φ_i / σ²; 0 without a spike, where the published code has no probability.
     Source: Orhan & Ma 2019.
 
     Examples
@@ -201,7 +201,7 @@ class TwoAlternativeChoice(DecisionTask):
 
 @dataclass(frozen=True)
 class Comparison(DecisionTask):
-    """Say whether the stimulus before the delay was larger than that in the response (COMP): s_1, s_2 ~ U(-40, 40).
+    """Decide whether the stimulus before the delay was larger than the second (COMP): s_1, s_2 ~ U(-40, 40).
 
     Attributes
     ----------
@@ -210,10 +210,10 @@ class Comparison(DecisionTask):
 
     Notes
     -----
-    The ideal observer has the exact posterior of both stimuli, on a grid. That of the published code takes posteriors
-    for Gaussian with mean Σ_i r_i φ_i / Σ_i r_i and variance σ² / Σ_i r_i, which forgets that stimuli end at ±40, and
-    has no answer where an epoch has no spike (here it then takes 1/2); ``reference=True`` uses it. Source: Orhan & Ma
-    2019.
+    The ideal observer has the exact posterior of both stimuli, on a grid. The observer of the published code assumes
+    Gaussian posteriors with mean Σ_i r_i φ_i / Σ_i r_i and variance σ² / Σ_i r_i, ignores that stimuli end at ±40, and
+    has no answer where an epoch has no spike (here its answer is then 1/2); ``reference=True`` uses it. Source: Orhan &
+    Ma 2019.
 
     Examples
     --------
@@ -249,11 +249,9 @@ class Comparison(DecisionTask):
         width = 2 * self.largest / self.n_grid
         centres = width * (torch.arange(self.n_grid, device=shown.device, dtype=torch.float64) + 0.5) - self.largest
         first, second = (self.tuning.posterior(counts, centres, self.gain) for counts in (shown, asked))
-        # Within one cell of the grid, either is the larger with probability 1/2.
+        # Within a cell of the grid, the first stimulus is larger with probability 1/2.
         ties = (first * second).sum(dim=-1) / 2
-        larger, smaller = (
-            (one * _below(other)).sum(dim=-1) + ties for one, other in ((first, second), (second, first))
-        )
+        larger, smaller = ((p * _below(q)).sum(dim=-1) + ties for p, q in ((first, second), (second, first)))
         tiny = torch.finfo(torch.float64).tiny
         return larger.clamp(min=tiny).log() - smaller.clamp(min=tiny).log()
 
@@ -266,7 +264,7 @@ class Comparison(DecisionTask):
 
 
 def _below(p: Tensor) -> Tensor:
-    """Return the probability that lies below every cell, ``[..., cell]``."""
+    """Return the probability of all cells below every cell, ``[..., cell]``."""
     return p.cumsum(dim=-1) - p
 
 

@@ -1,4 +1,4 @@
-"""Delayed response: something is shown, a delay must be bridged, and an answer is asked."""
+"""Delayed response: a stimulus, a delay, and an answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOURCE = "Orhan & Ma, Nature Neuroscience 22, 275 (2019), methods and published 
 
 
 class Trials(NamedTuple):
-    """Trials as a task draws them, before they are laid out in time."""
+    """Trials of a task before their spikes are spread over time."""
 
     shown: Tensor
     """Spikes ``[trial, channel]`` of the stimulus epoch."""
@@ -27,26 +27,26 @@ class Trials(NamedTuple):
     answers: Tensor
     """Right answers ``[trial, output]``."""
     info: dict[str, Any]
-    """What an ideal observer knows, tensors ``[trial, ...]``."""
+    """Stimuli and the ideal observer's knowledge, tensors ``[trial, ...]``."""
 
 
 @dataclass(frozen=True)
 class DelayedResponseTask(Task):
-    """Trials of three epochs: stimulus, delay, response; one head with one or two outputs answers in the last.
+    """Trials of three epochs: stimulus, delay, response. A head with one or two outputs answers in the response.
 
     Attributes
     ----------
     stim_steps, resp_steps : int
-        Length of the stimulus and of the response epoch; a step stands for 10 ms.
+        Length of the stimulus and of the response epoch; a step is 10 ms.
     delay_steps : int or tuple of int
-        Length of the delay, or the lengths of which every trial has one at random. All trials are as long as the
-        longest; for the rest of a shorter delay the state is held, and the input is silent.
+        Length of the delay, or lengths from which every trial draws its delay. All trials are as long as the longest;
+        for the rest of a shorter delay the state is held, and the input is silent.
     n_in : int
-        Input channels a location.
+        Number of input channels of a location.
     score_step : int
-        The step that is scored, counted from the end of the trial (-10 in the published tethered condition).
+        Index of the scored step, counted from the end of the trial (-10 in the published tethered condition).
     reference : bool
-        Do as the published code does where that differs from what is meant: see the subclasses.
+        Reproduce the defects of the published code: see the subclasses.
     """
 
     stim_steps: int = 25
@@ -78,12 +78,12 @@ class DelayedResponseTask(Task):
 
     @property
     def heads(self) -> dict[str, Head]:
-        """The only question."""
+        """The only head."""
         return {OUT: Head(self.n_outputs, self.chance(), 0.0)}
 
     @property
     def delays(self) -> tuple[int, ...]:
-        """Lengths that a delay can have, in steps."""
+        """Possible lengths of a delay, in steps."""
         return (self.delay_steps,) if isinstance(self.delay_steps, int) else self.delay_steps
 
     @property
@@ -104,16 +104,16 @@ class DelayedResponseTask(Task):
         batch_size : int
             Number of trials.
         generator : torch.Generator
-            The only source of chance; the batch lies on its device.
+            Source of all random numbers; the batch lies on its device.
         split : str
-            Of no use: every trial is drawn anew.
+            Ignored: every trial is drawn anew in every split.
 
         Returns
         -------
         Batch
             ``inputs [time, batch, channel]``; ``targets [answer, batch, 1, output]`` at the steps of the response;
-            ``hold [time, batch]`` where delays vary; ``info`` with tensors ``[batch, ...]``, among them ``delay`` in
-            steps and what the task's ideal observer knows.
+            ``hold [time, batch]`` where delays vary; ``info`` with tensors ``[batch, ...]``: ``delay`` in steps, and the
+            variables of the task's `Trials`.
         """
         del split
         require_at_least("batch size", batch_size, 1)
@@ -139,19 +139,19 @@ class DelayedResponseTask(Task):
 
     @abc.abstractmethod
     def excess(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return by how much an answer falls short of the ideal observer's, and the scale of that, for every trial.
+        """Return an answer's cost beyond the ideal observer's, and the scale of that cost, for every trial.
 
         Parameters
         ----------
         outputs : Tensor [answer, batch, 1, output]
-            What the network says at the steps of the response.
+            Outputs of the network at the steps of the response.
         batch : Batch
-            The batch it answers.
+            Batch of these trials.
 
         Returns
         -------
         excess, scale : Tensor [batch]
-            Both in the units of the task's cost.
+            Both in the unit of the task's cost.
         """
 
     def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -162,16 +162,16 @@ class DelayedResponseTask(Task):
 
 @dataclass(frozen=True)
 class PopulationTask(DelayedResponseTask):
-    """A delayed response to what Poisson neurons say.
+    """A delayed response to the spikes of Poisson neurons.
 
     Attributes
     ----------
     gain : float
-        Mean count in an epoch of a neuron that prefers what is shown.
+        Mean spike count in an epoch of a neuron at its preferred stimulus.
     spontaneous : float
-        Mean count in the delay of every neuron, and in the response unless a second stimulus is shown.
+        Mean spike count of every neuron in the delay, and in the response unless a second stimulus is shown.
     dynamic : bool
-        Add a population of ``n_in`` neurons across which a bump moves, telling nothing but the time.
+        Add a population of ``n_in`` neurons with a moving bump of activity, which carries no information but the time.
     """
 
     gain: float = 1.0
@@ -197,7 +197,7 @@ class PopulationTask(DelayedResponseTask):
 
     @abc.abstractmethod
     def trials(self, batch_size: int, generator: torch.Generator) -> Trials:
-        """Draw trials, without laying their spikes out in time."""
+        """Draw trials, without spreading their spikes over time."""
 
     def _draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, dict[str, Any]]:
         trials = self.trials(batch_size, generator)
@@ -216,6 +216,6 @@ class PopulationTask(DelayedResponseTask):
         return torch.poisson(self.gain * self.tuning.rates(stimulus), generator=generator)
 
     def _spontaneous(self, batch_size: int, generator: torch.Generator) -> Tensor:
-        """Return the spikes ``[trial, channel]`` of an epoch in which nothing is shown."""
+        """Return the spikes ``[trial, channel]`` of an epoch without a stimulus."""
         rates = torch.full((batch_size, self.n_locations * self.n_in), self.spontaneous, device=generator.device)
         return torch.poisson(rates, generator=generator)

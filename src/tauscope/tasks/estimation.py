@@ -1,4 +1,4 @@
-"""Estimation after a delay: an orientation, two, a cued one, or a curve in time."""
+"""Estimation after a delay: an orientation, two orientations, a cued orientation, or a curve in time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tauscope.tasks.populations import CircularTuning
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Trials from which the error of the ideal observer is estimated; its standard error is then below 1 %.
+# Number of trials for the ideal observer's error; with this number its standard error is below 1 %.
 _N_IDEAL = 20_000
 
 
@@ -44,7 +44,7 @@ def wrapped_error(difference: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class DelayedEstimation(PopulationTask):
-    """Say which orientation was shown (DE-1): s ~ U(0, π).
+    """Report the orientation before the delay (DE-1): s ~ U(0, π).
 
     The loss is the mean of mod(|s - ŝ|, π). The score is the fractional loss
     (E|s - ŝ_net| - E|s - ŝ_ideal|) / E|s - ŝ_ideal| with |·| the distance of orientations.
@@ -56,11 +56,11 @@ class DelayedEstimation(PopulationTask):
 
     Notes
     -----
-    Source: Orhan & Ma 2019. The published code scores by mod(|s - ŝ|, π) too, in which an error of almost π counts as
-    π although orientations 0 and π are the same, so that its ideal observer can be beaten; and two of its neurons
-    prefer 0 and π, one and the same orientation. Here the score is circular and the population even, so that the
-    resultant of the spikes tells all there is to know; ``reference=True`` does both as published. The loss stays: the
-    distance of orientations has a plateau where GDE settles on one location.
+    Source: Orhan & Ma 2019. The published code scores by mod(|s - ŝ|, π) too: an error of almost π counts as π although
+    orientations 0 and π are the same, so that a network can beat its ideal observer. Two of its neurons prefer 0 and π,
+    the same orientation. Here the score is circular and the population even, so that the resultant of the spikes is a
+    sufficient statistic; ``reference=True`` has score and population as published. The loss is the published loss: the
+    distance of orientations has a plateau where networks that learn GDE settle on one location.
 
     Examples
     --------
@@ -88,20 +88,20 @@ class DelayedEstimation(PopulationTask):
         return weighted_mean(wrapped_error(outputs - batch.targets).mean(dim=-1), batch.weight)
 
     def cost(self, difference: Tensor) -> Tensor:
-        """Return what counts for the score of answers that miss by ``difference`` radians."""
+        """Return the cost in the score of errors ``difference``, in radians."""
         return wrapped_error(difference) if self.reference else circular_error(difference)
 
     def excess(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the cost beyond the ideal observer's, and the ideal observer's, ``[batch]``, in radians."""
+        """Return the cost beyond the ideal observer's, and the ideal observer's cost, ``[batch]``, in radians."""
         answers = batch.targets[self.score_step, :, 0].double()
-        said = self.cost(outputs[self.score_step, :, 0].double() - answers).mean(dim=-1)
+        cost = self.cost(outputs[self.score_step, :, 0].double() - answers).mean(dim=-1)
         ideal = self.cost(batch.info["estimate"] - answers).mean(dim=-1)
-        return said - ideal, ideal
+        return cost - ideal, ideal
 
     def chance(self) -> float:
         """Return the fractional loss of the best constant answer, whose mean cost is π/4.
 
-        That of the ideal observer is averaged over 20 000 trials with a fixed seed.
+        The ideal observer's cost is averaged over 20 000 trials with a fixed seed.
 
         Examples
         --------
@@ -119,7 +119,7 @@ def _ideal_cost(task: DelayedEstimation) -> float:
 
 
 class DelayedEstimation2(DelayedEstimation):
-    """Say which orientations were shown at two locations (DE-2), each by an output of its own.
+    """Report the orientations at two locations (DE-2), each by an output of its own.
 
     Examples
     --------
@@ -133,10 +133,10 @@ class DelayedEstimation2(DelayedEstimation):
 
 
 class GatedDelayedEstimation(DelayedEstimation):
-    """Say which orientation was shown at the location that is cued after the delay (GDE).
+    """Report the orientation at the location that is cued after the delay (GDE).
 
-    The cue is five times the spontaneous rate at that location during the response. The ideal observer is told which
-    location is cued; at the published rates it would be mistaken about it in one trial in twenty thousand.
+    The cue is five times the spontaneous rate at that location during the response. The ideal observer knows the cued
+    location; from the published rates it would mistake the location in one trial in twenty thousand.
 
     Examples
     --------
@@ -165,18 +165,18 @@ class GatedDelayedEstimation(DelayedEstimation):
 class DelayedSine(DelayedResponseTask):
     """Produce a quarter of a half-wave after the delay (Sine): sin(α x), x running from 0 to π over the response.
 
-    The input is silent but for noise of standard deviation 0.1 in the delay, whose end is the only cue. The cost and
-    the score are the mean absolute error over the response.
+    The input is 0, with noise of standard deviation 0.1 in the delay; the end of the noise is the only cue. The cost
+    and the score are the mean absolute error over the response.
 
     Attributes
     ----------
     alpha : float
-        α.
+        Frequency α of the curve.
 
     Notes
     -----
     Source: Orhan & Ma 2019. The published code cannot score this task: it compares the curve of 25 steps with one step
-    of 50 trials. At one step a constant is right, so here all steps of the response are scored.
+    of 50 trials. A constant output would solve a single step, so here all steps of the response are scored.
 
     Examples
     --------
@@ -202,7 +202,7 @@ class DelayedSine(DelayedResponseTask):
         return weighted_mean((outputs - batch.targets).abs().mean(dim=-1), batch.weight)
 
     def excess(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the absolute error, averaged over the response, and 1, ``[batch]``: the curve is the same always."""
+        """Return the mean absolute error over the response, and 1, ``[batch]``: every trial has the same curve."""
         error = (outputs - batch.targets).double().abs().mean(dim=(0, 2, 3))
         return error, torch.ones_like(error)
 

@@ -1,4 +1,4 @@
-"""History: continue a stream of vectors, each of which is a linear function of the last few."""
+"""History: continue a stream of vectors, each a linear function of the last vectors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SOURCE = "Karuvally, Sejnowski & Siegelmann, ICML 2024 (arXiv 2402.10163), and p
 
 
 def named_codes(dim: int) -> dict[str, Code]:
-    """Return the codes of `boundary_matrix` that have names, for as many lags as components or more.
+    """Return the named codes of `boundary_matrix`, which need at least as many lags as components.
 
     ``copy``: component i repeats component i of the oldest vector. ``cyclic``: component i repeats component i + 1 of
-    the oldest vector, and the last one the first; the first one changes its sign, so that the stream repeats only after
-    2 · lags · dim steps. ``diagonal``: component i repeats itself after lags - i steps.
+    the oldest vector, and the last component repeats the first; component 0 changes its sign, so that the stream repeats
+    only after 2 · lags · dim steps. ``diagonal``: component i repeats itself after lags - i steps.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def parse_code(dim: int, code: str | Code) -> Code:
     Raises
     ------
     InputError
-        If it is none of these.
+        If the code has another form.
 
     Examples
     --------
@@ -78,19 +78,19 @@ def boundary_matrix(dim: int, lags: int, code: str | Code) -> Tensor:
     lags : int
         Number s of vectors that are remembered.
     code : str or (int, int, int)
-        As of `parse_code`. Of (a, b, c), the d set bits of a are the columns that are read, in ascending order; the
-        digit q at place i of b in base d, least significant first, swaps the columns of rows i and i + q; a set bit i
-        of c makes row i negative. Column k is component k mod d of block k // d, and block 0 is the oldest vector.
+        Code, as in `parse_code`. In (a, b, c), the d set bits of a are the columns of the rows' entries, in ascending
+        order; the digit q at place i of b in base d, least significant first, swaps the columns of rows i and i + q; a
+        set bit i of c makes row i negative. Column k is component k mod d of block k // d; block 0 is the oldest vector.
 
     Returns
     -------
     Tensor [component, lag · component]
-        F.
+        Matrix F.
 
     Raises
     ------
     InputError
-        If a has not d bits among the first s · d, a digit of b has no row to swap with, or c has more than d bits.
+        If a does not have d bits among the first s · d, a digit of b has no row to swap with, or c has over d bits.
 
     Notes
     -----
@@ -110,7 +110,7 @@ def boundary_matrix(dim: int, lags: int, code: str | Code) -> Tensor:
 
 
 def _entries(dim: int, lags: int, code: str | Code) -> list[tuple[int, float]]:
-    """Return column and sign of the entry of every row of F, without torch, so that options can be judged without it."""
+    """Return column and sign of the entry of every row of F; without torch, so that flags are checked fast."""
     require_at_least("dim", dim, 1)
     require_at_least("lags", lags, 1)
     a, b, c = parse_code(dim, code)
@@ -132,19 +132,19 @@ def _entries(dim: int, lags: int, code: str | Code) -> list[tuple[int, float]]:
 
 
 def continuation(boundary: Tensor, n_steps: int) -> Tensor:
-    """Return the matrices that give the vectors to come from the last few.
+    """Return the matrices that compute future vectors from the last vectors.
 
     Parameters
     ----------
     boundary : Tensor [component, lag · component]
         F of u_t = F · [u_{t-s}; …; u_{t-1}].
     n_steps : int
-        How many vectors are to come.
+        Number of future vectors.
 
     Returns
     -------
     Tensor [step, component, lag · component]
-        P with u_{t+k} = P_k · [u_{t-s}; …; u_{t-1}]; exact where F has one ±1 in each row.
+        Matrices P with u_{t+k} = P_k · [u_{t-s}; …; u_{t-1}]; exact where F has one ±1 in each row.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def continuation(boundary: Tensor, n_steps: int) -> Tensor:
     return torch.stack(steps)
 
 
-# Every batch of a stage needs it, and it takes as long as a step of training.
+# Cached: every batch of a stage needs the matrices, and computing them takes as long as a training step.
 @lru_cache(maxsize=16)
 def _continuation_of(dim: int, lags: int, code: str, horizon: int) -> Tensor:
     return continuation(boundary_matrix(dim, lags, code), horizon)
@@ -170,23 +170,22 @@ def _continuation_of(dim: int, lags: int, code: str, horizon: int) -> Tensor:
 
 @dataclass(frozen=True)
 class History(Task):
-    """Continue a stream of vectors of ±1, each of which repeats entries of the last few.
+    """Continue a stream of vectors of ±1, each of which repeats entries of the last vectors.
 
-    For ``lags`` steps independent fair vectors u_0, u_1, … are shown, then nothing for ``horizon`` steps, at each of
-    which the vector u_t = F · [u_{t-lags}; …; u_{t-1}] of the true stream is asked. The loss is the mean squared error;
-    the score is the fraction of components with the right sign, where an output of 0 counts as +1.
+    Independent fair vectors u_0, u_1, … are shown for ``lags`` steps. Then the input is 0 for ``horizon`` steps, and the
+    answer at each step is the vector u_t = F · [u_{t-lags}; …; u_{t-1}] of the stream. The loss is the mean squared
+    error; the score is the fraction of components with the right sign, where an output of 0 counts as +1.
 
     Attributes
     ----------
     dim : int
         Number d of components, each an input channel and an output.
     lags : int
-        Number s of vectors that are shown, and that must be remembered.
+        Number s of vectors to remember.
     map : str
-        Which entries are repeated: ``copy``, ``cyclic``, ``diagonal``, or a code of `boundary_matrix` such as
-        ``15,21,1``.
+        Repeated entries: ``copy``, ``cyclic``, ``diagonal``, or a code of `boundary_matrix` such as ``15,21,1``.
     horizon : int
-        Number of steps that are asked.
+        Number of steps with an answer.
 
     Notes
     -----
@@ -223,7 +222,7 @@ class History(Task):
 
     @property
     def heads(self) -> dict[str, Head]:
-        """The only question: the next vector."""
+        """The only head: the next vector."""
         return {OUT: Head(self.dim, 0.5, 1.0)}
 
     @property
@@ -244,9 +243,9 @@ class History(Task):
         batch_size : int
             Number of trials.
         generator : torch.Generator
-            The only source of chance; the batch lies on its device.
+            Source of all random numbers; the batch lies on its device.
         split : str
-            Of no use: every trial is drawn anew.
+            Ignored: every trial is drawn anew in every split.
 
         Returns
         -------
@@ -265,12 +264,12 @@ class History(Task):
         Parameters
         ----------
         shown : Tensor [lag, batch, component]
-            What is shown, the oldest first.
+            Vectors to show, the oldest first.
 
         Returns
         -------
         Batch
-            As `sample` returns it.
+            Batch as returned by `sample`.
         """
         past = shown.transpose(0, 1).flatten(1)
         to_come = _continuation_of(self.dim, self.lags, self.map, self.horizon).to(past)
@@ -283,7 +282,7 @@ class History(Task):
         return weighted_mean((outputs - batch.targets).square().mean(dim=-1), batch.weight)
 
     def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the number of components with the right sign, and of all that were asked, ``[1]`` each."""
+        """Return the number of components with the right sign, and the number of all components, ``[1]`` each."""
         right = ((outputs >= 0) == (batch.targets > 0)).to(outputs.dtype).sum(dim=-1)
         part, whole = weighted_sums(right, batch.weight)
         return part, self.dim * whole

@@ -1,4 +1,4 @@
-"""The tasks of Orhan & Ma (2019) by our names and by the integer codes of the published scripts."""
+"""Names of the tasks of Orhan & Ma (2019), and integer codes of the published scripts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def population_task_name(given: str | int) -> str:
     Parameters
     ----------
     given : str or int
-        Our name, the paper's in any case and with or without hyphens, or the integer code of the published scripts.
+        Our name, the paper's name in any case and with or without hyphens, or the integer code of the published scripts.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def population_task_name(given: str | int) -> str:
     Raises
     ------
     InputError
-        If there is none.
+        If the task is unknown.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Populations of Poisson neurons that show a stimulus to a network, and what can be known from their spikes."""
+"""Populations of Poisson neurons that encode a stimulus, and estimates of the stimulus from their spikes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 def spread(counts: Tensor, n_slots: int, generator: torch.Generator) -> Tensor:
     """Spread counted spikes independently and uniformly over slots.
 
-    A Poisson count of mean m spread over n slots gives n independent Poisson counts of mean m / n. Where the rate is
-    constant over the slots, this draws the same numbers as one count a slot, from n times fewer of them.
+    A Poisson count of mean m spread over n slots gives n independent Poisson counts of mean m / n. At a constant rate
+    this has the same distribution as a Poisson count for each slot, and draws n times fewer counts.
 
     Parameters
     ----------
     counts : Tensor [...]
         Whole numbers of spikes.
     n_slots : int
-        Over how many slots each is spread.
+        Number of slots for each count.
     generator : torch.Generator
-        Source of chance, on the device of ``counts``.
+        Source of random numbers, on the device of ``counts``.
 
     Returns
     -------
@@ -57,8 +57,8 @@ class CircularTuning:
     kappa : float
         Concentration κ.
     both_ends : bool
-        Space φ from 0 to π, both included, as the published code does; 0 and π are one orientation, so that two
-        neurons then stand at one place, and an orientation there is met with more spikes than any other.
+        Space φ from 0 to π, both included, as in the published code. Orientations 0 and π are the same: two neurons
+        prefer it, and it evokes more spikes than any other orientation.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class CircularTuning:
     def resultant(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Add the spikes up as unit vectors at twice their neuron's preferred orientation.
 
-        The likelihood of s is proportional to exp(κ R cos(2s - μ)): R and μ are all that the spikes tell of it.
+        The likelihood of s is proportional to exp(κ R cos(2s - μ)): R and μ are sufficient statistics of the spikes.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class CircularTuning:
         return torch.hypot(x, y), torch.atan2(y, x)
 
     def estimate(self, counts: Tensor) -> Tensor:
-        """Return the most likely stimulus, ``[...]``, in [0, π), for spikes ``[..., neuron]``; it is also the mean.
+        """Return the most likely stimulus, ``[...]``, in [0, π), for spikes ``[..., neuron]``; also the circular mean.
 
         Examples
         --------
@@ -166,14 +166,14 @@ class GaussianTuning:
         return torch.exp(-0.5 * (distance / self.sigma) ** 2)
 
     def posterior(self, counts: Tensor, stimuli: Tensor, gain: float = 1.0) -> Tensor:
-        """Return the probability of every stimulus that is possible, all being equally likely before.
+        """Return the posterior probability of every possible stimulus, for a uniform prior.
 
         Parameters
         ----------
         counts : Tensor [..., neuron]
             Spikes.
         stimuli : Tensor [stimulus]
-            What could have been shown.
+            Possible stimuli.
         gain : float
             Mean count of a neuron at its preferred place.
 
@@ -185,7 +185,7 @@ class GaussianTuning:
         Notes
         -----
         The Poisson likelihood is exp(Σ_i r_i ln λ_i(s) - Σ_i λ_i(s)). The second sum is not constant here: places near
-        the end of the population are met with fewer spikes.
+        the end of the population evoke fewer spikes.
 
         Examples
         --------
@@ -205,24 +205,24 @@ Tuning = CircularTuning | GaussianTuning
 def sweeping_bump(
     tuning: Tuning, amplitude: float, n_steps: int, n_trials: int, generator: torch.Generator, *, in_units: bool = False
 ) -> Tensor:
-    """Draw the spikes of a population across which a bump moves once in a trial, telling nothing but the time.
+    """Draw the spikes of a population with a bump of activity that moves once across all neurons in a trial.
 
     The mean count of neuron i at step t is A exp(-10 (x_t - φ_i)²), x running evenly over the feature axis.
 
     Parameters
     ----------
     tuning : Tuning
-        The population whose axis it is.
+        Population with the feature axis.
     amplitude : float
-        A.
+        Largest mean count A.
     n_steps, n_trials : int
         Length of a trial, number of trials.
     generator : torch.Generator
-        Source of chance; the result lies on its device.
+        Source of random numbers; the result lies on its device.
     in_units : bool
-        Measure the distance in the units of the axis, as the published code does; a bump then is as wide as seven
-        neurons of a circular population but falls between those of the line, which stay mostly silent. Otherwise the
-        axis is taken as π long, so that every population shows the same bump.
+        Measure the distance in the units of the axis, as the published code does: the bump is as wide as seven neurons
+        of a circular population, but narrower than the distance between neurons on a line, which stay mostly silent. By
+        default the axis is scaled to a length of π, so that every population has the same bump.
 
     Returns
     -------
@@ -232,7 +232,7 @@ def sweeping_bump(
     Raises
     ------
     InputError
-        If there is not at least one step.
+        If the number of steps is below 1.
 
     Examples
     --------
@@ -246,6 +246,6 @@ def sweeping_bump(
     distance = place[:, None] - tuning.preferred(generator.device)
     scale = 1.0 if in_units else math.pi / (high - low)
     rates = amplitude * torch.exp(-10 * (scale * distance) ** 2)
-    # The rates are those of every trial, so that the spikes of all trials can be drawn at once.
+    # All trials have the same rates: draw the sum of their spikes, and spread it over trials.
     counts = torch.poisson(n_trials * rates, generator=generator)
     return spread(counts, n_trials, generator).transpose(0, 1)

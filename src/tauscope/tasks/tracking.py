@@ -1,4 +1,4 @@
-"""Tracking: say at every moment what several independent signals are."""
+"""Tracking: report the present values of several independent signals."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def ornstein_uhlenbeck(
     n_steps : int
         Number of steps.
     shape : tuple of int
-        Shape of one step; all its entries are independent.
+        Shape of a step; all its entries are independent.
     rho : float
-        ρ, in [0, 1).
+        Correlation ρ of successive steps, in [0, 1).
     generator : torch.Generator
-        Source of chance.
+        Source of random numbers.
     from_mean : bool
-        Let every process start at 0 instead of in its stationary distribution; step t = 0, 1, … then has the variance
+        Start every process at 0 instead of in its stationary distribution; step t = 0, 1, … then has the variance
         1 - ρ^{2t}.
 
     Returns
@@ -51,7 +51,7 @@ def ornstein_uhlenbeck(
     if from_mean:
         signal[0] = 0
     signal[1:] *= math.sqrt(1 - rho**2)
-    # Sums over the last k steps become sums over the last 2 k, so that few operations reach the first step.
+    # Each pass turns sums over the last k steps into sums over the last 2 k: log2(n_steps) passes are enough.
     k = 1
     while k < n_steps:
         signal[k:] += rho**k * signal[:-k]
@@ -61,11 +61,11 @@ def ornstein_uhlenbeck(
 
 @dataclass(frozen=True)
 class Tracking(Task):
-    """Say at every step what several independent signals are at that step.
+    """Report at every step the present values of several independent signals.
 
-    Each signal is an Ornstein-Uhlenbeck process around a mean, and one output is asked for each. The loss is
-    Σ (r - s)² / (B T S) over the steps t ≥ ``burn_in`` T, t from 1, of B trials of T steps with S signals; the score is
-    the mean squared error over the variance of the signals, 0 for a perfect answer and 1 for the mean.
+    Each signal is an Ornstein-Uhlenbeck process around a mean, and has an output. The loss is Σ (r - s)² / (B T S) over
+    the steps t ≥ ``burn_in`` T, t from 1, of B trials of T steps with S signals; the score is the mean squared error
+    over the variance of the signals, 0 for perfect answers and 1 for their mean.
 
     Attributes
     ----------
@@ -76,20 +76,20 @@ class Tracking(Task):
     dt : float
         Time step, in the unit of the network's τ.
     tau_signal : float
-        Time constant of the signals, in that unit.
+        Time constant of the signals, in the same unit.
     mean : float
         Mean of the signals.
     amplitude : float
-        Strength of what drives a signal; its standard deviation is amplitude / √(2 tau_signal).
+        Strength of the noise that drives a signal; the signal's standard deviation is amplitude / √(2 tau_signal).
     burn_in : float
         Share of a trial before the first answer, in [0, 1).
     reference : bool
-        Let every signal start at its mean, as published, instead of in its stationary distribution.
+        Start every signal at its mean, as published, instead of in its stationary distribution.
 
     Notes
     -----
     Source: Engelken & Goedeke, NeurIPS 2022, and published code. The defaults are the published ones: a trial of 50
-    steps lasts 10 τ, and 41 steps of it are asked.
+    steps lasts 10 τ, with answers at the last 41 steps.
 
     Examples
     --------
@@ -130,7 +130,7 @@ class Tracking(Task):
 
     @property
     def heads(self) -> dict[str, Head]:
-        """The only question, with an output for each signal; to answer the mean scores 1."""
+        """The only head, with an output for each signal; answering the mean scores 1."""
         return {OUT: Head(self.n_signals, 1.0, 0.0)}
 
     @property
@@ -145,7 +145,7 @@ class Tracking(Task):
 
     @property
     def n_answers(self) -> int:
-        """Number of steps that are asked, the last of a trial."""
+        """Number of steps with an answer, at the end of a trial."""
         # Without rounding, 0.28 · 25 would be above 7.
         return self.n_steps - max(math.ceil(round(self.burn_in * self.n_steps, 9)), 1) + 1
 
@@ -157,14 +157,14 @@ class Tracking(Task):
         batch_size : int
             Number of trials.
         generator : torch.Generator
-            The only source of chance; the batch lies on its device.
+            Source of all random numbers; the batch lies on its device.
         split : str
-            Of no use: every trial is drawn anew.
+            Ignored: every trial is drawn anew in every split.
 
         Returns
         -------
         Batch
-            ``inputs [time, batch, signal]``, and ``targets [answer, batch, 1, signal]``, the same at the asked steps.
+            ``inputs [time, batch, signal]``, and ``targets [answer, batch, 1, signal]``, the last ``n_answers`` inputs.
         """
         del split
         require_at_least("batch size", batch_size, 1)
@@ -179,6 +179,6 @@ class Tracking(Task):
         return squares.sum().unsqueeze(0) / (squares.shape[1] * self.n_steps * self.n_signals)
 
     def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the sum of squared errors, and as many times the variance of a signal, ``[1]`` each."""
+        """Return the sum of squared errors, and the number of errors times a signal's variance, ``[1]`` each."""
         squares = (outputs - batch.targets).square()
         return squares.sum().unsqueeze(0), squares.new_tensor([squares.numel() * self.std**2])
