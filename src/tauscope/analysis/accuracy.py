@@ -10,7 +10,7 @@ import xarray as xr
 from scipy.special import betaincinv
 
 from tauscope.errors import require_at_least, require_choice
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.models.trace import run
 from tauscope.tasks.binary import BinaryMemoryTask, head_name
 

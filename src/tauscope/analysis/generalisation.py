@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.models.trace import run
 from tauscope.tasks.base import validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask

@@ -13,7 +13,7 @@ from torch import Tensor
 from tauscope.analysis.balance import mean_rates
 from tauscope.errors import InputError
 from tauscope.models.balanced import BalancedCell
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.models.trace import run
 from tauscope.tasks.base import OUT
 from tauscope.tasks.tracking import Tracking

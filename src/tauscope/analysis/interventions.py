@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from tauscope.analysis.transforms import PERTURBED, ablate, perturb
 from tauscope.analysis.variants import run_variants
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
+from tauscope.models.model import Model
 from tauscope.models.weights import sharing_copy
 from tauscope.tasks.binary import BinaryMemoryTask, head_name
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tauscope.analysis.lyapunov import flatten
 from tauscope.analysis.modes import step_jacobian
 from tauscope.errors import InputError
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
+from tauscope.models.model import Model
 from tauscope.tasks.base import OUT
 
 Array = NDArray[np.float64]

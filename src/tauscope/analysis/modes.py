@@ -14,8 +14,9 @@ from torch.func import jvp, vmap
 
 from tauscope.analysis.lyapunov import flatten
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
 from tauscope.models.kernels.subnormals import flushing
+from tauscope.models.model import Model
 from tauscope.models.trace import run
 from tauscope.tasks.base import Task
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tauscope.analysis.accuracy import binomial_interval
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.models.trace import run
 from tauscope.tasks.base import validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask

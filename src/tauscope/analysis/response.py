@@ -8,7 +8,7 @@ import xarray as xr
 
 from tauscope.analysis.balance import mean_rates
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 
 
 @torch.no_grad()

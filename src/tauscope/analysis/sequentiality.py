@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.models.trace import run
 from tauscope.tasks.base import Batch, Task
 

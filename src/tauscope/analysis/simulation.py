@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.models.trace import run
 
 # Numbers in a block of activity: 16 MB in float32, long enough to feed a matrix product well.

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Cell, Model, State
+from tauscope.models.cell import Cell, State
 from tauscope.models.leaky import LeakyCell
+from tauscope.models.model import Model
 from tauscope.models.weights import Weight, masked_copy
 
 ABLATION_MODES = ("silence", "published")

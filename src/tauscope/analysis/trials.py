@@ -15,7 +15,7 @@ from tauscope.analysis.lyapunov import exponents_along
 from tauscope.analysis.sequentiality import task_states
 from tauscope.analysis.timescales import fit_variables, with_units
 from tauscope.errors import InputError, NotApplicableError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.tasks.base import Batch, Task
 from tauscope.tasks.delayed import DelayedResponseTask
 

@@ -20,7 +20,7 @@ from tauscope.tasks.base import Stage, Task
 if TYPE_CHECKING:
     from torch import nn
 
-    from tauscope.models.base import Model
+    from tauscope.models.model import Model
 
 OPTIMIZERS = ("sgd", "adam")
 CANNOT_FLUSH = "this processor cannot take subnormal numbers for zero: long sequences may train slowly"

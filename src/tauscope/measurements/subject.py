@@ -11,7 +11,7 @@ import xarray as xr
 
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.trials import trial_gate_timescales
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.tasks import BinaryMemoryTask, Task
 
 _Analysis = Callable[..., Any]

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
 from tauscope.models.init import linear_of
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.rate import rate_recurrence
+from tauscope.models.model import Model
 from tauscope.models.names import BALANCED_STARTS
 from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads

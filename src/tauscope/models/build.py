@@ -9,9 +9,10 @@ import torch
 
 from tauscope._named import imported
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.models.base import Cell, Model
+from tauscope.models.cell import Cell
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
+from tauscope.models.model import Model
 from tauscope.models.names import CELLS
 from tauscope.models.readout import Heads, numbered
 

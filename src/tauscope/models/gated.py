@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from tauscope.models import init
-from tauscope.models.base import Cell, State
+from tauscope.models.cell import Cell, State
 from tauscope.models.weights import Role, Weight
 
 

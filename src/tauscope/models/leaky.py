@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models import init
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.leaky import leaky_inside, leaky_matrix, leaky_outside
+from tauscope.models.model import Model
 from tauscope.models.names import FORMS, PRECISIONS
 from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads, numbered

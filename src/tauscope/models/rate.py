@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tauscope.models.base import Cell, State
+from tauscope.models.cell import Cell, State
 from tauscope.models.weights import Weight
 
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Cell, Model, State
+from tauscope.models.cell import Cell, State
 from tauscope.models.init import linear_of
 from tauscope.models.kernels.hebbian import hebbian
 from tauscope.models.kernels.leaky import leaky_inside
+from tauscope.models.model import Model
 from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads
 from tauscope.models.weights import Weight

@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
+from tauscope.models.model import Model
 from tauscope.models.solvers import Fast, Solver
 
 
