@@ -311,7 +311,7 @@ class _Trials:
         batch = asked.sample(protocol.n_trials, generator)
         state = model.initial_state(protocol.n_trials, generator)
         # The last step of every bit after the warm-up.
-        step = torch.arange(1, len(batch.inputs) + 1)
+        step = torch.arange(1, len(batch.inputs) + 1, device="cpu")
         counted = (step > protocol.warm_up * task.repeat) & (step % task.repeat == 0)
         noise = model.draw_noise(len(batch.inputs), protocol.n_trials, generator)
         inputs = batch.inputs.to(model.hidden(state))

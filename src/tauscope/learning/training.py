@@ -151,6 +151,8 @@ class Training:
     flushes_subnormals: bool = True
 
     def __post_init__(self) -> None:
+        from tauscope.models.trace import generator_for
+
         require_fitting(self.curriculum, self.template, self.model)
         self.task = self.template.at(self.curriculum.stage)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -159,7 +161,7 @@ class Training:
         # What was left on the network would be added to.
         self.model.zero_grad()
         self.ask()
-        self.generators = generators(self.recipe.seed, next(self.model.parameters()).device)
+        self.generators = generators(self.recipe.seed, generator_for(self.model, None).device)
 
     @property
     def finished(self) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import abc
-import itertools
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_count
 from tauscope.models.solvers import loop
 from tauscope.models.weights import Weight
 
@@ -44,7 +44,8 @@ class Cell(nn.Module, abc.ABC):
 
     def __init__(self, n_inputs: int, n_units: int) -> None:
         super().__init__()
-        require_at_least("number of units", n_units, 1)
+        require_count("number of units", n_units)
+        require_count("number of inputs", n_inputs, 0)
         self.n_inputs = n_inputs
         self.n_units = n_units
 
@@ -83,7 +84,7 @@ class Cell(nn.Module, abc.ABC):
     def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
         """Return the state before the first step: zeros, unless a cell draws it from the generator."""
         del generator
-        like = next(itertools.chain(self.parameters(), self.buffers()), torch.empty(0))
+        like = reference_of(self)
         return tuple(like.new_zeros(batch_size, self.n_units) for _ in range(self.n_states))
 
     def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
@@ -144,3 +145,42 @@ class Cell(nn.Module, abc.ABC):
             State after the last step.
         """
         return loop(self, inputs, state, noise, hold)
+
+
+def reference_of(module: nn.Module) -> Tensor:
+    """Return an empty tensor of the device and dtype that a module computes with.
+
+    That is what its parameters are promoted to when they meet; its buffers, where it has none; float32 on the CPU
+    without either. Integers and truth values do not count.
+
+    Examples
+    --------
+    >>> reference_of(nn.Linear(1, 1).double()).dtype
+    torch.float64
+    """
+    for kept in (module.parameters(), module.buffers()):
+        numbers = [tensor for tensor in kept if tensor.is_floating_point() or tensor.is_complex()]
+        if numbers:
+            dtype = functools.reduce(torch.promote_types, (tensor.dtype for tensor in numbers))
+            return torch.empty(0, dtype=dtype, device=numbers[0].device)
+    return torch.empty(0, dtype=torch.float32, device="cpu")
+
+
+def layer_sizes(n_units: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the number of units of every layer.
+
+    Raises
+    ------
+    InputError
+        If there is no layer, or a number is no whole one of at least 1.
+
+    Examples
+    --------
+    >>> layer_sizes(3), layer_sizes([3, 4])
+    ((3,), (3, 4))
+    """
+    sizes = tuple(n_units) if isinstance(n_units, Iterable) else (n_units,)
+    require_count("number of layers", len(sizes))
+    for size in sizes:
+        require_count("number of units", size)
+    return sizes
