@@ -11,7 +11,7 @@ from tauscope.tasks.base import METRICS, OUT, Stage, Task
 from tauscope.tasks.binary import head_name
 
 if TYPE_CHECKING:
-    from tauscope.models.base import Model
+    from tauscope.models.model import Model
 
 SOLVED = 0.98
 """Accuracy that the mean over active heads and the newest head must both exceed (Khajehabdollahi et al. 2024)."""

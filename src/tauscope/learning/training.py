@@ -24,7 +24,7 @@ from tauscope.tasks.base import Stage, Task
 if TYPE_CHECKING:
     from torch import nn
 
-    from tauscope.models.base import Model
+    from tauscope.models.model import Model
 
 CANNOT_FLUSH = "this processor cannot take subnormal numbers for zero: long sequences may train slowly"
 
@@ -89,6 +89,8 @@ class Training:
     flushes_subnormals: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
+        from tauscope.models.trace import generator_for
+
         require_fitting(self.curriculum, self.template, self.model)
         if self.recipe.dtype is not None:
             self.model.to(getattr(torch, self.recipe.dtype))
@@ -101,7 +103,7 @@ class Training:
         # What was left on the network would be added to.
         self.model.zero_grad()
         self.ask()
-        self.generators = generators(self.recipe.seed, next(self.model.parameters()).device)
+        self.generators = generators(self.recipe.seed, generator_for(self.model, None).device)
 
     @property
     def task(self) -> Task:
