@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import torch
 
 from tauscope._named import imported
-from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.models.base import Cell, Model
+from tauscope.errors import InputError, nearest
+from tauscope.models.cell import Cell, layer_sizes
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
+from tauscope.models.model import Model
 from tauscope.models.names import CELLS
 from tauscope.models.readout import Heads, numbered
 
@@ -110,7 +111,6 @@ def build_model(
         if value != default:
             raise InputError(f"{name} {value!r} is for leaky networks: expected {default!r} for cell {cell!r}")
     kind = GATED.get(cell) or user_cell(cell)
-    sizes = (n_units,) if isinstance(n_units, int) else tuple(n_units)
-    require_at_least("number of layers", len(sizes), 1)
+    sizes = layer_sizes(n_units)
     cells = [kind(below, size, generator) for below, size in zip((n_inputs, *sizes), sizes, strict=False)]  # type: ignore[call-arg]
     return Model(cells, Heads(sizes[-1], numbered(n_heads), n_outputs, shared_head, generator))

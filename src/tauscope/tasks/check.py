@@ -42,7 +42,7 @@ def check_task(task: Task) -> None:
         raise InputError(
             f"the heads {', '.join(task.heads)} have {[n_outputs, *others]} outputs: expected equally many"
         )
-    outputs = torch.zeros(len(batch.targets), _TRIALS, n_heads, n_outputs)
+    outputs = batch.inputs.new_zeros(len(batch.targets), _TRIALS, n_heads, n_outputs)
     try:
         loss, sums = task.loss(outputs, batch), task.tally(outputs, batch)
     except (RuntimeError, IndexError, ValueError) as error:

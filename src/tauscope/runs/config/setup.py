@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.learning.curricula import Criterion, Curriculum
-from tauscope.learning.training import Recipe
+from tauscope.learning.recipe import Recipe
 from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS
 from tauscope.runs.config.base import option
 from tauscope.tasks import Stage, Task
