@@ -13,7 +13,7 @@ from tauscope.errors import InputError, require_count, require_instance
 from tauscope.models.cell import Cell, State
 from tauscope.models.readout import Heads
 from tauscope.models.solvers import Fast, Solver
-from tauscope.models.weights import Weight
+from tauscope.models.weights import Weight, refresh
 
 
 class Model(nn.Module):
@@ -122,6 +122,7 @@ class Model(nn.Module):
         state = self.require_state(self.initial_state(n_trials) if state is None else state, n_trials)
         _require_series("noise", noise, (n_steps, n_trials, self.n_units))
         _require_series("hold", hold, (n_steps, n_trials))
+        refresh(self.cells)
         rest = len(inputs) - first
         # A gradient for every state is a matrix of gradients; to begin anew without one is worth it if the rest is short.
         info: dict[str, Tensor] = {}
@@ -179,6 +180,7 @@ class Model(nn.Module):
         tuple of layer states
             State after the step.
         """
+        refresh(self.cells)
         below, final, first = x, [], 0
         for depth, (cell, one) in enumerate(zip(self.layers, state, strict=True)):
             if depth and self.skip_input:

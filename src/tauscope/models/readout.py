@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_count
 from tauscope.models import init
-from tauscope.models.weights import Weight
+from tauscope.models.weights import Weight, refresh
 
 
 class Heads(nn.Module):
@@ -101,6 +101,8 @@ class Heads(nn.Module):
             Logits.
         """
         heads = self.asked(names)
+        for head in heads:
+            refresh(head)
         weight = torch.cat([head.weight for head in heads])
         biases: list[Tensor] = [head.bias for head in heads if head.bias is not None]
         # The few outputs first and the many states last: the other order takes up to ten times as long where the batch is
