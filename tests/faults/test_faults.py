@@ -81,16 +81,16 @@ def test_a_lock_that_was_taken_away_is_none(tmp_path: Path, monkeypatch: pytest.
     config = TrainConfig(num_neurons=3, seed=0)
     tmp_path.joinpath("run").mkdir()
     first = Run(tmp_path / "run", config)
-    flock = runs.fcntl.flock
+    take = runs.take
     third: list[Run] = []
 
-    def interrupted(file: Any, how: int) -> None:
-        monkeypatch.setattr(runs.fcntl, "flock", flock)
+    def interrupted(file: Any) -> bool:
+        monkeypatch.setattr(runs, "take", take)
         first.close()
         third.append(Run(tmp_path / "run", config))
-        flock(file, how)
+        return take(file)
 
-    monkeypatch.setattr(runs.fcntl, "flock", interrupted)
+    monkeypatch.setattr(runs, "take", interrupted)
     with pytest.raises(ts.InputError, match="is being written by process"):
         Run(tmp_path / "run", config)
     third[0].close()

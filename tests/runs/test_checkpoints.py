@@ -82,7 +82,7 @@ def test_a_written_file_has_the_permissions_of_any_other_file(tmp_path: Path) ->
     assert stat.S_IMODE(ours) == stat.S_IMODE(plain)
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_full_disk_leaves_the_old_file_and_no_other(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from tauscope._lazy import torch
 from tauscope.errors import DamagedFileError, InputError
-from tauscope.runs.files import sync_folder, write_atomically
+from tauscope.runs.files import rename, sync_folder, write_atomically
 
 _MAGIC = b"tauscope state 1\n"
 # NEW_STATE exists only if the process was killed between the two renames of `save_state`; it is then the newest state.
@@ -79,8 +79,8 @@ def turn_states(folder: Path) -> None:
         return
     try:
         if newest.exists():
-            newest.replace(folder / PREVIOUS_STATE)
-        fresh.replace(newest)
+            rename(newest, folder / PREVIOUS_STATE)
+        rename(fresh, newest)
         sync_folder(folder)
     except OSError as error:
         raise InputError(f"cannot write {newest}: {error.strerror}; the state before it is unchanged") from error

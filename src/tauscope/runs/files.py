@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from tauscope.errors import InputError
 
 _UNFINISHED = ".tmp"
+# How file systems say that they do not have an operation; those of networks and of memory cards lack many.
+_LACKING = frozenset(
+    getattr(errno, name)
+    for name in ("EBADF", "EINVAL", "ENOLCK", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EPERM")
+    if hasattr(errno, name)
+)
+# What is said instead where a file cannot take the name of another.
+_APART = _LACKING | {errno.EBUSY, errno.EEXIST, errno.EXDEV}
+
+
+def is_lacking(error: OSError) -> bool:
+    """Return whether an operation failed because the file system does not have it.
+
+    Examples
+    --------
+    >>> is_lacking(OSError(errno.ENOSYS, "Function not implemented")), is_lacking(OSError(errno.EIO, "I/O error"))
+    (True, False)
+    """
+    return error.errno in _LACKING
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -27,6 +47,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     InputError
         If it cannot be written (no space, no permission); the old file is untouched.
 
+    Notes
+    -----
+    Bringing it to the disk is a precaution against a power cut, passed over where the file system cannot do it.
+
     Examples
     --------
     >>> import tempfile, pathlib
@@ -34,28 +58,59 @@ def write_atomically(path: Path, content: bytes) -> None:
     >>> write_atomically(path, b"1"), path.read_bytes()
     (None, b'1')
     """
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_UNFINISHED}")
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED, delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        # A temporary file is private; what it becomes has the permissions that the user's other files have.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-        sync_folder(path.parent)
+            _sync(file.fileno())
+        rename(temporary, path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; expected a writable folder with room for "
             f"{len(content)} bytes; what was there is unchanged"
         ) from error
+    try:
+        sync_folder(path.parent)
+    except OSError as error:
+        raise InputError(
+            f"{path} is written, but may not outlast a power cut: {error.strerror or error}; expected a sound disk"
+        ) from error
+
+
+def rename(path: Path, target: Path) -> None:
+    """Give a file another name in its folder, in place of the file that has it.
+
+    Some file systems join several disks into a folder, or cannot put a file in place of another. There the content is
+    copied, which can be cut short, and leaves the old name until it is done.
+
+    Raises
+    ------
+    OSError
+        If the file system refuses; the file of that name is unchanged.
+    InputError
+        If its content could only be copied in part.
+    """
+    try:
+        path.replace(target)
+    except OSError as error:
+        if error.errno not in _APART:
+            raise
+        content = path.read_bytes()
+        with target.open("r+b" if target.exists() else "wb") as file:
+            try:
+                file.truncate(0)
+                file.write(content)
+                file.flush()
+                _sync(file.fileno())
+            except OSError as failure:
+                raise InputError(
+                    f"cannot write all of {target}: {failure.strerror or failure}; its file system cannot put a "
+                    f"file in place of another, so that what was there is lost; all of the new is in {path}"
+                ) from failure
+        path.unlink()
 
 
 def remove_unfinished(folder: Path, beginnings: Sequence[str]) -> None:
@@ -78,12 +133,33 @@ def remove_unfinished(folder: Path, beginnings: Sequence[str]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Bring the names in a folder to the disk, where the system can.
+
+    Raises
+    ------
+    OSError
+        If the disk fails.
+    """
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        # A folder may be written without being read, and Windows opens none.
+        if isinstance(error, PermissionError) or is_lacking(error):
+            return
+        raise
+    try:
+        _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    """Bring what is open to the disk, where the file system can."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not is_lacking(error):
+            raise
 
 
 def require_writable(folder: Path) -> None:
@@ -94,7 +170,7 @@ def require_writable(folder: Path) -> None:
     InputError
         If it is a file or may not be written.
     """
-    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not there.is_dir():
         raise InputError(f"{there} is a file: expected a folder")
     if not os.access(there, os.W_OK | os.X_OK):

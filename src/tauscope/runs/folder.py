@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tauscope.errors import DamagedFileError
+from tauscope.runs.locks import is_taken
 
 CONFIG, ENVIRONMENT, METRICS, LOCK = "config.json", "environment.json", "metrics.jsonl", "run.lock"
 STATS = "stats.npy"
@@ -29,7 +29,7 @@ def read_json(path: Path) -> Any:
         If it cannot be read.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} cannot be read: {error}; expected a JSON file") from error
 
@@ -59,14 +59,7 @@ def checksum_of(options: Mapping[str, Any]) -> str:
 
 def is_locked(folder: Path) -> bool:
     """Return whether a process is writing to a run folder now."""
-    try:
-        with (folder / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return is_taken(folder / LOCK)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

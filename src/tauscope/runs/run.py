@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from dataclasses import replace
@@ -32,6 +31,7 @@ from tauscope.runs.folder import (
     read_metrics,
     read_options,
 )
+from tauscope.runs.locks import NoLocksError, take
 
 if TYPE_CHECKING:
     from tauscope.models import Model
@@ -138,7 +138,8 @@ class Run:
         # Whatever can be refused is refused before anything is written.
         self.config = self._settle(config)
         self._model = self.config.model(device)
-        self._made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
+        self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
+        self._unguarded = ""
         self._lock = self._claim()
         try:
             self._sign()
@@ -156,7 +157,8 @@ class Run:
     def close(self) -> None:
         """Let other processes write to the folder; take it away if no run was begun in it."""
         if not (self.folder / CONFIG).exists():
-            (self.folder / LOCK).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self.folder / LOCK).unlink()
             self._remove_made()
         self._lock.close()
 
@@ -170,7 +172,7 @@ class Run:
         state : dict or None
             For `train`; ``None`` for a fresh run.
         notices : list of str
-            Damaged files that were passed over, a changed environment.
+            Damaged files that were passed over, a disk without locks, a changed environment.
 
         Raises
         ------
@@ -178,6 +180,11 @@ class Run:
             If a file that the run needs is damaged or of another run.
         """
         state, notices = checkpoints.load_state(self.folder)
+        if self._unguarded:
+            notices.append(
+                f"the disk of {self.folder} has no locks ({self._unguarded}): nothing keeps other commands from writing to "
+                "this run, start none until this one has ended"
+            )
         if state is not None:
             self._require_fit(state)
         here, sessions = environment(self.device), self._sessions()
@@ -233,15 +240,20 @@ class Run:
             self._remove_made()
             raise self._unwritable(error) from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = take(lock)
+        except NoLocksError as error:
+            # A lock is a precaution: whoever starts one command at a time needs none.
+            self._unguarded, free = str(error.strerror), True
         except OSError as error:
-            lock.seek(0)
-            holder = lock.read().decode().strip() or "unknown"
+            lock.close()
+            raise self._unwritable(error) from error
+        if not free:
+            holder = _text_of(lock)
             lock.close()
             raise InputError(
-                f"{self.folder} is being written by process {holder}: expected a run of one's own; "
+                f"{self.folder} is being written by process {holder or 'unknown'}: expected a run of one's own; "
                 "choose another network number"
-            ) from error
+            )
         if not _is_at(lock, self.folder / LOCK):
             # Who held it has taken it away in the meantime, and a third one may hold a new one.
             lock.close()
@@ -261,9 +273,9 @@ class Run:
 
     def _remove_made(self) -> None:
         """Remove the folders that were made for this run, if they hold nothing."""
-        for one in self._made:
+        for folder in self._made:
             with contextlib.suppress(OSError):
-                one.rmdir()
+                folder.rmdir()
 
     def _require_fit(self, state: dict[str, Any]) -> None:
         """Refuse a state that was not written by this run, before anything of the run is changed."""
@@ -368,6 +380,15 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _text_of(lock: IO[bytes]) -> str:
+    """Return what the process that holds a lock wrote into its file, as far as the system lets others read it."""
+    try:
+        lock.seek(0)
+        return lock.read().decode(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _random_seed() -> int:
