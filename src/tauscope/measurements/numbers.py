@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
+from tauscope.analysis.fit_quality import is_described, with_goodness
 from tauscope.analysis.timescales import timescales_summary
 
 
 def timescale_numbers(result: xr.Dataset) -> dict[str, float]:
-    """Sum up timescales; of units without timescales of their own, τ_net alone."""
+    """Sum up timescales; of units without timescales of their own, τ_net alone. Poor fits count in no mean of τ_net."""
+    result = result if "poor_fit" in result else with_goodness(result)
     summary = timescales_summary(result)
     every, long = summary.isel(units=0), summary.isel(units=1)
     own = {
@@ -23,10 +25,14 @@ def timescale_numbers(result: xr.Dataset) -> dict[str, float]:
         "mean tau_net, all units (steps)": float(every["tau_net_mean"]),
         "mean tau_net, units > 1 (steps)": float(long["tau_net_mean"]),
         "STD tau_net, units > 1 (steps)": float(long["tau_net_std"]),
+        "units": float(result.sizes["unit"]),
         "units fitted": float(every["n_units"]),
+        "units fitted poorly": float(result["poor_fit"].sum()),
+        "units fitted poorly that oscillate": float(result["oscillates"].sum()),
+        "median residual of the fits (standard errors)": float(result["residual_ratio"].median()),
         "units with tau_net > 1": float(long["n_units"]),
         f"units with tau_net at its bound of {float(result.attrs['tau_max']):g} steps": float(
-            (result["at_bound"] > 0).sum()
+            (is_described(result) & (result["at_bound"] > 0)).sum()
         ),
     }
 
@@ -52,10 +58,10 @@ def connectivity_numbers(result: xr.Dataset) -> dict[str, float]:
     """Sum up every recurrent matrix."""
     numbers = {}
     for i in range(result.sizes["matrix"]):
-        one = result.isel(matrix=i)
-        where = f"layer {int(one['layer'])}, {one['gate'].item()}"
+        matrix = result.isel(matrix=i)
+        where = f"layer {int(matrix['layer'])}, {matrix['gate'].item()}"
         for name, quantity in _WEIGHT_NUMBERS.items():
-            numbers[f"{quantity} ({where})"] = float(one[name])
+            numbers[f"{quantity} ({where})"] = float(matrix[name])
     return numbers
 
 

@@ -7,10 +7,12 @@ from typing import Any, cast
 
 import matplotlib
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
+from tauscope.analysis.fit_quality import is_described
 from tauscope.learning.curricula import CURRICULUM_NAMES
 from tauscope.papers.emergent_timescales import quantities as q
 from tauscope.papers.emergent_timescales.conditions import NO_CURRICULUM
@@ -211,10 +213,16 @@ def figure_5a_b(results: Results) -> Figure | None:
     return figure
 
 
+def _counted(result: xr.Dataset, variable: str) -> xr.DataArray:
+    return result[variable].where(is_described(result)) if variable == "tau_net" else result[variable]
+
+
 def _distribution(ax: Axes, results: Results, variable: str, N: int) -> None:
     """Draw how a timescale is distributed over the units of all networks of each curriculum."""
-    found = {name: [one.measured["timescales", N][variable].dropna("unit").values
-                    for one in results.networks[name] if ("timescales", N) in one.measured] for name in MAIN}  # fmt: skip
+    measured = {name: [network.measured["timescales", N] for network in results.networks[name]
+                       if ("timescales", N) in network.measured] for name in MAIN}  # fmt: skip
+    found = {name: [_counted(result, variable).dropna("unit").values for result in several]
+             for name, several in measured.items()}  # fmt: skip
     values = {name: np.concatenate(one) for name, one in found.items()}
     largest = max((float(one.max()) for one in values.values() if one.size), default=1.0)
     edges = np.geomspace(0.2, max(largest, 1.0) * 1.05, 31)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from tauscope.analysis.fit_quality import is_described
 from tauscope.papers.vocabulary import Results, Trained
 
 Number = Callable[[xr.Dataset], float]
@@ -182,7 +183,7 @@ def tau_std(result: xr.Dataset) -> float:
 
 
 def tau_net_mean(result: xr.Dataset) -> float:
-    """Return the mean τ_net of the units with τ_net > 1, the paper's filter, in steps."""
+    """Return the mean τ_net of the units with τ_net > 1, the paper's filter, in steps; poor fits do not count."""
     return float(_long_tau_net(result).mean())
 
 
@@ -192,7 +193,7 @@ def tau_net_std(result: xr.Dataset) -> float:
 
 
 def _long_tau_net(result: xr.Dataset) -> xr.DataArray:
-    return result["tau_net"].where(result["tau_net"] > 1)
+    return result["tau_net"].where(is_described(result) & (result["tau_net"] > 1))
 
 
 def mean_weight(result: xr.Dataset) -> float:
