@@ -12,6 +12,13 @@ SAMPLING = 2.0
 TOLERANCE = 0.15
 """Residual at one lag, in units of the variance, up to which a fit still describes the autocorrelation."""
 
+_LONG_NAMES = {
+    "residual_ratio": ("root-mean-square residual of the chosen fit", "standard errors"),
+    "largest_residual": ("largest residual of the chosen fit", "1"),
+    "poor_fit": ("the chosen fit does not describe the autocorrelation", "1"),
+    "oscillates": ("fitted poorly, with an autocorrelation below zero", "1"),
+}
+
 
 def fitted_curve(fits: xr.Dataset, lags: ArrayLike) -> xr.DataArray:
     """Return the chosen fit of every unit at given lags.
@@ -61,7 +68,8 @@ def with_goodness(result: xr.Dataset) -> xr.Dataset:
     -------
     Dataset
         The same with ``residual_ratio``, the root-mean-square residual over the fitted lags in standard errors,
-        ``largest_residual``, and the flags ``poor_fit`` and ``oscillates``.
+        ``largest_residual``, and the flags ``poor_fit`` and ``oscillates``; unchanged where it has them, or holds no
+        autocorrelation with its standard error.
 
     Notes
     -----
@@ -83,6 +91,8 @@ def with_goodness(result: xr.Dataset) -> xr.Dataset:
     >>> result.poor_fit.values, result.oscillates.values
     (array([False,  True]), array([False,  True]))
     """
+    if "poor_fit" in result or not {"autocorrelation", "standard_error"} <= set(result):
+        return result
     n_lags = int(result.attrs.get("fit_lags", result.sizes["lag"] - 1)) + 1
     measured = result["autocorrelation"].isel(lag=slice(n_lags)).drop_vars("lag", errors="ignore")
     residual = measured - fitted_curve(result, np.arange(n_lags))
@@ -92,16 +102,15 @@ def with_goodness(result: xr.Dataset) -> xr.Dataset:
     # At its upper bound a fit may fall short of a slower decay: there only what lies below the fit speaks against it.
     missed = largest if "at_bound" not in result else largest.where(result["at_bound"] <= 0, (-residual).max("lag"))
     poor = (ratio > SAMPLING) & (missed > TOLERANCE)
-    return result.assign(
-        residual_ratio=ratio.assign_attrs(
-            long_name="root-mean-square residual of the chosen fit", units="standard errors"
-        ),
-        largest_residual=largest.assign_attrs(long_name="largest residual of the chosen fit", units="1"),
-        poor_fit=poor.assign_attrs(long_name="the chosen fit does not describe the autocorrelation", units="1"),
-        oscillates=(poor & (measured.min("lag") < -TOLERANCE)).assign_attrs(
-            long_name="poorly fitted, with an autocorrelation below zero", units="1"
-        ),
+    result = result.assign(
+        residual_ratio=ratio,
+        largest_residual=largest,
+        poor_fit=poor,
+        oscillates=poor & (measured.min("lag") < -TOLERANCE),
     )
+    for name, (long_name, units) in _LONG_NAMES.items():
+        result[name].attrs = {"long_name": long_name, "units": units}
+    return result
 
 
 def is_described(result: xr.Dataset) -> xr.DataArray:
@@ -125,6 +134,5 @@ def is_described(result: xr.Dataset) -> xr.DataArray:
     fitted = result["tau_net"].notnull()
     if result.attrs.get("method") == "published":
         return fitted
-    if "poor_fit" not in result and {"autocorrelation", "standard_error"} <= set(result):
-        result = with_goodness(result)
+    result = with_goodness(result)
     return fitted & ~result["poor_fit"] if "poor_fit" in result else fitted

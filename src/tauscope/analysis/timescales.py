@@ -332,8 +332,8 @@ def _one_sided(result: xr.Dataset) -> xr.Dataset:
     poor fit would be one of a number that describes nothing.
     """
     above, below = result["at_bound"] > 0, result["at_bound"] < 0
-    smallest = result["autocorrelation"].isel(lag=1).clip(min=0) + 1.96 * result["standard_error"]
-    resolved = (-1 / np.log(smallest.clip(max=np.exp(-1 / TAU_MAX)))).drop_vars("lag", errors="ignore")
+    smallest = result["autocorrelation"].isel(lag=1, drop=True).clip(min=0) + 1.96 * result["standard_error"]
+    resolved = -1 / np.log(smallest.clip(max=np.exp(-1 / TAU_MAX)))
     high = result["tau_net_high"].where(~below, np.maximum(result["tau_net_high"], resolved)).where(~above, np.inf)
     good = result["n_exponentials"].astype(bool) & ~result["poor_fit"]
     return result.assign(

@@ -67,7 +67,7 @@ def fit_counts(result: xr.Dataset) -> str:
     >>> fit_counts(result.assign(poor_fit=("unit", [False, False, True]), oscillates=("unit", [False, False, True])))
     '2 of 3 units fitted well,\n1 poorly (1 oscillates), 1 at the bound'
     """
-    known = result if "poor_fit" in result or "autocorrelation" not in result else with_goodness(result)
+    known = with_goodness(result)
     described = is_described(known)
     well, parts = f"{int(described.sum())} of {count(result.sizes['unit'], 'unit')} fitted well", []
     if "poor_fit" in known and (poor := int(known["poor_fit"].sum())):

@@ -128,11 +128,17 @@ def _growth(results: Results, names: Mapping[int, str]) -> Finding:
                 unsolved += N not in solved
                 needed.setdefault(one.network, {})[N] = solved.get(N, len(one.history))
     # The slope of one logarithm against the other is that power.
-    powers = [q.power(epochs) for epochs in needed.values() if len(epochs) > 1]
+    powers = [q.power(epochs)[0] for epochs in needed.values() if len(epochs) > 1]
+    # Two points lie on any power law.
+    judged = [q.power(epochs)[1] for epochs in needed.values() if len(epochs) > 2]
     statement = f"no curriculum, N = {_listed(list(names))}: epochs to solve grow faster than N (power of N > 1)"
     finding = positive(statement, powers, threshold=1)
-    effect = f"{finding.effect}; {unsolved} runs unsolved, counted with their last epoch: lower bounds"
-    return replace(finding, effect=effect) if unsolved else finding
+    effect = finding.effect
+    if judged:
+        effect += f"; r² of the power law {min(judged):.2g} or more"
+    if unsolved:
+        effect += f"; {unsolved} runs unsolved, counted with their last epoch: lower bounds"
+    return replace(finding, effect=effect)
 
 
 def _from_scratch(results: Results, names: Mapping[int, str], curriculum: str, said: str) -> Finding:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from tauscope.analysis.fit_quality import is_described
 from tauscope.papers.vocabulary import Results, Trained
@@ -96,15 +97,16 @@ def epochs_to_solve(results: Results, condition: str, N: int) -> list[float]:
     return [float(first_solved(one).get(N, math.inf)) for one in networks]
 
 
-def power(epochs: Mapping[int, float]) -> float:
-    """Return the power of N with which epochs grow: the slope of their logarithm against that of N.
+def power(epochs: Mapping[int, float]) -> tuple[float, float]:
+    """Return the power of N with which epochs grow, and r² of that power law: of their logarithm against that of N.
 
     Examples
     --------
-    >>> round(power({2: 3.0, 4: 12.0}), 6)
-    2.0
+    >>> [round(number, 6) for number in power({2: 3.0, 4: 12.0, 8: 48.0})]
+    [2.0, 1.0]
     """
-    return float(np.polyfit(np.log(list(epochs)), np.log(list(epochs.values())), 1)[0])
+    line = stats.linregress(np.log(list(epochs)), np.log(list(epochs.values())))
+    return float(line.slope), float(line.rvalue) ** 2
 
 
 def steps(network: Trained) -> list[int]:
