@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 
 import tauscope as ts
+from tauscope.analysis.fit_quality import is_described
 from tauscope.analysis.timescales import timescales
-from tauscope.plotting.timescales import fitted_curve, plot_autocorrelations, plot_timescale_distribution
+from tauscope.plotting.timescales import plot_autocorrelations, plot_timescale_distribution
 
 
 @pytest.fixture(scope="module")
@@ -19,38 +19,10 @@ def _title(ax):
     return ax.get_legend().get_title().get_text()
 
 
-def test_one_exponential_is_its_closed_form():
-    unit = xr.Dataset({"n_exponentials": 1, "single_tau": 3.0, "single_amplitude": 0.8})
-    lags = np.arange(10)
-    assert np.allclose(fitted_curve(unit, lags), 0.8 * np.exp(-lags / 3))
-
-
-def test_two_exponentials_are_the_sum_of_both():
-    unit = xr.Dataset(
-        {"n_exponentials": 2, "double_tau": ("component", [5.0, 0.5]), "double_amplitude": ("component", [0.7, 0.2])}
-    )
-    lags = np.arange(10)
-    assert np.allclose(fitted_curve(unit, lags), 0.7 * np.exp(-lags / 5) + 0.2 * np.exp(-2 * lags))
-
-
 def test_an_autocorrelation_that_grows_is_not_cut(result):
     """As that of a unit can, whose fluctuations grow in the delay of a trial."""
     growing = result.assign(autocorrelation=result["autocorrelation"] + 0.2)
     assert plot_autocorrelations(growing).get_ylim()[1] > 1.2
-
-
-@pytest.mark.parametrize("n", [1, 2])
-def test_a_component_of_no_duration_is_there_at_lag_0_alone(n):
-    unit = xr.Dataset(
-        {
-            "n_exponentials": n,
-            "single_tau": 0.0,
-            "single_amplitude": 0.9,
-            "double_tau": ("component", [0.0, 0.0]),
-            "double_amplitude": ("component", [0.5, 0.4]),
-        }
-    )
-    assert fitted_curve(unit, np.array([0, 1, 2])).tolist() == [0.9, 0.0, 0.0]
 
 
 def test_drawn_fits_are_the_measured_ones(result, readable):
@@ -58,8 +30,9 @@ def test_drawn_fits_are_the_measured_ones(result, readable):
     n_units, lags = result.sizes["unit"], np.arange(31)
     measured = result["autocorrelation"].values[:, :31]
     assert np.array_equal([line.get_ydata() for line in ax.lines[:n_units]], measured)
-    order = np.argsort(result["tau_net"].values)
-    shown = [order[round(quantile * (n_units - 1))] for quantile in (0.1, 0.5, 0.9)]
+    described = np.flatnonzero(is_described(result))
+    order = described[np.argsort(result["tau_net"].values[described])]
+    shown = [order[round(quantile * (len(order) - 1))] for quantile in (0.1, 0.5, 0.9)]
     for i, unit in enumerate(shown):
         dots, fit = ax.lines[n_units + 2 * i : n_units + 2 * i + 2]
         assert np.array_equal(dots.get_xydata(), np.stack([lags, measured[unit]], axis=1))
@@ -74,7 +47,9 @@ def test_drawn_fits_are_the_measured_ones(result, readable):
     assert low < measured.min()
     assert high > 1
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("lag (steps)", "autocorrelation")
-    assert _title(ax) == "1 network, 12 units (grey); dots: measured, lines: fit"
+    assert _title(ax) == (
+        "1 network, 9 of 12 units fitted well,\n3 poorly (3 oscillate);\ngrey: all; dots: measured, lines: fit"
+    )
     readable(ax)
 
 
@@ -82,8 +57,9 @@ def test_units_that_were_not_fitted_are_left_out(result, readable):
     missing = result.copy(deep=True)
     missing["tau_net"][3:] = np.nan
     missing["autocorrelation"][3:] = np.nan
+    missing["poor_fit"][:] = False
     ax = plot_autocorrelations(missing)
-    assert _title(ax).startswith("1 network, 3 units")
+    assert _title(ax).startswith("1 network, 3 of 12 units")
     assert len(ax.lines) == 3 + 2 * 3 + 1
     readable(ax)
     missing["tau_net"][:] = np.nan
@@ -96,15 +72,18 @@ def test_every_unit_is_counted_once_in_each_distribution(result, readable):
     ax = plot_timescale_distribution(result)
     for patch, name in zip(ax.patches, ("tau", "tau_net"), strict=True):
         counts, edges, _ = patch.get_data()
-        values = result[name].values
-        assert counts.sum() == result.sizes["unit"]
+        values = result[name].values if name == "tau" else result[name].values[is_described(result)]
+        assert counts.sum() == len(values) == {"tau": 12, "tau_net": 9}[name]
         assert edges[-1] > values.max()
         for low, high, n in list(zip(edges, edges[1:], counts, strict=False))[1:]:
             assert n == ((values >= low) & (values < high)).sum()
         assert counts[0] == (values < edges[1]).sum()
-        assert f"12 units, mean {values.mean():.2f}, STD {values.std():.2f} steps" in patch.get_label()
+        assert f"{len(values)} units, mean {values.mean():.2f}, STD {values.std():.2f} steps" in patch.get_label()
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()) == ("timescale (steps)", "units", "log")
-    assert _title(ax) == f"1 network; the first bin holds all below {edges[1]:.2g} steps"
+    assert _title(ax) == (
+        "1 network, 9 of 12 units fitted well,\n3 poorly (3 oscillate);\n"
+        f"the first bin holds all below {edges[1]:.2g} steps"
+    )
     readable(ax)
 
 

@@ -5,6 +5,7 @@ from tauscope.analysis.balance import balance, input_balance
 from tauscope.analysis.connectivity import connectivity
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.exponential_fits import fit_exponentials
+from tauscope.analysis.fit_quality import is_described, with_goodness
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.information import information, information_rate, linear_information_rate
@@ -50,6 +51,7 @@ __all__ = [
     "information_against_balance",
     "information_rate",
     "input_balance",
+    "is_described",
     "linear_information_rate",
     "linearise",
     "lyapunov",
@@ -76,4 +78,5 @@ __all__ = [
     "wave_operator",
     "wave_spectrum",
     "weights_by_peak_difference",
+    "with_goodness",
 ]

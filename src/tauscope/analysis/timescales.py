@@ -16,6 +16,7 @@ from tauscope.analysis.autocorrelation import (
     standard_error,
 )
 from tauscope.analysis.exponential_fits import TAU_MAX, ExponentialFits, fit_exponentials
+from tauscope.analysis.fit_quality import is_described, with_goodness
 from tauscope.analysis.recording import Network, record
 from tauscope.analysis.simulation import probabilities
 from tauscope.errors import InputError, require_at_least, require_choice
@@ -25,6 +26,7 @@ METHODS = ("default", "published")
 # The batch at which the recurrent product of a wide network nears its best speed.
 _FAST_BATCH = 100
 _RESAMPLES_AT_ONCE = 10
+_TAIL = 0.025
 _MINIMA = {"n_trials": 1, "n_steps": 1, "burn_in": 0, "fit_lags": 4, "repeat": 1, "split": 1, "bootstrap": 0}
 
 
@@ -127,8 +129,11 @@ def timescales(
     Dataset
         Per ``unit``: ``tau`` and ``tau_net`` in steps, ``n_exponentials``, ``aic`` and ``rss`` of both fits and their
         parameters, ``mean``, ``variance``, ``autocorrelation`` [unit, lag], its ``bias`` and ``standard_error``, the
-        flags ``at_bound`` (-1: 0, 1: `tau_max`), ``dead`` (no variance) and ``diverged`` (not finite), and with a
-        bootstrap ``tau_net_std``, ``tau_net_low``, ``tau_net_high`` (2.5, 97.5 %). The attributes hold all options.
+        flags ``at_bound`` (-1: 0, 1: `tau_max`), ``dead`` (no variance) and ``diverged`` (not finite), the goodness of
+        the fit, ``residual_ratio``, ``largest_residual`` and the flags ``poor_fit`` and ``oscillates``
+        (`tauscope.analysis.with_goodness`), and with a bootstrap ``tau_net_std``, ``tau_net_low``, ``tau_net_high``
+        (2.5, 97.5 %): one-sided at a bound, up to infinity at `tau_max`, and NaN where the fit is poor. The
+        attributes hold all options.
 
     Raises
     ------
@@ -192,7 +197,8 @@ def timescales_summary(result: xr.Dataset, above: float = 1.0) -> xr.Dataset:
     -------
     Dataset [units]
         ``tau_net_mean``, ``tau_net_std``, ``tau_mean``, ``tau_std`` in steps, the standard deviations those of the
-        population, and ``n_units``, for ``units`` "all" (that could be fitted) and "tau_net > 1".
+        population, and ``n_units``, for ``units`` "all" (that could be fitted) and "tau_net > 1". τ_net of a poorly
+        fitted unit enters none of them (`tauscope.analysis.is_described`); its own τ does.
 
     Notes
     -----
@@ -205,11 +211,15 @@ def timescales_summary(result: xr.Dataset, above: float = 1.0) -> xr.Dataset:
     >>> summary.tau_net_mean.sel(units="tau_net > 1").item(), summary.n_units.values.tolist()
     (3.0, [3, 2])
     """
-    names = ["all", f"tau_net > {above:g}"]
-    kept = xr.concat([result.tau_net.notnull(), result.tau_net > above], dim=xr.Variable("units", names))
-    summary = xr.Dataset({"n_units": kept.sum("unit")})
-    for name in ("tau_net", "tau"):
-        values = result[name].where(kept)
+    described = is_described(result)
+    long, units = described & (result.tau_net > above), xr.Variable("units", ["all", f"tau_net > {above:g}"])
+    kept = {
+        "tau_net": xr.concat([described, long], dim=units),
+        "tau": xr.concat([result.tau_net.notnull(), long], dim=units),
+    }
+    summary = xr.Dataset({"n_units": kept["tau_net"].sum("unit")})
+    for name, counted in kept.items():
+        values = result[name].where(counted)
         for statistic in ("mean", "std"):
             summary[f"{name}_{statistic}"] = getattr(values, statistic)("unit").assign_attrs(units="steps")
     return summary
@@ -246,10 +256,11 @@ def _analyse(measured: Autocovariance, options: _Options, generator: torch.Gener
         dead=("unit", dead),
         diverged=("unit", diverged),
     ).assign_coords(lag=np.arange(options.max_lag + 1), unit=np.arange(len(usable)))
+    result = with_goodness(result.assign_attrs(fit_lags=options.fit_lags))
     if options.bootstrap:
         # A resample scatters about the truth with twice the variance.
         parts = covariance[:, usable, : options.fit_lags + 1], 2**0.5 * needed[usable]
-        result = result.assign(_uncertainty(*parts, usable, options, generator))
+        result = _one_sided(result.assign(_uncertainty(*parts, usable, options, generator)))
     return result
 
 
@@ -288,23 +299,48 @@ def _uncertainty(
     n_trials = options.n_trials
     drawn = torch.randint(n_trials, (options.bootstrap, n_trials), generator=generator, device=generator.device)
     counts = torch.nn.functional.one_hot(drawn, n_trials).sum(1).double().cpu().numpy()
-    taus = []
+    taus, bounds = [], []
     for some in np.array_split(counts, -(-options.bootstrap // _RESAMPLES_AT_ONCE)):
         resampled = np.tensordot(some, covariance, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            taus.append(fit_exponentials(resampled / resampled[..., :1], options.tau_max, error).tau)
+            fits = fit_exponentials(resampled / resampled[..., :1], options.tau_max, error)
+        taus.append(fits.tau)
+        bounds.append(fits.at_bound > 0)
     resamples = torch.full((options.bootstrap, len(usable)), torch.nan, dtype=torch.float64, device="cpu")
     resamples[:, torch.from_numpy(usable)] = torch.from_numpy(np.concatenate(taus))
+    censored = resamples.new_zeros(len(usable))
+    censored[torch.from_numpy(usable)] = torch.from_numpy(np.concatenate(bounds).mean(0))
     # A resample in which a unit is silent throughout has no τ_net and is left out.
     n_fitted = resamples.isfinite().sum(0)
     deviation = (resamples - resamples.nanmean(0)).square().nansum(0)
-    low, high = resamples.nanquantile(resamples.new_tensor([0.025, 0.975]), 0)
+    low, high = resamples.nanquantile(resamples.new_tensor([_TAIL, 1 - _TAIL]), 0)
     std = torch.where(n_fitted > 1, deviation / (n_fitted - 1), torch.nan).sqrt()
+    # A τ_net at its upper bound is only known to be longer.
+    unbounded = censored > _TAIL
     return {
-        "tau_net_std": ("unit", std.numpy()),
+        "tau_net_std": ("unit", std.masked_fill(unbounded, torch.nan).numpy()),
         "tau_net_low": ("unit", low.numpy()),
-        "tau_net_high": ("unit", high.numpy()),
+        "tau_net_high": ("unit", high.masked_fill(unbounded, torch.inf).numpy()),
     }
+
+
+def _one_sided(result: xr.Dataset) -> xr.Dataset:
+    """Open the intervals of τ_net that end at a bound, and take away those of poor fits.
+
+    At the upper bound all that is known is a lower limit. At 0 the upper limit is the timescale of the largest decay
+    that cannot be told from none, e^{-1/τ} = 1.96 standard errors above the autocorrelation at lag 1. The interval of a
+    poor fit would be one of a number that describes nothing.
+    """
+    above, below = result["at_bound"] > 0, result["at_bound"] < 0
+    smallest = result["autocorrelation"].isel(lag=1, drop=True).clip(min=0) + 1.96 * result["standard_error"]
+    resolved = -1 / np.log(smallest.clip(max=np.exp(-1 / TAU_MAX)))
+    high = result["tau_net_high"].where(~below, np.maximum(result["tau_net_high"], resolved)).where(~above, np.inf)
+    good = result["n_exponentials"].astype(bool) & ~result["poor_fit"]
+    return result.assign(
+        tau_net_std=result["tau_net_std"].where(good & ~above & ~below),
+        tau_net_low=result["tau_net_low"].where(good),
+        tau_net_high=high.where(good),
+    )
 
 
 _LONG_NAMES = {
@@ -312,7 +348,7 @@ _LONG_NAMES = {
     "tau_net": ("network-mediated timescale", "steps"),
     "tau_net_std": ("bootstrap standard deviation of tau_net", "steps"),
     "tau_net_low": ("2.5 % bootstrap quantile of tau_net", "steps"),
-    "tau_net_high": ("97.5 % bootstrap quantile of tau_net", "steps"),
+    "tau_net_high": ("97.5 % bootstrap quantile of tau_net; infinite at its upper bound", "steps"),
     "single_tau": ("timescale of the fit with one exponential", "steps"),
     "double_tau": ("timescales of the fit with two exponentials", "steps"),
     "single_amplitude": ("amplitude of the fit with one exponential", "1"),

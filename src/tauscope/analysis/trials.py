@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tauscope.analysis.dimensionality import StreamingCovariance, spectrum_summary
 from tauscope.analysis.exponential_fits import TAU_MAX, fit_exponentials
+from tauscope.analysis.fit_quality import with_goodness
 from tauscope.analysis.lyapunov import exponents_along
 from tauscope.analysis.sequentiality import task_states
 from tauscope.analysis.timescales import fit_variables, with_units
@@ -60,9 +61,9 @@ def trial_timescales(
     -------
     Dataset [unit, lag]
         As `tauscope.analysis.timescales` gives it, without a bootstrap: ``tau``, ``tau_net`` and the fits,
-        ``autocorrelation [unit, lag]``, ``mean``, ``variance``, ``standard_error`` and the flags ``at_bound`` and
-        ``dead`` (the same activity in every trial). A unit that holds what it was shown for as long as the delay lasts
-        has ``tau_net`` at its bound.
+        ``autocorrelation [unit, lag]``, ``mean``, ``variance``, ``standard_error``, the goodness of the fits and
+        the flags ``at_bound`` and ``dead`` (the same activity in every trial). A unit that holds what it was shown for
+        as long as the delay lasts has ``tau_net`` at its bound.
 
     Raises
     ------
@@ -110,7 +111,8 @@ def trial_timescales(
         dead=("unit", dead),
         tau=("unit", np.full(model.n_units, np.nan) if tau is None else tau.detach().double().cpu().numpy()),
     )
-    result = with_units(result.assign_coords(lag=np.arange(fit_lags + 1), unit=np.arange(model.n_units)))
+    result = result.assign_coords(lag=np.arange(fit_lags + 1), unit=np.arange(model.n_units))
+    result = with_units(with_goodness(result.assign_attrs(fit_lags=fit_lags)))
     result["dead"].attrs["long_name"] = "the same activity in every trial; not fitted"
     return result.assign_attrs(
         _attributes(task, seed), epoch=_epoch(task), units="steps", n_trials=n_trials, n_steps=len(counted), fit_lags=fit_lags,

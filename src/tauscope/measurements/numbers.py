@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
+from tauscope.analysis.fit_quality import is_described, with_goodness
 from tauscope.analysis.timescales import timescales_summary
 
 
 def timescale_numbers(result: xr.Dataset) -> dict[str, float]:
-    """Sum up timescales; of units without timescales of their own, τ_net alone."""
+    """Sum up timescales; of units without timescales of their own, τ_net alone. Poor fits count in no mean of τ_net."""
+    result = with_goodness(result)
     summary = timescales_summary(result)
     every, long = summary.isel(units=0), summary.isel(units=1)
     own = {
@@ -23,10 +25,14 @@ def timescale_numbers(result: xr.Dataset) -> dict[str, float]:
         "mean tau_net, all units (steps)": float(every["tau_net_mean"]),
         "mean tau_net, units > 1 (steps)": float(long["tau_net_mean"]),
         "STD tau_net, units > 1 (steps)": float(long["tau_net_std"]),
+        "units": float(result.sizes["unit"]),
         "units fitted": float(every["n_units"]),
+        "units fitted poorly": float(result["poor_fit"].sum()),
+        "units fitted poorly that oscillate": float(result["oscillates"].sum()),
+        "median residual of the fits (standard errors)": float(result["residual_ratio"].median()),
         "units with tau_net > 1": float(long["n_units"]),
         f"units with tau_net at its bound of {float(result.attrs['tau_max']):g} steps": float(
-            (result["at_bound"] > 0).sum()
+            (is_described(result) & (result["at_bound"] > 0)).sum()
         ),
     }
 
@@ -52,16 +58,24 @@ def connectivity_numbers(result: xr.Dataset) -> dict[str, float]:
     """Sum up every recurrent matrix."""
     numbers = {}
     for i in range(result.sizes["matrix"]):
-        one = result.isel(matrix=i)
-        where = f"layer {int(one['layer'])}, {one['gate'].item()}"
+        matrix = result.isel(matrix=i)
+        where = f"layer {int(matrix['layer'])}, {matrix['gate'].item()}"
         for name, quantity in _WEIGHT_NUMBERS.items():
-            numbers[f"{quantity} ({where})"] = float(one[name])
+            numbers[f"{quantity} ({where})"] = float(matrix[name])
     return numbers
 
 
 def lyapunov_numbers(result: xr.Dataset) -> dict[str, float]:
-    """Return the largest exponent, averaged over trials."""
-    return {"largest Lyapunov exponent (nats/step)": float(result["exponents"].mean("trial")[0])}
+    """Return the largest exponent, averaged over trials, and how far it is from having converged."""
+    largest, trace = result["exponents"].isel(exponent=0), result["trace"].isel(exponent=0)
+    halfway = trace.sel(step=float(trace["step"][-1]) / 2, method="nearest")
+    with np.errstate(invalid="ignore"):  # a direction that a step collapses grows by -inf
+        change, error = largest - halfway, largest.std("trial", ddof=1) if largest.sizes["trial"] > 1 else np.nan
+    return {
+        "largest Lyapunov exponent (nats/step)": float(largest.mean()),
+        "its standard error over trials (nats/step)": float(error) / largest.sizes["trial"] ** 0.5,
+        "its change over the second half of the steps (nats/step)": float(change.mean()),
+    }
 
 
 _SEQUENCE_NUMBERS = {
@@ -148,6 +162,14 @@ def resolution_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the mean accuracy at every time step."""
     accuracy = result["accuracy"].mean("N")
     return {f"mean accuracy at {int(k)} steps a bit": float(accuracy.sel(k=k)) for k in result["k"].values}
+
+
+def generalisation_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the accuracy at every N, and at how many N the chosen penalty is the largest or smallest that was tried."""
+    edges = result["ridge"].min(), result["ridge"].max()
+    at_edge = (result["chosen_ridge"] == edges[0]) | (result["chosen_ridge"] == edges[1])
+    accuracy = numbers_by_N("accuracy", "accuracy of a fresh read-out")(result)
+    return accuracy | {"N with a penalty at the edge of those tried": float(at_edge.sum())}
 
 
 def numbers_by_N(variable: str, what: str) -> Callable[[xr.Dataset], dict[str, float]]:

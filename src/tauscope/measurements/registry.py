@@ -155,7 +155,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "generalisation": Measurement(
         making.measure_generalisation,
         {"": lambda result, s: plot_generalisation(result, s.trained)},
-        numbers.numbers_by_N("accuracy", "accuracy of a fresh read-out"),
+        numbers.generalisation_numbers,
         making.lacks_Ns,
     ),
     "resolution": Measurement(

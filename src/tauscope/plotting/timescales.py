@@ -6,9 +6,9 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from tauscope._words import count
+from tauscope.analysis.fit_quality import fitted_curve, is_described, with_goodness
 from tauscope.plotting.style import COLOURS, RC, integer_ticks, legend_below, log_axis, new_axes, note
 
 _QUANTILES = {"short (10 % quantile)": 0.1, "median": 0.5, "long (90 % quantile)": 0.9}
@@ -30,62 +30,52 @@ def plot_autocorrelations(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        The axes drawn on. Units that could not be fitted are left out.
+        The axes drawn on. Units without activity are left out, and so, from the three, are those fitted poorly.
     """
     ax = ax or new_axes(height=3.0)
     fitted = result.isel(unit=np.flatnonzero(result["tau_net"].notnull()))
+    described = fitted.isel(unit=np.flatnonzero(is_described(fitted)))
     lags = result["lag"].values[: int(result.attrs["fit_lags"]) + 1]
     shown = fitted["autocorrelation"].values[:, : len(lags)]
-    if not len(shown):
-        note(ax, "no unit was fitted")
+    if not described.sizes["unit"]:
+        note(ax, "no unit was fitted" + " well" * bool(len(shown)))
     # Many thin lines add up to a dark surface unless each is faint.
     faint = min(0.6, 75 / max(len(shown), 1))
     ax.plot(lags, shown.T, color=COLOURS["grey"], lw=0.3, alpha=faint, rasterized=True)
-    order = np.argsort(fitted["tau_net"].values)
+    order = np.argsort(described["tau_net"].values)
     for (name, quantile), shade in zip(_QUANTILES.items(), _SHADES, strict=True):
         if not len(order):
             break
-        unit = fitted.isel(unit=order[round(quantile * (len(order) - 1))])
+        unit = described.isel(unit=order[round(quantile * (len(order) - 1))])
         label = rf"{name}: $\tau_\mathrm{{net}}$ = {float(unit['tau_net']):.2f} steps"
         ax.plot(lags, unit["autocorrelation"].values[: len(lags)], "o", ms=2.5, color=COLOURS[shade])
-        ax.plot(lags, fitted_curve(unit, lags), color=COLOURS[shade], label=label)
+        ax.plot(lags, fitted_curve(unit, lags).values, color=COLOURS[shade], label=label)
     ax.axhline(0, color="black", lw=0.5)
     ax.set(
         xlabel="lag (steps)", ylabel="autocorrelation", ylim=(shown.min(initial=0) - 0.04, shown.max(initial=1) + 0.04)
     )
-    legend_below(ax, title=f"1 network, {count(len(shown), 'unit')} (grey); dots: measured, lines: fit")
+    legend_below(ax, title=f"1 network, {fit_counts(result)};\ngrey: all; dots: measured, lines: fit")
     return ax
 
 
-def fitted_curve(unit: xr.Dataset, lags: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the chosen fit of a unit at given lags.
-
-    Parameters
-    ----------
-    unit : Dataset
-        A unit of a result of `tauscope.analysis.timescales.timescales`.
-    lags : ndarray [lag]
-        Lags in steps.
-
-    Returns
-    -------
-    ndarray [lag]
-        A e^{-k/τ}, or the sum of two such terms.
+def fit_counts(result: xr.Dataset) -> str:
+    r"""Return in words how many units a τ_net describes, and what keeps it from the others, in at most two lines.
 
     Examples
     --------
-    >>> unit = xr.Dataset({"n_exponentials": 1, "single_tau": 2.0, "single_amplitude": 1.0})
-    >>> fitted_curve(unit, np.array([0, 2])).round(3)
-    array([1.   , 0.368])
+    >>> result = xr.Dataset({"tau_net": ("unit", [2.0, 100.0, 3.0]), "at_bound": ("unit", [0, 1, 0])})
+    >>> fit_counts(result.assign(poor_fit=("unit", [False, False, True]), oscillates=("unit", [False, False, True])))
+    '2 of 3 units fitted well,\n1 poorly (1 oscillates), 1 at the bound'
     """
-    if int(unit["n_exponentials"]) == 1:
-        taus, amplitudes = unit["single_tau"].values[None], unit["single_amplitude"].values[None]
-    else:
-        taus, amplitudes = unit["double_tau"].values, unit["double_amplitude"].values
-    # A component with τ = 0 contributes at lag 0 only.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        decays = np.where(lags[:, None] == 0, 1.0, np.exp(-lags[:, None] / taus))
-    return np.asarray((amplitudes * decays).sum(axis=1))
+    known = with_goodness(result)
+    described = is_described(known)
+    well, parts = f"{int(described.sum())} of {count(result.sizes['unit'], 'unit')} fitted well", []
+    if "poor_fit" in known and (poor := int(known["poor_fit"].sum())):
+        oscillating = int(known["oscillates"].sum())
+        parts.append(f"{poor} poorly" + (f" ({oscillating} oscillate{'s' * (oscillating == 1)})" * bool(oscillating)))
+    if "at_bound" in known and (censored := int((described & (known["at_bound"] > 0)).sum())):
+        parts.append(f"{censored} at the bound")
+    return ",\n".join([well, ", ".join(parts)] if parts else [well])
 
 
 @matplotlib.rc_context(RC)
@@ -102,23 +92,24 @@ def plot_timescale_distribution(result: xr.Dataset, ax: Axes | None = None) -> A
     Returns
     -------
     Axes
-        The axes drawn on.
+        The axes drawn on; τ_net of units that are fitted poorly is left out.
     """
     ax = ax or new_axes()
+    described = result.assign(tau_net=result["tau_net"].where(is_described(result)))
     drawn = {r"$\tau$": ("tau", "orange", True), r"$\tau_\mathrm{net}$": ("tau_net", "blue", False)}
-    values = {label: result[name].dropna("unit").values for label, (name, _, _) in drawn.items()}
-    largest = max((float(times.max()) for times in values.values() if len(times)), default=1.0)
+    values = {label: described[name].dropna("unit").values for label, (name, _, _) in drawn.items()}
+    largest = max((float(taus.max()) for taus in values.values() if len(taus)), default=1.0)
     edges = np.geomspace(_SHORTEST, max(largest, 1.0) * 1.05, 41)
     for label, (_, colour, fill) in drawn.items():
-        times = values[label]
-        if len(times):
-            label = f"{label}: {count(len(times), 'unit')}, mean {times.mean():.2f}, STD {times.std():.2f} steps"
-            counts, _ = np.histogram(np.maximum(times, _SHORTEST), edges)
+        taus = values[label]
+        if len(taus):
+            label = f"{label}: {count(len(taus), 'unit')}, mean {taus.mean():.2f}, STD {taus.std():.2f} steps"
+            counts, _ = np.histogram(np.maximum(taus, _SHORTEST), edges)
             ax.stairs(counts, edges, fill=fill, alpha=0.8, color=COLOURS[colour], label=label)
-    if not any(len(times) for times in values.values()):
+    if not any(len(taus) for taus in values.values()):
         note(ax, "no unit has a timescale")
     ax.set(xlabel="timescale (steps)", ylabel="units")
     log_axis(ax)
     integer_ticks(ax.yaxis)
-    legend_below(ax, title=f"1 network; the first bin holds all below {edges[1]:.2g} steps")
+    legend_below(ax, title=f"1 network, {fit_counts(result)};\nthe first bin holds all below {edges[1]:.2g} steps")
     return ax

@@ -61,7 +61,7 @@ TEXTS: dict[str, Text] = {
         {
             "autocorrelation": "Autocorrelation of every unit (grey), and of three units with a short, a median and a "
             "long τ_net, with their fits.",
-            "distribution": "How τ and τ_net are distributed over the units.",
+            "distribution": "How τ and τ_net are distributed over the units; τ_net of poor fits is left out.",
         },
         ("mean tau (steps)", "mean tau_net, units > 1 (steps)"),
         "τ_net is how slowly a unit's activity decorrelates in the delay: what sets a trial apart from the mean of all "

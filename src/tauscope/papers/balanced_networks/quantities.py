@@ -14,9 +14,11 @@ from matplotlib.axes import Axes
 from tauscope.analysis.autocorrelation import StreamingAutocovariance, standard_error
 from tauscope.analysis.balance import balance, single_matrix
 from tauscope.analysis.exponential_fits import fit_exponentials
+from tauscope.analysis.fit_quality import is_described
 from tauscope.analysis.information import information, noisy_states
 from tauscope.analysis.modes import modes
 from tauscope.analysis.subnetworks import alignment, subnetworks
+from tauscope.analysis.timescales import fit_variables
 from tauscope.analysis.untrained import information_against_balance
 from tauscope.errors import InputError
 from tauscope.measurements import Measurement, Subject
@@ -39,7 +41,7 @@ def tracked(subject: Subject) -> Tracking:
 
 
 def median_tau_net(model: Model, task: Tracking, generator: torch.Generator) -> float:
-    """Return the median τ_net over units, in steps, under the mean input and the network's own noise."""
+    """Return the median τ_net over well-fitted units, in steps, under the mean input and the network's own noise."""
     inputs = model.hidden(model.initial_state(1)).new_full((_BURN_IN + _RECORDED, 1, task.n_signals), task.mean)
     stream = StreamingAutocovariance(_LAGS)
     stream.update(noisy_states(model, inputs, generator)[_BURN_IN:])
@@ -47,7 +49,9 @@ def median_tau_net(model: Model, task: Tracking, generator: torch.Generator) -> 
     covariance = measured.covariance.double()
     error = standard_error(covariance, measured.n_steps).cpu().numpy()
     rho = (covariance[0] / covariance[0, :, :1]).cpu().numpy()
-    return float(np.median(fit_exponentials(rho, standard_error=error).tau))
+    fits = fit_variables(fit_exponentials(rho, standard_error=error))
+    fits = fits.assign(autocorrelation=(("unit", "lag"), rho), standard_error=("unit", error))
+    return float(fits["tau_net"].where(is_described(fits)).median())
 
 
 def course(subject: Subject) -> xr.Dataset:

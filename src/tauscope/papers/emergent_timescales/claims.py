@@ -129,11 +129,18 @@ def _growth(results: Results, names: Mapping[int, str]) -> Finding:
                 solved = q.first_solved(network)
                 unsolved += N not in solved
                 needed.setdefault(network.network, {})[N] = solved.get(N, len(network.history))
-    powers = [q.power(epochs) for epochs in needed.values() if len(epochs) > 1]
+    # The slope of one logarithm against the other is that power.
+    powers = [q.power(epochs)[0] for epochs in needed.values() if len(epochs) > 1]
+    # Two points lie on any power law.
+    judged = [q.power(epochs)[1] for epochs in needed.values() if len(epochs) > 2]
     statement = f"no curriculum, N = {_listed(list(names))}: epochs to solve grow faster than N (power of N > 1)"
     finding = positive(statement, powers, threshold=1)
-    effect = f"{finding.effect}; {unsolved} runs unsolved, counted with their last epoch: lower bounds"
-    return replace(finding, effect=effect) if unsolved else finding
+    effect = finding.effect
+    if judged:
+        effect += f"; r² of the power law {min(judged):.2g} or more"
+    if unsolved:
+        effect += f"; {unsolved} runs unsolved, counted with their last epoch: lower bounds"
+    return replace(finding, effect=effect)
 
 
 def _from_scratch(results: Results, names: Mapping[int, str], curriculum: str, said: str) -> Finding:

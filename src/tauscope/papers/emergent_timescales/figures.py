@@ -7,10 +7,12 @@ from typing import Any, cast
 
 import matplotlib
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
+from tauscope.analysis.fit_quality import is_described
 from tauscope.learning.curricula import CURRICULUM_NAMES
 from tauscope.papers.emergent_timescales import quantities as q
 from tauscope.papers.emergent_timescales.conditions import NO_CURRICULUM
@@ -210,10 +212,14 @@ def figure_5a_b(results: Results) -> Figure | None:
     return figure
 
 
+def _counted(result: xr.Dataset, variable: str) -> xr.DataArray:
+    return result[variable].where(is_described(result)) if variable == "tau_net" else result[variable]
+
+
 def _distribution(ax: Axes, results: Results, variable: str, N: int) -> None:
     """Draw how a timescale is distributed over the units of all networks of each curriculum."""
     found = {
-        name: [result[variable].dropna("unit").values for result in results.measured("timescales", name, N)]
+        name: [_counted(result, variable).dropna("unit").values for result in results.measured("timescales", name, N)]
         for name in MAIN
     }
     values = {name: np.concatenate(arrays) for name, arrays in found.items()}

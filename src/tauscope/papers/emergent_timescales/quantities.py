@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
+from tauscope.analysis.fit_quality import is_described
 from tauscope.papers.vocabulary import Results, Trained
 
 Number = Callable[[xr.Dataset], float]
@@ -95,15 +97,16 @@ def epochs_to_solve(results: Results, condition: str, N: int) -> list[float]:
     return [float(first_solved(network).get(N, math.inf)) for network in networks]
 
 
-def power(epochs: Mapping[int, float]) -> float:
-    """Return the power of N with which epochs grow: the slope of their logarithm against that of N.
+def power(epochs: Mapping[int, float]) -> tuple[float, float]:
+    """Return the power of N with which epochs grow, and r² of that power law: of their logarithm against that of N.
 
     Examples
     --------
-    >>> round(power({2: 3.0, 4: 12.0}), 6)
-    2.0
+    >>> [round(number, 6) for number in power({2: 3.0, 4: 12.0, 8: 48.0})]
+    [2.0, 1.0]
     """
-    return float(np.polyfit(np.log(list(epochs)), np.log(list(epochs.values())), 1)[0])
+    line = stats.linregress(np.log(list(epochs)), np.log(list(epochs.values())))
+    return float(line.slope), float(line.rvalue) ** 2
 
 
 def steps(network: Trained) -> list[int]:
@@ -182,7 +185,7 @@ def tau_std(result: xr.Dataset) -> float:
 
 
 def tau_net_mean(result: xr.Dataset) -> float:
-    """Return the mean τ_net of the units with τ_net > 1, the paper's filter, in steps."""
+    """Return the mean τ_net of the units with τ_net > 1, the paper's filter, in steps; poor fits do not count."""
     return float(_long_tau_net(result).mean())
 
 
@@ -192,7 +195,7 @@ def tau_net_std(result: xr.Dataset) -> float:
 
 
 def _long_tau_net(result: xr.Dataset) -> xr.DataArray:
-    return result["tau_net"].where(result["tau_net"] > 1)
+    return result["tau_net"].where(is_described(result) & (result["tau_net"] > 1))
 
 
 def mean_weight(result: xr.Dataset) -> float:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tauscope._words import count
+from tauscope.analysis.fit_quality import is_described
 from tauscope.papers.panels import finish, panels
 from tauscope.papers.recurrent_memory import quantities as q
 from tauscope.papers.recurrent_memory.conditions import BASIC, CHANGED, LABELS, LEARNT, MAIN, PAIRS, PARITY, RHO
@@ -187,7 +188,11 @@ def spectrum(results: Results) -> Figure | None:
 def company(results: Results) -> Figure | None:
     """Draw timescales, dimensionality and the largest Lyapunov exponent against the index."""
     quantities = (
-        ("timescales", r"median $\tau_\mathrm{net}$ (steps)", lambda result: float(result["tau_net"].median())),
+        (
+            "timescales",
+            r"median $\tau_\mathrm{net}$ (steps)",
+            lambda result: float(result["tau_net"].where(is_described(result)).median()),
+        ),
         ("dimensionality", "components for 90 % of the variance", lambda result: float(result["n_components"].mean())),
         (
             "lyapunov",
