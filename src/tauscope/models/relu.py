@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from tauscope._draws import normal
 from tauscope.errors import InputError, require_at_least, require_choice, require_count
 from tauscope.models.cell import Cell, State
 from tauscope.models.init import linear_of
 from tauscope.models.kernels.hebbian import hebbian
+from tauscope.models.kernels.kernel import clip_gradient
 from tauscope.models.kernels.leaky import leaky_inside
 from tauscope.models.model import Model
 from tauscope.models.rate import RateCell
@@ -89,36 +89,6 @@ def _start(n_units: int, lambda_0: float, sigma_0: float, start: str, generator:
     if sigma_0 != 0:
         raise InputError(f"sigma_0 is {sigma_0}: expected 0 with start 'orthogonal', which has no spread")
     return scaled_orthogonal(n_units, lambda_0, generator)
-
-
-class _Clipped(torch.autograd.Function):
-    """The identity, whose gradient is clipped element by element."""
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, clip: float) -> Tensor:
-        ctx.clip = clip
-        return z.view_as(z)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient.clamp(-ctx.clip, ctx.clip), None
-
-
-def clip_gradient(z: Tensor, clip: float | None) -> Tensor:
-    """Return ``z``; a gradient that comes back through it is clipped to [-clip, clip] element by element.
-
-    Examples
-    --------
-    >>> z = torch.tensor([1.0, 2.0], requires_grad=True)
-    >>> (clip_gradient(z, 100.0) * torch.tensor([3.0, -300.0])).sum().backward()
-    >>> z.grad
-    tensor([   3., -100.])
-    """
-    if clip is None:
-        return z
-    clipped: Tensor = _Clipped.apply(z, clip)
-    return clipped
 
 
 class ReluCell(RateCell):

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.buffers import WeightGradient, prepared, room, stacked_buffer, times, transposed_rows
+from tauscope.models.kernels.kernel import Given, Kernel, clip_gradient
 from tauscope.models.kernels.leaky import _held, _limit, _Recurrence
 
 
@@ -19,6 +19,30 @@ class _Hebbian(_Recurrence):
 
     The predecessors p differ from the states one step before only where a state was held, and are kept only then.
     """
+
+    @staticmethod
+    def plain(
+        M: Tensor,
+        initial: Tensor,
+        before: Tensor,
+        inputs: Tensor,
+        gamma: float,
+        strongest: float,
+        clip: float | None,
+        hold: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        h, p, states = initial, before, []
+        for t, x in enumerate(inputs.unbind(0)):
+            strength = (p * h).sum(dim=1, keepdim=True).clamp(0.0, strongest)
+            z = clip_gradient(torch.cat([h, x, torch.ones_like(x[:, :1])], dim=1) @ M.t(), clip)
+            moved = torch.relu(z + gamma * strength * p), h
+            h, p = (
+                moved
+                if hold is None
+                else (torch.where(hold[t, :, None], *pair) for pair in zip((h, p), moved, strict=True))
+            )
+            states.append(h)
+        return torch.stack(states), h, p
 
     @staticmethod
     def forward(
@@ -50,16 +74,15 @@ class _Hebbian(_Recurrence):
                 torch.where(held, h, following, out=following)
             if own is not None:
                 own[t + 1] = h if held is None else torch.where(held, p, h)
-        ctx.save_for_backward(M, buffer, first, own, overlaps, hold)
-        ctx.options = gamma, strongest, clip
+        arguments = (M, initial, before, inputs, gamma, strongest, clip, hold)
+        Kernel.keep(ctx, arguments, buffer, own, overlaps)
         return *_Recurrence._outputs(ctx, buffer, n_units, M.dtype), pasts[len(inputs)].t().clone()
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        M, buffer, first, own, overlaps, hold = ctx.saved_tensors
-        gamma, strongest, clip = ctx.options
-        g_states, g_last, g_before = gradients
+    def first_derivative(given: Given, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        M, _, before, _, gamma, strongest, clip, hold = given.arguments
+        buffer, own, overlaps = given.kept
+        first, (g_states, g_last, g_before) = before.t(), gradients
         n_units, n_steps, backward = len(M), len(buffer) - 1, ACTIVATIONS["relu"].backward
         states = buffer[:, :n_units].unbind(0)
         pasts = _predecessors(first, states, own)
@@ -68,7 +91,7 @@ class _Hebbian(_Recurrence):
         g = _Recurrence._initial_gradient(g_last, first, M.dtype)
         g_p = _Recurrence._initial_gradient(g_before, first, M.dtype)
         product, exact = WeightGradient(M, buffer), torch.empty_like(g)
-        wants_inputs = ctx.needs_input_grad[3]
+        wants_inputs = given.wanted[3]
         M_t = transposed_rows(M, M.shape[1] if wants_inputs else n_units, g.shape[1])
         g_inputs = room(n_steps, buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
         holds = _held(hold, n_steps)
@@ -138,4 +161,5 @@ def hebbian(
     >>> hebbian(M, one, 2 * one, torch.zeros(2, 1, 1), 0.1, 100.0)[0].flatten()
     tensor([0.4000, 0.0400])
     """
-    return _Hebbian.apply(M, initial, before, inputs, gamma, strongest, clip, hold)
+    states, last, before = _Hebbian.run(M, initial, before, inputs, gamma, strongest, clip, hold)
+    return states, last, before

@@ -9,14 +9,15 @@ autograd on the small matrix.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.buffers import WeightGradient, prepared, room, stacked_buffer, times, transposed_rows
+from tauscope.models.kernels.kernel import Given, Kernel, clip_gradient
 
 
 def _held(hold: Tensor | None, n_steps: int) -> list[Tensor | None]:
@@ -34,7 +35,41 @@ def _limit(delta: Tensor, clip: float | None, held: Tensor | None) -> None:
         delta.masked_fill_(held, 0.0)
 
 
-class _Recurrence(torch.autograd.Function):
+def looped(
+    step: Callable[[Tensor, Tensor], Tensor], initial: Tensor, inputs: Tensor, hold: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Run ``h_t = step(h_{t-1}, [x_t; 1])`` by plain operations.
+
+    Parameters
+    ----------
+    step : callable
+        From state ``[batch, unit]`` and driven columns ``[batch, unit + channel + 1]`` to the next state.
+    initial : Tensor [batch, unit]
+        h_0.
+    inputs : Tensor [time, batch, channel]
+        x_1 … x_T.
+    hold : Tensor [time, batch] of bool, optional
+        Steps at which the state stays as it is.
+
+    Returns
+    -------
+    states, last : Tensor [time, batch, unit], [batch, unit]
+        h_1 … h_T, and h_T.
+
+    Examples
+    --------
+    >>> looped(lambda h, column: h + column.sum(dim=1, keepdim=True), torch.zeros(1, 1), torch.ones(2, 1, 1))[0].flatten()
+    tensor([2., 6.])
+    """
+    h, states = initial, []
+    for t, x in enumerate(inputs.unbind(0)):
+        following = step(h, torch.cat([h, x, torch.ones_like(x[:, :1])], dim=1))
+        h = following if hold is None else torch.where(hold[t, :, None], h, following)
+        states.append(h)
+    return torch.stack(states), h
+
+
+class _Recurrence(Kernel):
     """What both recurrences share: their outputs and the handling of absent gradients."""
 
     @staticmethod
@@ -50,11 +85,16 @@ class _Recurrence(torch.autograd.Function):
         return g.zero_() if last is None else g.copy_(last.t())
 
 
-class _LeakyMatrix(torch.autograd.Function):
+class _LeakyMatrix(Kernel):
     """M = a ⊙ [W | W_in | b] with another diagonal, in one pass over the weights in each direction.
 
     What stands on the diagonal of W is written over: it counts for nothing and gets no gradient.
     """
+
+    @staticmethod
+    def plain(W: Tensor, W_in: Tensor, bias: Tensor, a: Tensor, diagonal: Tensor) -> Tensor:
+        empty = 1 - torch.eye(len(W), dtype=W.dtype, device=W.device)
+        return torch.cat([a[:, None] * W * empty + torch.diag(diagonal), a[:, None] * W_in, (a * bias)[:, None]], dim=1)
 
     @staticmethod
     def forward(ctx: Any, W: Tensor, W_in: Tensor, bias: Tensor, a: Tensor, diagonal: Tensor) -> Tensor:
@@ -64,13 +104,12 @@ class _LeakyMatrix(torch.autograd.Function):
         torch.mul(W_in, a[:, None], out=M[:, n_units:-1])
         torch.mul(bias, a, out=M[:, -1])
         M[:, :n_units].diagonal().copy_(diagonal)
-        ctx.save_for_backward(W, W_in, bias, a)
+        Kernel.keep(ctx, (W, W_in, bias, a, diagonal))
         return M
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        W, W_in, bias, a = ctx.saved_tensors
+    def first_derivative(given: Given, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        W, W_in, bias, a, _ = given.arguments
         n_units = len(W)
         g_W, g_in, g_bias = gradients[0][:, :n_units], gradients[0][:, n_units:-1], gradients[0][:, -1]
         g_diagonal = g_W.diagonal().clone()
@@ -85,6 +124,22 @@ class _Inside(_Recurrence):
     The state is held where ``hold [time, batch]`` is true; the gradient with respect to the argument of φ is clipped
     element by element at ``clip``.
     """
+
+    @staticmethod
+    def plain(
+        M: Tensor,
+        leak: Tensor | None,
+        initial: Tensor,
+        inputs: Tensor,
+        afunc: str,
+        clip: float | None,
+        hold: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        def step(h: Tensor, column: Tensor) -> Tensor:
+            z = (column.to(M.dtype) @ M.t()).to(h.dtype)
+            return ACTIVATIONS[afunc].function(clip_gradient(z if leak is None else z + leak * h, clip))
+
+        return looped(step, initial, inputs, hold)
 
     @staticmethod
     def forward(
@@ -117,18 +172,16 @@ class _Inside(_Recurrence):
                 if held is not None:
                     torch.where(held, before, h, out=h)
                 following.copy_(h)
-        ctx.save_for_backward(M, leak, buffer, hold)
-        ctx.afunc, ctx.clip = afunc, clip
+        Kernel.keep(ctx, (M, leak, initial, inputs, afunc, clip, hold), buffer)
         outputs, last = _Recurrence._outputs(ctx, buffer, n_units, initial.dtype)
         return outputs, last if leak is None else h.t().clone()
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        M, leak, buffer, hold = ctx.saved_tensors
-        g_states, g_last = gradients
-        n_units, backward = len(M), ACTIVATIONS[ctx.afunc].backward
-        wants_initial, wants_inputs = ctx.needs_input_grad[2:4]
+    def first_derivative(given: Given, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        M, leak, _, _, afunc, clip, hold = given.arguments
+        (buffer,), (g_states, g_last) = given.kept, gradients
+        n_units, backward = len(M), ACTIVATIONS[afunc].backward
+        wants_initial, wants_inputs = given.wanted[2:4]
         dtype = M.dtype if leak is None else leak.dtype
         states, n_steps = buffer[:, :n_units].unbind(0), len(buffer) - 1
         g = _Recurrence._initial_gradient(g_last, states[0], dtype)
@@ -143,7 +196,7 @@ class _Inside(_Recurrence):
             # Where δ is of lower precision, the exact one takes the place of the gradient, unless a held state keeps that.
             exact = delta if M.dtype == dtype else g if held is None else torch.empty_like(g)
             backward(g, states[t + 1].to(dtype), exact)
-            _limit(exact, ctx.clip, held)
+            _limit(exact, clip, held)
             if exact is not delta:
                 delta.copy_(exact)
             product.add(t)
@@ -152,11 +205,11 @@ class _Inside(_Recurrence):
             back = times(M_t, transposed)
             if g_inputs is not None:
                 g_inputs[t] = back[n_units:-1]
-            kept, g = g, back[:n_units]
+            before, g = g, back[:n_units]
             if leak is not None:
                 g = (exact * leak[:, None] if exact is delta else exact.mul_(leak[:, None])).add_(g)
             if held is not None:
-                g = torch.where(held, kept, g)
+                g = torch.where(held, before, g)
         # h_{t-1} enters through the leak as it does through the diagonal of M.
         g_leak = None if leak is None else product.total[:, :n_units].diagonal()
         g_inputs = None if g_inputs is None else g_inputs.transpose(1, 2).to(dtype)
@@ -165,6 +218,14 @@ class _Inside(_Recurrence):
 
 class _Outside(_Recurrence):
     """h_t = (1 - a) ⊙ h_{t-1} + a ⊙ φ(M [h_{t-1}; x_t; 1])."""
+
+    @staticmethod
+    def plain(M: Tensor, a: Tensor, initial: Tensor, inputs: Tensor, afunc: str) -> tuple[Tensor, Tensor]:
+        def step(h: Tensor, column: Tensor) -> Tensor:
+            rate = ACTIVATIONS[afunc].function(column.to(M.dtype) @ M.t())
+            return (1 - a) * h + a * rate.to(h.dtype)
+
+        return looped(step, initial, inputs)
 
     @staticmethod
     def forward(ctx: Any, M: Tensor, a: Tensor, initial: Tensor, inputs: Tensor, afunc: str) -> tuple[Tensor, Tensor]:
@@ -178,18 +239,16 @@ class _Outside(_Recurrence):
             phi.into(times(weights, columns, rate), rate)
             h = torch.lerp(h, rate.to(h.dtype), a[:, None])
             following.copy_(h)
-        ctx.save_for_backward(M, a, buffer, rates)
-        ctx.afunc = afunc
+        Kernel.keep(ctx, (M, a, initial, inputs, afunc), buffer, rates)
         states, _ = _Recurrence._outputs(ctx, buffer, n_units, initial.dtype)
         return states, h.t().clone()
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        M, a, buffer, rates = ctx.saved_tensors
-        g_states, g_last = gradients
-        n_units, backward = len(M), ACTIVATIONS[ctx.afunc].backward
-        wants_initial, wants_inputs = ctx.needs_input_grad[2:4]
+    def first_derivative(given: Given, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        M, a, _, _, afunc = given.arguments
+        (buffer, rates), (g_states, g_last) = given.kept, gradients
+        n_units, backward = len(M), ACTIVATIONS[afunc].backward
+        wants_initial, wants_inputs = given.wanted[2:4]
         states, rates = buffer[:, :n_units].unbind(0), rates.unbind(0)
         g = _Recurrence._initial_gradient(g_last, states[0], a.dtype)
         product = WeightGradient(M, buffer, a.dtype)
@@ -242,7 +301,7 @@ def leaky_matrix(W: Tensor, W_in: Tensor, bias: Tensor, a: Tensor, diagonal: Ten
     tensor([[1.5000, 0.5000, 0.5000, 0.5000],
             [0.5000, 1.5000, 0.5000, 0.5000]])
     """
-    M: Tensor = _LeakyMatrix.apply(W, W_in, bias, a, diagonal)
+    M: Tensor = _LeakyMatrix.run(W, W_in, bias, a, diagonal)
     return M
 
 
@@ -291,7 +350,8 @@ def leaky_inside(
     >>> states.flatten()
     tensor([1.0000, 1.5000, 1.7500])
     """
-    return _Inside.apply(M, leak, initial, inputs, afunc, clip, hold)
+    states, last = _Inside.run(M, leak, initial, inputs, afunc, clip, hold)
+    return states, last
 
 
 def leaky_outside(
@@ -325,4 +385,5 @@ def leaky_outside(
     >>> leaky_outside(M, a, torch.zeros(1, 1), torch.ones(3, 1, 1), "relu")[0].flatten()
     tensor([0.5000, 0.7500, 0.8750])
     """
-    return _Outside.apply(M, a, initial, inputs, afunc)
+    states, last = _Outside.run(M, a, initial, inputs, afunc)
+    return states, last

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.gemm import matmul_nt
+from tauscope.models.kernels.kernel import Given, Kernel
 
 # Below this many multiply-adds a step, one call that multiplies and adds beats the fastest product and a sum.
 _FUSED_BELOW = 1 << 20
@@ -27,8 +27,27 @@ def _is_fused(A: Tensor, n_batch: int) -> bool:
     return n_batch * A.numel() < _FUSED_BELOW
 
 
-class _RateRecurrence(torch.autograd.Function):
+class _RateRecurrence(Kernel):
     """x_t = keep x_{t-1} + A φ(x_{t-1}) + W s_t + b + scale ξ_t."""
+
+    @staticmethod
+    def plain(
+        A: Tensor,
+        W: Tensor,
+        bias: Tensor,
+        initial: Tensor,
+        inputs: Tensor,
+        noise: Tensor | None,
+        keep: float,
+        scale: float,
+        afunc: str,
+    ) -> Tensor:
+        x, states = initial, []
+        drives = inputs @ W.t() + bias
+        for drive in (drives if noise is None else drives + scale * noise).unbind(0):
+            x = keep * x + ACTIVATIONS[afunc].function(x) @ A.t() + drive
+            states.append(x)
+        return torch.stack(states)
 
     @staticmethod
     def forward(
@@ -57,16 +76,15 @@ class _RateRecurrence(torch.autograd.Function):
                 following.addmm_(phi(now), A_t)
             else:
                 following.add_(matmul_nt(phi(now), A))
-        ctx.save_for_backward(A, W, buffer, inputs)
-        ctx.keep, ctx.scale, ctx.afunc = keep, scale, afunc
+        Kernel.keep(ctx, (A, W, bias, initial, inputs, noise, keep, scale, afunc), buffer)
         return states
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        A, W, buffer, inputs = ctx.saved_tensors
-        wants_A, wants_W, wants_bias, wants_initial, wants_inputs, wants_noise = ctx.needs_input_grad[:6]
-        phi, fused = ACTIVATIONS[ctx.afunc], _is_fused(A, buffer.shape[1])
+    def first_derivative(given: Given, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        A, W, _, _, inputs, _, keep, scale, afunc = given.arguments
+        (buffer,) = given.kept
+        wants_A, wants_W, wants_bias, wants_initial, wants_inputs, wants_noise = given.wanted[:6]
+        phi, fused = ACTIVATIONS[afunc], _is_fused(A, buffer.shape[1])
         rates = phi.function(buffer[:-1])
         deltas = torch.empty_like(buffer)
         deltas[0], deltas[-1] = 0, gradients[0][-1]
@@ -77,7 +95,7 @@ class _RateRecurrence(torch.autograd.Function):
             slopes, A_t = rates, A.t().contiguous()
         steps = list(zip(slots, slots[1:], own, slopes.unbind(0), strict=False))
         for now, following, direct, slope in reversed(steps if wants_initial else steps[1:]):
-            torch.add(direct, following, alpha=ctx.keep, out=now)
+            torch.add(direct, following, alpha=keep, out=now)
             if fused:
                 now.addcmul_(torch.mm(following, A), slope)
             else:
@@ -95,7 +113,7 @@ class _RateRecurrence(torch.autograd.Function):
             delta.sum(dim=0) if wants_bias else None,
             deltas[0] if wants_initial else None,
             after @ W if wants_inputs else None,
-            ctx.scale * after if wants_noise else None,
+            scale * after if wants_noise else None,
             *[None] * 3,
         )
 
@@ -146,5 +164,5 @@ def rate_recurrence(
     >>> rate_recurrence(-one, one, torch.zeros(1), 0 * one, torch.ones(3, 1, 1), keep=0.5).flatten()
     tensor([1.0000, 0.5000, 0.7500])
     """
-    states: Tensor = _RateRecurrence.apply(A, W, bias, initial, inputs, noise, keep, scale, afunc)
+    states: Tensor = _RateRecurrence.run(A, W, bias, initial, inputs, noise, keep, scale, afunc)
     return states
