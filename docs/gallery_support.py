@@ -1,4 +1,4 @@
-"""What sphinx-gallery is told about the examples: their order, and which figures a block of one made."""
+"""Settings of sphinx-gallery: the order of the examples, and a scraper for their figures."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def position(name: str) -> int:
 
 
 def save_figures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
-    """Save the figures of the Axes among an example's variables that were not saved yet, and return their markup.
+    """Save the new figures of the Axes among an example's variables, and return their markup.
 
-    The scraper for matplotlib asks pyplot which figures there are, and tauscope's figures are unknown to pyplot.
+    sphinx-gallery's scraper for matplotlib finds figures through pyplot, which does not know tauscope's figures.
     """
     del block
     axes = [value for value in block_vars["example_globals"].values() if isinstance(value, Axes)]
     saved = []
-    for figure in dict.fromkeys(one.figure for one in axes):
+    for figure in dict.fromkeys(ax.figure for ax in axes):
         if not hasattr(figure, "saved_for_gallery"):
             path = Path(next(block_vars["image_path_iterator"]))
             fine = path.with_stem(f"{path.stem}_2_00x")
@@ -44,4 +44,4 @@ def save_figures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str,
             figure.savefig(fine, dpi=2 * DPI)
             saved.append({0: str(path), 2.0: str(fine)})
             figure.saved_for_gallery = True
-    return figure_rst([one[0] for one in saved], gallery_conf["src_dir"], srcsetpaths=saved)
+    return figure_rst([paths[0] for paths in saved], gallery_conf["src_dir"], srcsetpaths=saved)

@@ -1,7 +1,7 @@
-"""The directive ``paper-table``: what a paper's module says, as a table, so that no page can say otherwise.
+"""The directive ``paper-table``: tables made from a paper's module, so that the pages agree with the module.
 
-``.. paper-table:: emergent-timescales claims`` shows its claims; ``conditions``, ``measures``, ``scales`` and ``figures``
-are the other tables, and ``results`` is what the committed reproduction in ``results/`` found.
+``.. paper-table:: emergent-timescales claims`` shows the paper's claims; ``conditions``, ``measures``, ``scales`` and
+``figures`` are the other tables, and ``results`` shows the claims table of the committed reproduction in ``results/``.
 """
 
 from __future__ import annotations
@@ -25,33 +25,36 @@ def _options(options: dict[str, object]) -> str:
 
 
 def _conditions(found: Paper) -> Rows:
-    return [(one.name, one.label, _options(dict(one.options))) for one in found.conditions]
+    return [(condition.name, condition.label, _options(dict(condition.options))) for condition in found.conditions]
 
 
 def _measures(found: Paper) -> Rows:
-    labels = {one.name: one.label for one in found.conditions}
+    labels = {condition.name: condition.label for condition in found.conditions}
     where = {"each": "several N", "last": "largest N"}
-    return [(one.what, "; ".join(labels[name] for name in one.conditions), where[one.at]) for one in found.measures]
+    return [
+        (measure.what, "; ".join(labels[name] for name in measure.conditions), where[measure.at])
+        for measure in found.measures
+    ]
 
 
 def _scales(found: Paper) -> Rows:
-    for one in found.scales.values():
-        left_out = sum(options is None for options in one.by_condition.values())
+    for scale in found.scales.values():
+        left_out = sum(options is None for options in scale.by_condition.values())
         trained = f"{len(found.conditions) - left_out} of {len(found.conditions)}"
-        reasons = dict.fromkeys(one.out_of_reach.values())
+        reasons = dict.fromkeys(scale.out_of_reach.values())
         beyond = "; ".join(
-            f"{', '.join(key for key, why in one.out_of_reach.items() if why == reason)}: {reason}"
+            f"{', '.join(key for key, why in scale.out_of_reach.items() if why == reason)}: {reason}"
             for reason in reasons
         )
-        yield one.name, one.cost, trained, str(one.networks), beyond or "none"
+        yield scale.name, scale.cost, trained, str(scale.networks), beyond or "none"
 
 
 def _claims(found: Paper) -> Rows:
-    return [(one.key, one.statement, one.where) for one in found.claims]
+    return [(claim.key, claim.statement, claim.where) for claim in found.claims]
 
 
 def _figures(found: Paper) -> Rows:
-    return [(f"{one.name}.png", one.caption) for one in found.figures]
+    return [(f"{figure.name}.png", figure.caption) for figure in found.figures]
 
 
 def _results(found: Paper) -> Rows:

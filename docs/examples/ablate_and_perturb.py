@@ -2,8 +2,8 @@
 Ablate and perturb
 ==================
 
-Which units does a network need, and how exactly must its weights be what they are? An intervention is a function from a
-network to a network: the one it is given stays as it is.
+Which units does a network need, and how precise must its weights be? An intervention is a function that returns a changed
+copy of a network; the original network stays as it is.
 """
 
 import torch
@@ -17,9 +17,9 @@ single = ts.load_model("single", "parity", network_number=1, N_max=11, base_path
 task, N = ts.Parity([11]), 11
 
 # %%
-# One intervention
-# ----------------
-# Silencing the ten slowest units of the multi-head network, all together.
+# An intervention
+# ---------------
+# Silence the ten slowest units of the multi-head network, all at once.
 
 slowest = multi.tau.argsort(descending=True)[:10].tolist()
 without = ts.analysis.ablate(multi, slowest)
@@ -27,10 +27,10 @@ for name, model in (("intact", multi), ("without the ten slowest", without)):
     print(name, ts.evaluate(model, ts.Parity(p=0.5), Ns=[2, 5, 8, 11]).round(3).values)
 
 # %%
-# One unit after the other
-# ------------------------
-# The accuracy without each of the ten slowest, the ten fastest, and ten others as a control. All variants of a network
-# are run side by side, on the same bits.
+# Unit by unit
+# ------------
+# The accuracy without each of the ten slowest, the ten fastest, and ten random units as a control. All variants of a
+# network run side by side, on the same bits.
 
 protocol = ts.analysis.Protocol(n_trials=4, n_steps=500)
 of_multi = plot_ablation(ts.analysis.ablation(multi, task, N, n=10, protocol=protocol))
@@ -47,7 +47,7 @@ of_single = plot_ablation(ts.analysis.ablation(single, task, N, n=10, protocol=p
 
 
 def perturbed(which: str) -> dict:
-    """Return the accuracies of both networks, by curriculum; a further network would be one more along ``network``."""
+    """Return the accuracies of both networks, by curriculum; further networks would extend the dimension ``network``."""
     generator = torch.Generator().manual_seed(1)
     sizes = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
     return {
@@ -63,6 +63,6 @@ weights = plot_perturbation_of_networks(perturbed("recurrent"))
 # %%
 # Perturbation of τ
 # -----------------
-# Every τ grows, by ε of their norm in all.
+# Every τ grows; the norm of all changes is ε times the norm of all τ.
 
 timescales = plot_perturbation_of_networks(perturbed("tau"))

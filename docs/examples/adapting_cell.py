@@ -43,7 +43,7 @@ class AdaptingCell(ts.Cell):
 # %%
 # Train it
 # --------
-# The cell takes the place of the leaky one; heads, task, curriculum and recipe are those of every network.
+# The cell replaces the leaky cell; heads, task, curriculum and recipe work with every cell.
 
 if __name__ == "__main__":
     generator = torch.Generator().manual_seed(0)

@@ -2,7 +2,7 @@
 A task of your own
 ==================
 
-Which symbol was shown N - 1 steps before the end? Three symbols, one channel and one answer for each.
+Which symbol was shown N - 1 steps before the end? There are three symbols, each with an input channel and an answer.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from tauscope.tasks import ClassificationTask
 
 @dataclass(frozen=True)
 class Recall(ClassificationTask):
-    """N-recall: name the N-th last of a stream of equally likely symbols, shown one-hot.
+    """N-recall: name the N-th symbol from the end of a stream of equally likely symbols, shown one-hot.
 
     Attributes
     ----------
     Ns : tuple of int
-        How many symbols before the end was the one that is asked, one question for each.
+        Places of the symbols to name, counted from the end.
     """
 
     Ns: tuple[int, ...] = (2,)
@@ -31,7 +31,7 @@ class Recall(ClassificationTask):
 
     @property
     def heads(self) -> dict[str, ts.Head]:
-        """One question for each N, with three answers; to name one symbol always is right in a third of the streams."""
+        """A head for each N, with three answers; a constant answer is right in a third of the streams."""
         return {f"N{N}": ts.Head(n_outputs=3, chance=1 / 3, optimum=1.0) for N in self.Ns}
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> ts.Batch:

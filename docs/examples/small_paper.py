@@ -2,7 +2,8 @@
 A paper of your own
 ===================
 
-A paper is one module: what is trained, what is measured, what is claimed, what is drawn. This one needs seconds.
+A paper is a module with conditions to train, measurements to make, claims to judge and figures to draw. This paper is
+reproduced in seconds.
 """
 
 import tempfile
@@ -24,7 +25,8 @@ from tauscope.plotting.training import plot_progress
 # %%
 # Conditions
 # ----------
-# Networks that are trained alike, but for their seeds; the options are those of `tauscope.TrainConfig`.
+# A condition is a group of networks with the same options and different seeds; the options are those of
+# `tauscope.TrainConfig`.
 
 CONDITIONS = (
     Condition("multi", "multi-head", {"curriculum_type": "cumulative"}),
@@ -34,7 +36,7 @@ CONDITIONS = (
 # %%
 # Measurements
 # ------------
-# One that tauscope has, and one of this paper alone.
+# A measurement of tauscope, and a measurement of this paper alone.
 
 MEASURES = (
     Measure("forgetting", ("multi", "single")),
@@ -44,12 +46,12 @@ MEASURES = (
 # %%
 # Claims
 # ------
-# A claim is a sentence of the paper with a function that judges it: from the results to a finding for each inequality. The
-# sample is one number for each network.
+# A claim is a sentence of the paper with a function that judges it: the function takes the results and returns a finding
+# for each inequality. A sample has one number for each network.
 
 
 def mean_accuracy(result: xr.Dataset) -> float:
-    """Return the mean accuracy over all N that were asked."""
+    """Return the mean accuracy over all measured N."""
     return float(result["accuracy"].mean())
 
 
@@ -82,9 +84,9 @@ CLAIMS = (
 
 
 def progress(results: Results) -> Figure:
-    """Draw the largest N that every network had solved after every epoch."""
-    networks = [one for group in results.networks.values() for one in group]
-    return plot_progress({f"{one.condition} {one.network}": one.history for one in networks}).figure
+    """Draw the largest N that every network has solved, after every epoch."""
+    networks = [network for group in results.networks.values() for network in group]
+    return plot_progress({f"{network.condition} {network.network}": network.history for network in networks}).figure
 
 
 FIGURES = (PaperFigure("figure_1_progress", "The largest N solved after every epoch, for every network.", progress),)
@@ -92,7 +94,7 @@ FIGURES = (PaperFigure("figure_1_progress", "The largest N solved after every ep
 # %%
 # Scales
 # ------
-# How large a reproduction is, what it costs, and which claims it cannot judge, written down before it is run.
+# A scale fixes the size of a reproduction, its cost, and the claims that it cannot judge, before anything is run.
 
 TRAINING = {"num_neurons": 50, "batch_size": 64, "lr": 0.1, "steps_per_epoch": 100, "test_steps": 10, "max_N": 4}
 SCALES = {

@@ -144,10 +144,7 @@ def test_help_lists_its_options_with_what_is_said_of_them(capsys: pytest.Capture
     with pytest.raises(SystemExit):
         main(["train", "--task", TASK, "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert (
-        "--Ns NS how many symbols before the end was the one that is asked, one question for each (default: (2,))"
-        in text
-    )
+    assert "--Ns NS places of the symbols to name, counted from the end (default: (2,))" in text
     assert "--num_neurons" in text
     assert "--lambda_val" not in text
 
@@ -236,7 +233,7 @@ def test_its_networks_are_measured_and_reported(
     assert "accuracy (N4)" in told
     assert main(["report", str(run), "--task", TASK]) == 0
     page = (run / "report.html").read_text()
-    assert "N-recall: name the N-th last" in page
+    assert "N-recall: name the N-th symbol" in page
     assert "Timescales of rnn_task" in page
     line = refused(capsys, "evaluate", run, "--task", TASK)
     assert "answers trials, of no N" in line
