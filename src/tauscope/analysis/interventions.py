@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from tauscope.analysis.checked import checked
 from tauscope.analysis.transforms import PERTURBED, ablate, perturb
 from tauscope.analysis.variants import run_variants
 from tauscope.errors import InputError, require_at_least, require_choice
@@ -113,6 +114,7 @@ def select_units(
     return {group: chosen[group].tolist() for group in groups}
 
 
+@checked
 def ablation(
     model: Model,
     task: BinaryMemoryTask,
@@ -202,6 +204,7 @@ def ablation(
     )
 
 
+@checked
 def perturbation(
     model: Model,
     task: BinaryMemoryTask,

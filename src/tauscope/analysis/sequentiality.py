@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for, run
@@ -20,6 +21,7 @@ N_BINS, PSEUDO_COUNT, HALF_WINDOW, THRESHOLD = 20, 0.1, 2, 0.1
 Array = NDArray[np.float64]
 
 
+@checked
 @torch.no_grad()
 def task_states(
     model: Model, task: Task, n_trials: int = 300, generator: torch.Generator | None = None
@@ -58,6 +60,7 @@ def task_states(
     return run(model, batch, generator).states, batch
 
 
+@checked
 def sequentiality(
     model: Model,
     task: Task,

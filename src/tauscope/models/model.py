@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from tauscope._draws import require_generator
 from tauscope.errors import InputError, require_count, require_instance
 from tauscope.models.cell import Cell, State
 from tauscope.models.readout import Heads
@@ -70,9 +72,11 @@ class Model(nn.Module):
     ) -> tuple[Tensor, tuple[State, ...]]:
         """Return the states ``[time, batch, unit]`` of all layers and the state after the last step, as `solve`.
 
-        Private noise is what is given here; `run` draws it.
+        Private noise is what is given here; `run` draws it. The network computes in its own precision, under autocast
+        too.
         """
-        return self.solve(inputs, state, noise=noise, hold=hold)[:2]
+        with own_precision():
+            return self.solve(inputs, state, noise=noise, hold=hold)[:2]
 
     def solve(
         self,
@@ -119,6 +123,12 @@ class Model(nn.Module):
         if inputs.dim() != 3 or inputs.shape[-1] != self.n_inputs:
             raise InputError(f"inputs have shape {tuple(inputs.shape)}: expected [time, batch, {self.n_inputs}]")
         n_steps, n_trials = inputs.shape[:2]
+        require_count("number of steps", n_steps)
+        require_count("first", first, 0)
+        if first > n_steps:
+            raise InputError(f"first is {first}: expected at most {n_steps}, the number of steps")
+        if isinstance(solver, type) or not callable(solver):
+            require_instance("solver", solver, Fast, "an instance, such as Fast() or Loop()")
         state = self.require_state(self.initial_state(n_trials) if state is None else state, n_trials)
         _require_series("noise", noise, (n_steps, n_trials, self.n_units))
         _require_series("hold", hold, (n_steps, n_trials))
@@ -135,7 +145,11 @@ class Model(nn.Module):
             if depth and self.skip_input:
                 below = torch.cat([below, inputs], dim=-1)
             private = None if noise is None else noise[..., unit : unit + cell.n_units]
-            below, last, told = solver(cell, below, own, private, hold)
+            try:
+                below, last, told = solver(cell, below, own, private, hold)
+            except (RuntimeError, ValueError) as error:
+                _require_one_precision(inputs, own[0], error)
+                raise
             layers.append(below)
             final.append(last)
             info |= {f"{depth}.{name}": value for name, value in told.items()}
@@ -158,6 +172,8 @@ class Model(nn.Module):
                 or not all(isinstance(one, Tensor) for one in own)
             ):
                 raise InputError(f"the state of a layer is a {type(own).__name__}: {expected}")
+            if len(own) < cell.n_states:
+                raise InputError(f"the state of a layer has {len(own)} tensors, not {cell.n_states}: {expected}")
             if not own or own[0].shape != (n_trials, cell.n_units):
                 shape = tuple(own[0].shape) if own else ()
                 raise InputError(f"the state of a layer has shape {shape}: expected {(n_trials, cell.n_units)}")
@@ -227,6 +243,9 @@ class Model(nn.Module):
         InputError
             If there are codes but the network cannot read them.
         """
+        require_count("number of trials", batch_size, 0)
+        if generator is not None:
+            require_generator(generator)
         state = tuple(cell.initial_state(batch_size, generator) for cell in self.layers)
         if start is None:
             return state
@@ -338,6 +357,16 @@ def require_model(value: object) -> None:
     require_instance("the network", value, Model, expected)
 
 
+@contextlib.contextmanager
+def own_precision() -> Iterator[None]:
+    """Compute in the precision of what is computed with: kernels of cells differ in what autocast makes of them."""
+    with contextlib.ExitStack() as stack:
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        yield
+
+
 def _require_parts(cells: object, heads: object, start: object, skip_input: bool) -> list[Cell]:
     """Return the cells of a network, or raise an `InputError` if its parts are none or do not fit each other."""
     if isinstance(cells, Cell) or not isinstance(cells, Iterable):
@@ -357,6 +386,16 @@ def _require_parts(cells: object, heads: object, start: object, skip_input: bool
     if start is not None:
         require_instance("start", start, nn.Module, "a module that makes units of codes, such as torch.nn.Linear(3, 8)")
     return layers
+
+
+def _require_one_precision(inputs: Tensor, state: Tensor, error: Exception) -> None:
+    """Raise an `InputError` if it was another precision or device of the inputs that a layer failed on."""
+    wanted = (state.dtype.to_real(), state.device)
+    if (inputs.dtype, inputs.device) != wanted:
+        raise InputError(
+            f"inputs are {inputs.dtype} on {inputs.device}: expected {wanted[0]} on {wanted[1]}, as the network; "
+            "tauscope.run casts them"
+        ) from error
 
 
 def _require_series(name: str, series: Tensor | None, shape: tuple[int, ...]) -> None:
