@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import ConsoleDimensions
 
 import tauscope as ts
 from tauscope.cli import main
@@ -136,7 +137,7 @@ def test_a_folder_without_runs_is_refused_in_one_line(
 
 def shown(folder: Path, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Return what a terminal of so many columns shows."""
-    monkeypatch.setattr(PlainConsole, "width", columns)
+    monkeypatch.setattr(PlainConsole, "size", ConsoleDimensions(columns, 25))
     assert main(["status", str(folder)]) == 0
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
