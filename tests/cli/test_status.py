@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import ConsoleDimensions
 
 import tauscope as ts
 from tauscope.cli import main
+from tauscope.cli.console import PlainConsole
 from tauscope.learning import curricula
 from tauscope.runs.config import TrainConfig
 from tauscope.runs.run import Run
@@ -131,3 +133,81 @@ def test_a_folder_without_runs_is_refused_in_one_line(
     assert line.startswith("tauscope: error: ")
     assert str(tmp_path / name) in line
     assert "expected" in line
+
+
+def shown(folder: Path, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return what a terminal of so many columns shows."""
+    monkeypatch.setattr(PlainConsole, "size", ConsoleDimensions(columns, 25))
+    assert main(["status", str(folder)]) == 0
+    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80, 120, 160])
+def test_no_terminal_is_too_narrow_for_whole_words(
+    columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a_long_condition_of_a_sweep_network_12"
+    train(tmp_path / name)
+    train(tmp_path / "damaged", steps=1)
+    (tmp_path / "damaged" / "config.json").write_text("{")
+    lines = shown(tmp_path, columns, monkeypatch, capsys)
+    assert all(len(line) <= columns for line in lines)
+    text = "".join(re.sub(r"[│┃ ]", "", line) for line in lines)
+    assert "…" not in text
+    assert name in text
+    # Words of a cell may be wrapped, and those of a narrow terminal follow one another.
+    words = [re.sub(r"[│┃]", " ", line) for line in lines]
+    assert re.search(r"\bfinished\b.*\b3/3\b.* %", " ".join(words))
+    assert {"config.json", "JSON", "file"} <= {word for line in words for word in re.split(r"[ /]+", line)}
+
+
+@pytest.mark.parametrize(
+    ("ahead", "ago"), [(-75, "1:15 ago"), (30, "0:00 ago"), (90 * 60, "in the future"), (10**9, "in the future")]
+)
+def test_a_clock_that_differs_is_told(
+    ahead: int, ago: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tmp_path / "run")
+    moment = time.time()
+    monkeypatch.setattr(time, "time", lambda: moment)
+    os.utime(tmp_path / "run" / "metrics.jsonl", (moment + ahead, moment + ahead))
+    assert main(["status", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert ago in out
+    assert "-" not in ago
+    assert ("note: epochs in the future: the clock of this machine differs" in out) == (ahead > 60)
+
+
+def test_links_are_followed_and_circles_are_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tmp_path / "scratch" / "far")
+    train(tmp_path / "scratch" / "farther" / "deep")
+    train(tmp_path / "runs" / "near")
+    train(tmp_path / "beside")
+    links = {
+        "linked": tmp_path / "scratch",  # a folder of runs
+        "a_run": tmp_path / "beside",  # a run
+        "alias": tmp_path / "runs" / "near",  # a run that is here already
+        "again": tmp_path / "scratch" / "far",
+        "here": Path("."),  # circles
+        "up": Path(".."),
+        "itself": Path("itself"),
+        "nowhere": tmp_path / "gone",
+    }
+    for name, target in links.items():
+        (tmp_path / "runs" / name).symlink_to(target)
+    rows = table(tmp_path / "runs", capsys)
+    found = set(rows) - {"run"}
+    assert {"near", "a_run", "linked/farther/deep"} <= found
+    assert len(found & {"again", "linked/far"}) == 1
+    assert len(found) == 4
+    (tmp_path / "shortcut").symlink_to(tmp_path / "runs")
+    assert table(tmp_path / "shortcut", capsys) == rows
+
+
+def test_a_run_whose_configuration_is_a_dangling_link_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tmp_path / "run")
+    (tmp_path / "run" / "config.json").unlink()
+    (tmp_path / "run" / "config.json").symlink_to("gone")
+    assert table(tmp_path, capsys)["run"][0] == "damaged"

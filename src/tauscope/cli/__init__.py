@@ -6,8 +6,8 @@ import importlib
 import signal
 import sys
 
-from rich.console import Console
-
+from tauscope._streams import Lasting, lasting_streams
+from tauscope.cli.console import PlainConsole
 from tauscope.cli.flags import Parser, print_error
 from tauscope.errors import DivergedError, InputError
 
@@ -23,15 +23,45 @@ COMMANDS = {
 }
 
 
+UNPRINTED = 4
+"""Exit code where all was done but standard output could not be written: its disk is full, its terminal gone."""
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 2 for bad input, 3 for failed training, 128 + signal if stopped."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    # Tables must not be cut at the 80 columns that a pipe is taken for.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    """Run a command and return its exit code.
+
+    It is 0, 2 for bad input, 3 for failed training, 4 if what was done could not be printed, 128 + signal if stopped. A
+    command goes on to its end where nobody reads what it prints (``| head``).
+    """
+    with lasting_streams() as streams:
+        try:
+            code = _run(sys.argv[1:] if arguments is None else arguments)
+        except SystemExit:  # help and versions end so
+            if _is_printed(streams):
+                raise
+            return UNPRINTED
+        return code if _is_printed(streams) else code or UNPRINTED
+
+
+def _is_printed(streams: list[Lasting]) -> bool:
+    """Return whether standard output took all, and say so if it did not."""
+    for stream in streams:
+        stream.flush()
+        if stream.lost is not None and stream is sys.stdout:
+            print_error(
+                f"standard output cannot be written: {stream.lost.strerror}; all else was done, expected a terminal, pipe or "
+                "file with room"
+            )
+            return False
+    return True
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command and return its exit code, unless printing failed."""
     try:
         _require_text(arguments)
         options = _parser(arguments).parse_all(arguments)
-        return int(options.module.run(options, console))
+        return int(options.module.run(options, PlainConsole()))
     except KeyboardInterrupt:
         print_error("stopped by SIGINT; nothing under way was written")
         return 128 + signal.SIGINT
@@ -61,11 +91,12 @@ def _is_lack_of_memory(error: MemoryError | RuntimeError) -> bool:
 
 def _require_text(arguments: list[str]) -> None:
     """Refuse what cannot be printed again, nor written into a page or a table."""
-    for one in arguments:
+    for argument in arguments:
         try:
-            one.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(f"{one!r} is not text: expected names in UTF-8") from error
+            # Where the system's own encoding is ASCII, all other bytes of a command line come as surrogates.
+            argument.encode("utf-8", "surrogateescape").decode()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{argument!r} is not text: expected names in UTF-8") from error
 
 
 def _parser(arguments: list[str]) -> Parser:
@@ -75,7 +106,7 @@ def _parser(arguments: list[str]) -> Parser:
     parser = Parser(prog="tauscope", description="How does a recurrent network hold a memory?")
     parser.add_argument("--version", action="version", version=f"tauscope {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
-    asked = next((one for one in arguments if not one.startswith("-")), None)
+    asked = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, description in COMMANDS.items():
         command = commands.add_parser(name, help=description, description=description)
         if name == asked:

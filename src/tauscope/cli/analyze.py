@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 from tauscope.cli import flags
@@ -80,7 +80,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         for checkpoint in checkpoints
         for name in dict.fromkeys(name for what in asked for name in WHAT[what])
     ]
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    columns = (TextColumn("{task.description}", markup=False), *Progress.get_default_columns()[1:])
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=len(jobs))
         begin, end = (lambda job: bar.update(task, description=job.name)), (lambda *_: bar.advance(task))
         if options.jobs == 1:

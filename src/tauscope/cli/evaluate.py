@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tauscope._lazy import torch
+from tauscope._streams import command_line
 from tauscope.cli import flags
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.runs.config.own import allow, is_own
@@ -99,7 +99,7 @@ def _task(path: Path, options: argparse.Namespace) -> BinaryMemoryTask:
     if not isinstance(task, BinaryMemoryTask):
         raise InputError(
             f"{path.parent.name} answers trials, of no N: expected a network of N-parity or N-DMS; what it loses is "
-            f"measured by: tauscope analyze performance {shlex.quote(str(options.path))}"
+            f"measured by: {command_line(['tauscope', 'analyze', 'performance', options.path])}"
         )
     return task.replace(Ns=(longest,), **{name: value for name, value in given.items() if value is not None})
 
@@ -133,4 +133,4 @@ def _write(path: Path, options: argparse.Namespace, accuracy: xr.DataArray, ax: 
     cast("Figure", ax.figure).savefig(picture, format="png", dpi=200)
     write_atomically(folder / f"{stem}.csv", accuracy.to_dataframe().to_csv().encode())
     write_atomically(folder / f"{stem}.png", picture.getvalue())
-    console.print(f"wrote {folder / stem}.csv and .png", highlight=False, soft_wrap=True)
+    console.print(f"wrote {folder / stem}.csv and .png", soft_wrap=True)

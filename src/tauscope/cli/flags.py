@@ -214,4 +214,4 @@ def use_threads(n: int | None) -> None:
 
 def print_error(message: object) -> None:
     """Print an error in one line."""
-    print(f"tauscope: error: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"tauscope: error: {' '.join(str(message).splitlines())}", file=sys.stderr)

@@ -61,4 +61,4 @@ def write_page(target: Path, page: str, console: Console) -> None:
     except OSError as error:
         raise InputError(f"cannot write to {target.parent}: {error.strerror}; expected a writable --output") from error
     write_atomically(target, page.encode(errors="replace"))
-    console.print(f"wrote {target}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"wrote {target}", soft_wrap=True)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import TaskID
 
 from tauscope._words import count
+from tauscope.cli.console import progress_bar
 from tauscope.jobs import training as working
 from tauscope.jobs.pool import Outcome
 from tauscope.learning.curricula import Curriculum
@@ -120,8 +121,7 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[rate]}"))
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar = progress_bar(console, "rate")
         self._task = self._bar.add_task("", total=1, rate="")
         self._steps = 0
         self._start = time.monotonic()
@@ -154,7 +154,7 @@ class Display:
     def on_epoch(self, _: Training, record: dict[str, Any]) -> None:
         """Report a finished epoch."""
         self._steps, self._start = 0, time.monotonic()
-        self._bar.console.print(epoch_line(record), highlight=False, soft_wrap=True)
+        self._bar.console.print(epoch_line(record), highlight=False, soft_wrap=True, markup=False)
 
 
 class NetworksDisplay:
@@ -167,8 +167,7 @@ class NetworksDisplay:
     """
 
     def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[doing]}"))
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar = progress_bar(console, "doing")
         self._all = self._bar.add_task("all networks", total=1, doing="")
         self._tasks: dict[str, TaskID] = {}
         self._done, self._n, self._start = 0, 0, time.monotonic()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from tauscope._streams import command_line
 from tauscope._words import count
 from tauscope.cli import flags
 from tauscope.cli.progress import NetworksDisplay
@@ -90,13 +89,13 @@ def run(options: argparse.Namespace, console: Console) -> int:
             on_end=display.on_end,
             stop=lambda: bool(caught),
         )
-    command = _command(options)
+    words = _words(options)
     if results is None:
         why = signal.Signals(caught[0]).name
-        console.print(f"stopped by {why}, all saved; go on: {command}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"stopped by {why}, all saved; go on: {command_line(words)}", soft_wrap=True)
         return 128 + caught[0]
     here = environment(device) | {"threads": share(n_processes), "networks_at_a_time": n_processes}
-    reproduced = conclude(plan, results, command, here)
+    reproduced = conclude(plan, results, command_line(words, "utf-8"), here)
     write_results(reproduced, output, claims_page(reproduced))
     return _report(reproduced, output, console)
 
@@ -126,7 +125,7 @@ def _list(console: Console) -> None:
         for scale in found.scales.values():
             table.add_row(scale.name, str(scale.networks), scale.cost, ", ".join(scale.out_of_reach) or "none")
         console.print(table)
-    console.print("tauscope reproduce PAPER --scale NAME --dry-run prints what would be done", highlight=False)
+    console.print("tauscope reproduce PAPER --scale NAME --dry-run prints what would be done")
 
 
 def _processes(jobs: int | None, device: str, networks: int) -> int:
@@ -141,7 +140,7 @@ def _print_plan(plan: Plan, output: Path, n_processes: int, console: Console) ->
     for condition in plan.paper.conditions:
         of_it = [one for one in plan.networks if condition.name in dict(one.numbers)]
         if condition.name in plan.left_out:
-            table.add_row(condition.name, "left out", Text(plan.left_out[condition.name]), "")
+            table.add_row(condition.name, "left out", plan.left_out[condition.name], "")
         else:
             epochs = (
                 sum(len(read_metrics(one.folder)) for one in of_it),
@@ -159,7 +158,7 @@ def _print_plan(plan: Plan, output: Path, n_processes: int, console: Console) ->
         *(f"{', '.join(keys)} cannot be judged at this scale: {why}" for why, keys in out_of_reach.items()),
     ]
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def _report(reproduced: Reproduced, output: Path, console: Console) -> int:
@@ -175,7 +174,7 @@ def _report(reproduced: Reproduced, output: Path, console: Console) -> int:
         flags.print_error(f"{name} cannot be drawn: {why}")
     for name, why in reproduced.errors().items():
         flags.print_error(f"a mistake in the paper, {name} {why}")
-    console.print(f"wrote {output / PAGE} and its tables and figures", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"wrote {output / PAGE} and its tables and figures", soft_wrap=True)
     return FAILED if reproduced.failed() or reproduced.results.failed_studies or reproduced.errors() else 0
 
 
@@ -184,16 +183,15 @@ def _table(judged: list[Judged]) -> Table:
 
     table = Table(*HEADING)
     for row in claim_rows(judged):
-        table.add_row(*(Text(cell) for cell in row), style="bold" if row[0] else None)
+        table.add_row(*row, style="bold" if row[0] else None)
     return table
 
 
-def _command(options: argparse.Namespace) -> str:
-    """Return the command line that makes the same."""
+def _words(options: argparse.Namespace) -> list[str]:
+    """Return the words of the command line that makes the same."""
     parts = ["tauscope", "reproduce", options.paper, "--scale", options.scale]
     for flag in ("base_path", "output", "networks", "cell", "task", "jobs"):
         value = getattr(options, flag)
         parts += [] if value is None else [f"--{flag}", str(value)]
     parts += ["--seed", str(options.seed)] if options.seed else []
-    parts += ["--device", options.device] if options.device != "auto" else []
-    return shlex.join(parts)
+    return parts + (["--device", options.device] if options.device != "auto" else [])

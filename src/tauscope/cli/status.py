@@ -10,11 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tauscope._streams import spelled
 from tauscope.cli.progress import clock, scores
 from tauscope.errors import InputError
 from tauscope.jobs.signals import collect_signals
@@ -25,6 +28,12 @@ from tauscope.runs.survey import STATES, Sight, survey, time_left
 _EVERY, _LEISURE = 2.0, 10
 # Lines of a screen that are not rows.
 _FRAME = 6
+# Seconds by which clocks of machines that are set by the network may differ.
+_SKEW = 60.0
+
+_HEADINGS = ("run", "state", "solved N", "epoch", "last test", "steps/s", "last epoch", "left")
+# The column that can be wrapped between words, and with how many characters at least.
+_TEXT, _NARROWEST = 4, 24
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -47,10 +56,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.watch:
         sights, notices = _watch(options.folder, console)
     for notice in notices:
-        console.print(f"note: {notice}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"note: {notice}", soft_wrap=True)
     if not options.watch:
-        console.print(_table(options.folder, sights, sights, console.width))
+        console.print(_shown(options.folder, sights, sights, console))
         console.print(_summary(sights))
+    if any(sight.changed - time.time() > _SKEW for sight in sights):
+        console.print(
+            "note: epochs in the future: the clock of this machine differs from that of the one that trains, or of its disk"
+        )
     return 0
 
 
@@ -60,9 +73,9 @@ def _watch(folder: Path, console: Console) -> tuple[list[Sight], list[str]]:
         while True:
             start = time.monotonic()
             sights, notices = survey(folder)
-            rows = sorted(sights, key=lambda one: STATES.index(one.state))[: max(1, console.height - _FRAME)]
-            live.update(Group(_table(folder, rows, sights, console.width), _summary(sights)), refresh=True)
-            more = any(one.state == "running" or one.is_to_come for one in sights)
+            rows = sorted(sights, key=lambda sight: STATES.index(sight.state))[: max(1, console.height - _FRAME)]
+            live.update(Group(_shown(folder, rows, sights, console), _summary(sights)), refresh=True)
+            more = any(sight.state == "running" or sight.is_to_come for sight in sights)
             next_look = time.monotonic() + max(_EVERY, _LEISURE * (time.monotonic() - start))
             while not caught and more and time.monotonic() < next_look:
                 time.sleep(0.1)
@@ -70,14 +83,20 @@ def _watch(folder: Path, console: Console) -> tuple[list[Sight], list[str]]:
                 return sights, notices
 
 
-def _table(folder: Path, rows: Sequence[Sight], sights: Sequence[Sight], width: int) -> Table:
-    """Return the table of some runs among all, for so many columns of characters."""
-    headings = ("run", "state", "solved N", "epoch", "last test", "steps/s", "last epoch", "left")
+def _shown(folder: Path, rows: Sequence[Sight], sights: Sequence[Sight], console: Console) -> RenderableType:
+    """Return some runs among all: as a table, or line by line where a table would have to cut words."""
     left, _ = time_left(sights)
-    cells = [(one.name, *_cells(one, folder, left)) for one in rows]
-    table = Table(*headings)
-    longest = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
-    if sum(longest) + 3 * len(longest) + 1 <= width:
+    cells = [
+        tuple(spelled(cell, console.encoding) for cell in (sight.name, *_cells(sight, folder, left))) for sight in rows
+    ]
+    longest = [max(map(cell_len, column)) for column in zip(_HEADINGS, *cells, strict=True)]
+    frame = 3 * len(longest) + 1
+    if frame + sum(longest) - longest[_TEXT] + min(longest[_TEXT], _NARROWEST) > console.width:
+        return Group(*(part for row in cells for part in _lines(row)))
+    table = Table()
+    for i, heading in enumerate(_HEADINGS):
+        table.add_column(heading, no_wrap=i != _TEXT, overflow="fold")
+    if frame + sum(longest) <= console.width:
         # Where nothing has to be wrapped, one row of many lines is drawn three times as fast.
         cells = [tuple("\n".join(column) for column in zip(*cells, strict=True))]
     for row in cells:
@@ -85,33 +104,53 @@ def _table(folder: Path, rows: Sequence[Sight], sights: Sequence[Sight], width: 
     return table
 
 
-def _cells(one: Sight, folder: Path, left: Mapping[str, float]) -> tuple[str, ...]:
-    problem = one.problem.replace(f"{folder}{os.sep}", "")
-    if one.state == "damaged":
+def _lines(row: Sequence[str]) -> tuple[RenderableType, ...]:
+    """Return the name of a run, and below it all that a row of the table says."""
+    name, state, solved, epoch, text, speed, ago, left = row
+    said = [
+        (state, state),
+        (epoch, f"epoch {epoch}"),
+        (solved.strip("-"), f"solved N {solved}"),
+        (text, text),
+        (speed, f"{speed} steps/s"),
+        (ago, f"last epoch {ago}"),
+        (left, f"{left} left"),
+    ]
+    words = Text(" | ".join(words for cell, words in said if cell), overflow="fold")
+    return Text(name, overflow="fold"), Padding(words, (0, 0, 0, 2), expand=False)
+
+
+def _cells(sight: Sight, folder: Path, left: Mapping[str, float]) -> tuple[str, ...]:
+    problem = sight.problem.replace(f"{folder}{os.sep}", "")
+    if sight.state == "damaged":
         return "damaged", "", "", problem, "", "", ""
-    epoch = f"{one.epoch}/{one.epochs}" if one.epochs is not None else str(one.epoch)
-    remaining = f"about {clock(left[one.name])}" if one.name in left else ""
-    if not one.record:
-        return one.state, "-", epoch, problem, "", "", remaining
+    epoch = f"{sight.epoch}/{sight.epochs}" if sight.epochs is not None else str(sight.epoch)
+    remaining = f"about {clock(left[sight.name])}" if sight.name in left else ""
+    if not sight.record:
+        return sight.state, "-", epoch, problem, "", "", remaining
     try:
-        test, speed = scores(dict(one.record)), f"{one.record['steps_per_second']:.1f}"
+        test, speed = scores(dict(sight.record)), f"{sight.record['steps_per_second']:.1f}"
     except (LookupError, TypeError, ValueError):
-        return (
-            "damaged",
-            "",
-            "",
-            f"{one.name}/{METRICS} cannot be read: it does not hold the records of epochs",
-            "",
-            "",
-            "",
-        )
-    ago = f"{clock(time.time() - one.changed)} ago"
-    return one.state, one.solved or "-", epoch, problem or test, speed, ago, remaining
+        problem = f"{sight.name}/{METRICS} cannot be read: it does not hold the records of epochs"
+        return "damaged", "", "", problem, "", "", ""
+    return sight.state, sight.solved or "-", epoch, problem or test, speed, _ago(sight.changed), remaining
+
+
+def _ago(moment: float) -> str:
+    """Return how long ago a moment was, by the clock of this machine, which may not be the one that told it.
+
+    Examples
+    --------
+    >>> _ago(time.time() - 75), _ago(time.time() + 5400)
+    ('1:15 ago', 'in the future')
+    """
+    seconds = time.time() - moment
+    return f"{clock(max(0.0, seconds))} ago" if seconds >= -_SKEW else "in the future"
 
 
 def _summary(sights: Sequence[Sight]) -> Text:
     """Return one line on all runs."""
-    counts = Counter(one.state for one in sights)
+    counts = Counter(sight.state for sight in sights)
     parts = [f"{counts[state]} {state}" for state in reversed(STATES) if counts[state]]
     _, left = time_left(sights)
     if left is not None:

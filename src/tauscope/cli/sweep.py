@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import signal
 import time
 from collections.abc import Mapping
@@ -11,12 +10,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import TaskID
 from rich.table import Table
-from rich.text import Text
 
+from tauscope._streams import command_line
 from tauscope._words import count
 from tauscope.cli import flags
+from tauscope.cli.console import progress_bar
 from tauscope.cli.progress import clock
 from tauscope.errors import InputError, require_at_least
 from tauscope.jobs import training as working
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         )
     if outcomes is None:
         why, again = signal.Signals(caught[0]).name, _command(options)
-        console.print(f"stopped by {why}, all saved; go on: {again}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"stopped by {why}, all saved; go on: {again}", soft_wrap=True)
         return 128 + caught[0]
     failed = {name: outcome.problem for name, outcome in outcomes.items() if outcome.problem}
     for name, problem in failed.items():
@@ -104,7 +104,7 @@ def _command(options: argparse.Namespace) -> str:
     for flag in ("base_path", "jobs"):
         value = getattr(options, flag)
         parts += [] if value is None else [f"--{flag}", str(value)]
-    return shlex.join(parts + (["--device", options.device] if options.device != "auto" else []))
+    return command_line(parts + (["--device", options.device] if options.device != "auto" else []))
 
 
 def _request(options: argparse.Namespace) -> Request | None:
@@ -148,13 +148,13 @@ def _submit(request: Request, sweep: Sweep, options: argparse.Namespace, console
         write_plan(sweep, jobs)
         ids = sorted({job.rpartition("/")[2].partition("_")[0] for job in array.values()})
         text = f"{count(len(array), 'run')} in the queue as job {', '.join(ids)}; logs in {sweep.base / SLURM}"
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        console.print(text, soft_wrap=True)
 
     submit(request, sweep, names, device, keep)
     if not names:
         write_plan(sweep, jobs)
     text = f"{len(sweep.runs) - len(remaining)} finished, {len(remaining) - len(names)} running or in the queue before"
-    console.print(f"{text}; look: tauscope status {sweep.base}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"{text}; look: {command_line(['tauscope', 'status', sweep.base])}", soft_wrap=True)
     return 0
 
 
@@ -165,9 +165,9 @@ def _print_runs(sweep: Sweep, console: Console) -> None:
     shared = {key: one for key, one in all_given[0].items() if all(other.get(key) == one for other in all_given)}
     table = Table("run", "state", "options", title=f"{count(len(sweep.runs), 'run')} in {sweep.base}")
     for name, given in sweep.given.items():
-        table.add_row(name, states.get(name, "pending"), Text(_words(given, shared)))
+        table.add_row(name, states.get(name, "pending"), _words(given, shared))
     console.print(table)
-    console.print(f"all: {_words(shared, {})}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"all: {_words(shared, {})}", soft_wrap=True)
 
 
 def _words(given: Mapping[str, Any], without: Mapping[str, Any]) -> str:
@@ -186,8 +186,7 @@ class JobsDisplay:
     """
 
     def __init__(self, console: Console, what: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[doing]}"))
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar = progress_bar(console, "doing")
         self._all = self._bar.add_task(f"all {what}", total=1, doing="")
         self._tasks: dict[str, TaskID] = {}
         self._done, self._n, self._start = 0, 0, time.monotonic()

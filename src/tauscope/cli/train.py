@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import inspect
-import shlex
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from tauscope._lazy import torch
+from tauscope._streams import command_line
 from tauscope.cli import flags
 from tauscope.cli.progress import Display, reached
 from tauscope.errors import InputError, nearest, require_at_least
@@ -149,7 +149,7 @@ def _report(training: Training, config: Config, folder: Path, caught: list[int],
     else:
         named = {flag: getattr(config, name, None) for name, flag in ({"cell": "--cell"} | FLAGS).items()}
         own = [word for flag, value in named.items() if is_own(value) for word in (flag, str(value))]
-        again = shlex.join(["tauscope", "train", "--resume", str(folder), *own])
+        again = command_line(["tauscope", "train", "--resume", str(folder), *own])
         why = signal.Signals(caught[0]).name if caught else "time limit"
         message = (
             f"stopped by {why} in epoch {training.epoch + 1} after step {training.step}, all saved; go on: {again}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,8 +106,8 @@ def read_plan(base: Path) -> dict[str, Planned]:
     try:
         jobs = content["jobs"]
         runs = {
-            name: Planned(str(name), dict(one["options"]), int(float(one["epochs"])), str(jobs.get(name, "")))
-            for name, one in content["runs"].items()
+            name: Planned(str(name), dict(run["options"]), int(float(run["epochs"])), str(jobs.get(name, "")))
+            for name, run in content["runs"].items()
         }
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise DamagedFileError(f"{path} is not the plan of a sweep: expected what tauscope sweep writes") from error
@@ -119,6 +120,8 @@ def read_plan(base: Path) -> dict[str, Planned]:
 
 def queued_jobs() -> dict[str, str] | None:
     """Return the states of this user's jobs in SLURM's queue, by their ids; ``None`` without a SLURM that answers."""
+    if shutil.which("squeue") is None:
+        return None
     command = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T"]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
@@ -147,27 +150,32 @@ def survey(base: Path) -> tuple[list[Sight], list[str]]:
     notices = []
     for place in plans:
         try:
-            planned |= {place / name: one for name, one in read_plan(place).items()}
+            planned |= {place / name: run for name, run in read_plan(place).items()}
         except DamagedFileError as error:
             notices.append(str(error))
-    queue = queued_jobs() if any(one.job for one in planned.values()) else None
+    queue = queued_jobs() if any(run.job for run in planned.values()) else None
     failures = cache(_failures)
     sights = []
     for folder in sorted({*folders, *planned}):
-        one, name = planned.get(folder), os.path.relpath(folder, base)
-        sight = look(folder, name, one, failures(folder.parent).get(folder.name, ""))
-        sights.append(sight if one is None or queue is None else _queued(sight, one, queue))
+        run, name = planned.get(folder), os.path.relpath(folder, base)
+        sight = look(folder, name, run, failures(folder.parent).get(folder.name, ""))
+        sights.append(sight if run is None or queue is None else _queued(sight, run, queue))
     return sights, notices
 
 
 def _find(base: Path) -> tuple[list[Path], list[Path]]:
-    """Return the run folders and the folders with a plan."""
-    folders, plans, waiting = [], [], [base]
-    while waiting:
-        place = waiting.pop()
+    """Return the run folders and the folders with a plan, each once, by its own name rather than that of a link to it."""
+    folders, plans, waiting, links, seen = [], [], [base], list[Path](), set[str]()
+    while waiting or links:
+        place = waiting.pop() if waiting else links.pop()
+        real = os.path.realpath(place)
+        # A link may lead to what was seen already, or in a circle: to where it lies itself.
+        if real in seen or (place.is_symlink() and _is_below(os.path.realpath(place.parent), real)):
+            continue
+        seen.add(real)
         try:
             with os.scandir(place) as there:
-                entries = {one.name: one for one in there}
+                entries = {entry.name: entry for entry in there}
         except OSError:
             continue
         if CONFIG in entries:
@@ -175,10 +183,14 @@ def _find(base: Path) -> tuple[list[Path], list[Path]]:
             continue
         if PLAN in entries:
             plans.append(place)
-        waiting += [
-            place / name for name, one in entries.items() if name[0] != "." and one.is_dir(follow_symlinks=False)
-        ]
+        for name, entry in entries.items():
+            if name[0] != "." and os.path.isdir(entry):
+                (links if entry.is_symlink() else waiting).append(place / name)
     return folders, plans
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return Path(path).is_relative_to(folder)
 
 
 def _failures(base: Path) -> dict[str, str]:
@@ -186,8 +198,9 @@ def _failures(base: Path) -> dict[str, str]:
     found = {}
     with contextlib.suppress(OSError):
         for path in (base / FAILED).iterdir():
-            with path.open(errors="replace") as file:
-                found[path.name] = "".join(one if one.isprintable() else " " for one in file.read(1000)).strip()
+            with path.open(encoding="utf-8", errors="replace") as file:
+                text = file.read(1000)
+                found[path.name] = "".join(letter if letter.isprintable() else " " for letter in text).strip()
     return found
 
 
@@ -224,7 +237,7 @@ def look(folder: Path, name: str, planned: Planned | None = None, failure: str =
 
 
 def _look(folder: Path, about: Sight, planned: Planned | None, failure: str) -> Sight:
-    begun = (folder / CONFIG).exists()
+    begun = os.path.lexists(folder / CONFIG)
     if begun:
         options = read_options(folder)
         last, solved = last_records(folder)
@@ -303,18 +316,18 @@ def time_left(sights: Sequence[Sight]) -> tuple[dict[str, float], float | None]:
     >>> time_left([done, under_way, Sight("c", "pending", epochs=100, planned=True)])
     ({'b': 18.0}, 43.0)
     """
-    paces = [one.record["seconds"] for one in sights if one.record]
+    paces = [sight.record["seconds"] for sight in sights if sight.record]
     typical = sum(paces) / len(paces) if paces else math.nan
-    ends = [one.epoch for one in sights if one.state == "finished"]
+    ends = [sight.epoch for sight in sights if sight.state == "finished"]
     usual = sum(ends) / len(ends) if ends else math.inf
 
-    def left(one: Sight) -> float:
-        limit = math.inf if one.epochs is None else one.epochs
-        epochs = min(usual if usual > one.epoch else math.inf, limit) - one.epoch
-        return float(max(epochs, 0) * (one.record["seconds"] if one.record else typical))
+    def left(sight: Sight) -> float:
+        limit = math.inf if sight.epochs is None else sight.epochs
+        epochs = min(usual if usual > sight.epoch else math.inf, limit) - sight.epoch
+        return float(max(epochs, 0) * (sight.record["seconds"] if sight.record else typical))
 
-    running = {one.name: left(one) for one in sights if one.state == "running"}
-    waiting = sum(left(one) for one in sights if one.is_to_come)
+    running = {sight.name: left(sight) for sight in sights if sight.state == "running"}
+    waiting = sum(left(sight) for sight in sights if sight.is_to_come)
     total = (sum(running.values()) + waiting) / len(running) if running else math.nan
     total = max([total, *running.values()]) if math.isfinite(total) else math.nan
     known = {name: seconds for name, seconds in running.items() if math.isfinite(seconds)}
