@@ -12,7 +12,20 @@ if TYPE_CHECKING:
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
     from tauscope.learning.training import Recipe, Training, train
     from tauscope.measurements.retraining import forgetting, retrain
-    from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, Trace, build_model, run
+    from tauscope.models import (
+        Cell,
+        GRUCell,
+        Heads,
+        LeakyCell,
+        LeakyRNN,
+        LSTMCell,
+        Maps,
+        Model,
+        Trace,
+        TwoPartCell,
+        build_model,
+        run,
+    )
     from tauscope.models.wrapped import wrap
     from tauscope.runs.config import TrainConfig
     from tauscope.runs.loading import load, load_model
@@ -43,8 +56,10 @@ else:
                 "LeakyCell",
                 "LeakyRNN",
                 "LSTMCell",
+                "Maps",
                 "Model",
                 "Trace",
+                "TwoPartCell",
                 "build_model",
                 "run",
             ),
@@ -71,6 +86,7 @@ __all__ = [
     "LSTMCell",
     "LeakyCell",
     "LeakyRNN",
+    "Maps",
     "Model",
     "Parity",
     "Recipe",
@@ -79,6 +95,7 @@ __all__ = [
     "Trace",
     "TrainConfig",
     "Training",
+    "TwoPartCell",
     "__version__",
     "analysis",
     "build_model",
