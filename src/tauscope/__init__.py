@@ -13,7 +13,20 @@ if TYPE_CHECKING:
     from tauscope.learning.recipe import Recipe
     from tauscope.learning.training import Training, train
     from tauscope.measurements.retraining import forgetting, retrain
-    from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, Trace, build_model, run
+    from tauscope.models import (
+        Cell,
+        GRUCell,
+        Heads,
+        LeakyCell,
+        LeakyRNN,
+        LSTMCell,
+        Maps,
+        Model,
+        Trace,
+        TwoPartCell,
+        build_model,
+        run,
+    )
     from tauscope.models.wrapped import wrap
     from tauscope.runs.config import TrainConfig
     from tauscope.runs.loading import load, load_model
@@ -45,8 +58,10 @@ else:
                 "LeakyCell",
                 "LeakyRNN",
                 "LSTMCell",
+                "Maps",
                 "Model",
                 "Trace",
+                "TwoPartCell",
                 "build_model",
                 "run",
             ),
@@ -73,6 +88,7 @@ __all__ = [
     "LSTMCell",
     "LeakyCell",
     "LeakyRNN",
+    "Maps",
     "Model",
     "Parity",
     "Recipe",
@@ -81,6 +97,7 @@ __all__ = [
     "Trace",
     "TrainConfig",
     "Training",
+    "TwoPartCell",
     "__version__",
     "analysis",
     "build_model",

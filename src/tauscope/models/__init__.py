@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
     from tauscope.models.solvers import Fast, Loop, Solver
     from tauscope.models.trace import Trace, run
+    from tauscope.models.two_parts import Maps, TwoPartCell
     from tauscope.models.weights import Weight
 else:
     __getattr__, __dir__ = exports(
@@ -33,6 +34,7 @@ else:
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
             "tauscope.models.trace": ("Trace", "run"),
             "tauscope.models.solvers": ("Fast", "Loop", "Solver"),
+            "tauscope.models.two_parts": ("Maps", "TwoPartCell"),
             "tauscope.models.weights": ("Weight",),
         },
     )
@@ -52,6 +54,7 @@ __all__ = [
     "LeakyCell",
     "LeakyRNN",
     "Loop",
+    "Maps",
     "Model",
     "RateCell",
     "ReluCell",
@@ -60,6 +63,7 @@ __all__ = [
     "Solver",
     "State",
     "Trace",
+    "TwoPartCell",
     "Weight",
     "build_model",
     "run",

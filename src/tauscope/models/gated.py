@@ -11,12 +11,15 @@ from torch.nn.utils import parametrize
 
 from tauscope._draws import require_generator
 from tauscope.models import init
-from tauscope.models.cell import Cell, State
+from tauscope.models.cell import State
+from tauscope.models.kernels.gates import GRUGates, LSTMGates
+from tauscope.models.kernels.two_parts import UnitWise
+from tauscope.models.two_parts import Maps, TwoPartCell
 from tauscope.models.weights import Role, Weight
 
 
-class _GatedCell(Cell):
-    """A single-layer `torch.nn` recurrence with its step written out beside it."""
+class _GatedCell(TwoPartCell):
+    """The weights of a single-layer `torch.nn` recurrence, in two parts; other devices than processors run torch's kernel."""
 
     kind: type[nn.GRU] | type[nn.LSTM]
     gates: tuple[str, ...]
@@ -32,12 +35,12 @@ class _GatedCell(Cell):
             for parameter in self.rnn.parameters():
                 parameter.copy_(init.uniform(tuple(parameter.shape), -bound, bound, generator))
 
-    def _projections(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        input_weights, recurrent_weights, input_bias, recurrent_bias = self.rnn.all_weights[0]
-        return (
-            nn.functional.linear(x, input_weights, input_bias),
-            nn.functional.linear(h, recurrent_weights, recurrent_bias),
-        )
+    def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the weights of input and units and the biases of both, as parametrisation and pruning leave them."""
+        named = self.weights()
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        input, recurrent, input_bias, recurrent_bias = (named[f"rnn.{name}"].tensor for name in names)
+        return input, recurrent, input_bias, recurrent_bias
 
     def weights(self) -> Mapping[str, Weight]:
         """Return weights and biases of input and units, the gates stacked."""
@@ -48,8 +51,9 @@ class _GatedCell(Cell):
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Run a sequence by `torch.nn`, or by the loop with noise, held states or weights that torch's kernel misses."""
-        if noise is not None or hold is not None or parametrize.is_parametrized(self.rnn):
+        """Run a sequence by the fast recurrence; elsewhere than on a processor by torch's kernel, where that serves."""
+        known = inputs.device.type != "cpu" and not parametrize.is_parametrized(self.rnn)
+        if not known or noise is not None or hold is not None or torch._C._are_functorch_transforms_active():
             return super().sequence(inputs, state, noise=noise, hold=hold)
         before = tuple(one.unsqueeze(0) for one in state)
         outputs, last = self.rnn(inputs, before if self.n_states > 1 else before[0])
@@ -59,7 +63,7 @@ class _GatedCell(Cell):
 class GRUCell(_GatedCell):
     """A GRU layer: r, z = σ(·), n = tanh(W x + r ⊙ (U h)), h ← (1 - z) ⊙ n + z ⊙ h (+ noise).
 
-    Source: Cho et al. 2014 in the form of `torch.nn.GRU`, whose kernel runs sequences.
+    Source: Cho et al. 2014 in the form of `torch.nn.GRU`.
 
     Parameters
     ----------
@@ -78,25 +82,31 @@ class GRUCell(_GatedCell):
     kind = nn.GRU
     gates = ("reset", "update", "new")
 
-    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
-        """Return the next state, by the class's equation."""
-        (h,) = state
-        from_x, from_h = (p.chunk(3, dim=-1) for p in self._projections(x, h))
-        r, z = torch.sigmoid(from_x[0] + from_h[0]), torch.sigmoid(from_x[1] + from_h[1])
-        n = torch.tanh(from_x[2] + r * from_h[2])
-        h = (1 - z) * n + z * h
-        return (h if noise is None else h + noise,)
+    def maps(self) -> Maps:
+        """Return the rows n, r, u of the input and r, u, n of the units: the candidate's two parts are not summed."""
+        input, recurrent, input_bias, recurrent_bias = self._tensors()
+        n = self.n_units
+        bias = torch.cat([input_bias[2 * n :], input_bias[: 2 * n] + recurrent_bias[: 2 * n], recurrent_bias[2 * n :]])
+        return Maps(torch.cat([input[2 * n :], input[: 2 * n]]), recurrent, bias)
+
+    def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        """Return the next state, by the class's equation; rows of z: W x of the candidate, r, z, U h of the candidate."""
+        return self.unit_wise().plain(())(z, state, noise)
+
+    def unit_wise(self) -> UnitWise:
+        """Return the gates with their derivatives."""
+        return GRUGates()
 
     def retention(self, x: Tensor, state: State) -> Tensor:
         """Return the update gate z."""
-        from_x, from_h = (p.chunk(3, dim=-1) for p in self._projections(x, state[0]))
-        return torch.sigmoid(from_x[1] + from_h[1])
+        input, recurrent, input_bias, recurrent_bias = (part.chunk(3)[1] for part in self._tensors())
+        return torch.sigmoid(x @ input.t() + state[0] @ recurrent.t() + input_bias + recurrent_bias)
 
 
 class LSTMCell(_GatedCell):
     """An LSTM layer: i, f, o = σ(·), g = tanh(·), c ← f ⊙ c + i ⊙ g, h ← o ⊙ tanh(c) (+ noise).
 
-    Source: Hochreiter & Schmidhuber 1997 in the form of `torch.nn.LSTM`, whose kernel runs sequences.
+    Source: Hochreiter & Schmidhuber 1997 in the form of `torch.nn.LSTM`.
 
     Parameters
     ----------
@@ -116,19 +126,23 @@ class LSTMCell(_GatedCell):
     gates = ("input", "forget", "cell", "output")
     n_states = 2
 
-    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
-        """Return the next state, by the class's equation."""
-        h, c = state
-        from_x, from_h = self._projections(x, h)
-        i, f, g, o = (from_x + from_h).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
-        return (h if noise is None else h + noise, c)
+    def maps(self) -> Maps:
+        """Return the rows i, f, g, o of input and units."""
+        input, recurrent, input_bias, recurrent_bias = self._tensors()
+        return Maps(input, recurrent, input_bias + recurrent_bias)
+
+    def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        """Return the next state, by the class's equation; rows of z: i, f, g, o."""
+        return self.unit_wise().plain(())(z, state, noise)
+
+    def unit_wise(self) -> UnitWise:
+        """Return the gates with their derivatives."""
+        return LSTMGates()
 
     def retention(self, x: Tensor, state: State) -> Tensor:
         """Return the forget gate f."""
-        from_x, from_h = self._projections(x, state[0])
-        return torch.sigmoid((from_x + from_h).chunk(4, dim=-1)[1])
+        input, recurrent, input_bias, recurrent_bias = (part.chunk(4)[1] for part in self._tensors())
+        return torch.sigmoid(x @ input.t() + state[0] @ recurrent.t() + input_bias + recurrent_bias)
 
 
 GATED: dict[str, type[_GatedCell]] = {"gru": GRUCell, "lstm": LSTMCell}

@@ -11,14 +11,16 @@ from torch import Tensor
 
 from tauscope._draws import normal
 from tauscope.errors import InputError, require_at_least, require_choice, require_count
-from tauscope.models.cell import Cell, State
+from tauscope.models.cell import State
 from tauscope.models.init import linear_of
+from tauscope.models.kernels.gates import GRUGates
 from tauscope.models.kernels.hebbian import hebbian
-from tauscope.models.kernels.kernel import clip_gradient
 from tauscope.models.kernels.leaky import leaky_inside
+from tauscope.models.kernels.two_parts import UnitWise
 from tauscope.models.model import Model
 from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads
+from tauscope.models.two_parts import Maps, TwoPartCell
 from tauscope.models.weights import Weight
 
 STARTS = ("diagonal", "orthogonal")
@@ -202,7 +204,7 @@ class HebbianCell(ReluCell):
         return states, tuple(last)
 
 
-class ReluGRUCell(Cell):
+class ReluGRUCell(TwoPartCell):
     """A GRU layer with a rectified candidate, one bias for each gate, that starts near the identity.
 
     r, z = σ(W x + U h + b), n = max(0, W x + r ⊙ (U h) + b), h ← (1 - z) ⊙ h + z ⊙ n (+ noise): z = 1 forgets, the
@@ -253,33 +255,28 @@ class ReluGRUCell(Cell):
             "input.bias": Weight("bias", self.input, "bias", gates=gates),
         }
 
-    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
-        """Return the next state, by the class's equation."""
-        h = self._advance(self.input(x), state[0], None)
-        return (h if noise is None else h + noise,)
+    def maps(self) -> Maps:
+        """Return the rows n, r, z of the input and r, z, n of the units: the candidate's two parts are not summed."""
+        weight, bias, recurrent = (
+            self.weights()[name].tensor for name in ("input.weight", "input.bias", "recurrent.weight")
+        )
+        n = self.n_units
+        moved = (torch.cat([part[2 * n :], part[: 2 * n]]) for part in (weight, bias))
+        input, ordered = moved
+        return Maps(input, recurrent, torch.cat([ordered, ordered.new_zeros(n)]))
+
+    def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        """Return the next state, by the class's equation; rows of z: W x of the candidate, r, z, U h of the candidate."""
+        return GRUGates("relu", keeps=False).plain(())(z, state, noise)
+
+    def unit_wise(self) -> UnitWise:
+        """Return the gates with their derivatives, clipped."""
+        return GRUGates("relu", keeps=False, clip=self.clip)
 
     def retention(self, x: Tensor, state: State) -> Tensor:
         """Return 1 - z."""
         forgotten = (self.input(x) + self.recurrent(state[0])).chunk(3, dim=-1)[1]
         return torch.sigmoid(-forgotten)
-
-    def sequence(
-        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """Run a sequence, its input projected at once, with clipped gradients."""
-        (h,), outputs = state, []
-        for t, drive in enumerate(clip_gradient(self.input(inputs), self.clip)):
-            moved = self._advance(drive, h, self.clip)
-            moved = moved if noise is None else moved + noise[t]
-            h = moved if hold is None else torch.where(hold[t][:, None], h, moved)
-            outputs.append(h)
-        return torch.stack(outputs), (h,)
-
-    def _advance(self, drive: Tensor, h: Tensor, clip: float | None) -> Tensor:
-        from_x, from_h = drive.chunk(3, dim=-1), clip_gradient(self.recurrent(h), clip).chunk(3, dim=-1)
-        r, z = torch.sigmoid(from_x[0] + from_h[0]), torch.sigmoid(from_x[1] + from_h[1])
-        n = torch.relu(clip_gradient(from_x[2] + r * from_h[2], clip))
-        return (1 - z) * h + z * n
 
 
 RELU_CELLS: dict[str, type[ReluCell] | type[ReluGRUCell]] = {

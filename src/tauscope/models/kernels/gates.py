@@ -1,0 +1,156 @@
+"""The pointwise parts of GRU and LSTM with derivatives in closed form, computed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tauscope.models.kernels.activations import ACTIVATIONS
+from tauscope.models.kernels.kernel import clip_gradient
+from tauscope.models.kernels.two_parts import Pointwise, State
+
+_sigmoid, _tanh = ACTIVATIONS["sigmoid"], ACTIVATIONS["tanh"]
+Back = tuple[Sequence[Tensor | None], Sequence[Tensor | None], Tensor | None]
+
+
+class GRUGates:
+    """h ← (1 - u) ⊙ n + u ⊙ h (+ noise) with n = φ(z_n + σ(z_r) ⊙ z_h), u = σ(z_u); rows of z: n, r, u, h.
+
+    Parameters
+    ----------
+    afunc : str
+        Name of φ.
+    keeps : bool
+        Whether u is the share that is kept, as in `torch.nn.GRU`; otherwise it is the share that is new.
+    clip : float, optional
+        Largest magnitude of the gradient with respect to the argument of φ.
+
+    Examples
+    --------
+    >>> GRUGates().plain(())(torch.zeros(1, 4), (torch.ones(1, 1),), None)
+    (tensor([[0.5000]]),)
+    """
+
+    parameters: tuple[Tensor, ...] = ()
+    reads_states = True
+    spent = False
+
+    def __init__(self, afunc: str = "tanh", keeps: bool = True, clip: float | None = None) -> None:
+        self._phi, self._keeps, self._clip = ACTIVATIONS[afunc], keeps, clip
+
+    def plain(self, parameters: Sequence[Tensor]) -> Pointwise:
+        """Return the pointwise part by plain operations, with its clipping."""
+        del parameters
+        return self._pointwise
+
+    def _pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        new, reset, update, from_h = z.chunk(4, dim=-1)
+        n = self._phi.function(clip_gradient(new + torch.sigmoid(reset) * from_h, self._clip))
+        u, h = torch.sigmoid(update), state[0]
+        h = (1 - u) * n + u * h if self._keeps else (1 - u) * h + u * n
+        return (h if noise is None else h + noise,)
+
+    def forward(self, z: Tensor, state: State, noise: Tensor | None, wanted: tuple[bool, bool]) -> State:
+        """Return the next state; z then holds n, r, u and what it held of h."""
+        del wanted
+        n_units = state[0].shape[1]
+        new, reset, update, from_h = z.split(n_units, dim=1)
+        gates = z[:, n_units : 3 * n_units]
+        _sigmoid.into(gates, gates)
+        self._phi.into(new.addcmul_(reset, from_h), new)
+        h = torch.lerp(new, state[0], update) if self._keeps else torch.lerp(state[0], new, update)
+        return (h if noise is None else h.add_(noise),)
+
+    def backward(self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: Tensor) -> Back:
+        """Return gradients, as `UnitWise` says."""
+        g, h = gradients[0], state[0]
+        if g is None:
+            delta.zero_()
+            return (None,), (), None
+        n_units = h.shape[1]
+        new, reset, update, from_h = z.split(n_units, dim=1)
+        of_new, of_reset, of_update, of_h = delta.split(n_units, dim=1)
+        both, gates = delta[:, n_units : 3 * n_units], z[:, n_units : 3 * n_units]
+        shared = g * update
+        back = shared if self._keeps else g - shared
+        if self._keeps:
+            torch.sub(h, new, out=of_update)
+            torch.sub(g, shared, out=of_new)
+        else:
+            torch.sub(new, h, out=of_update)
+            of_new.copy_(shared)
+        of_update.mul_(g)
+        self._phi.backward(of_new, new, of_new)
+        if self._clip is not None:
+            of_new.clamp_(-self._clip, self._clip)
+        torch.mul(of_new, reset, out=of_h)
+        torch.mul(of_new, from_h, out=of_reset)
+        _sigmoid.backward(both, gates, both)
+        return (back,), (), g
+
+
+class LSTMGates:
+    """c ← σ(z_f) ⊙ c + σ(z_i) ⊙ tanh(z_g), h ← σ(z_o) ⊙ tanh(c) (+ noise); rows of z: i, f, g, o.
+
+    Examples
+    --------
+    >>> LSTMGates().plain(())(torch.zeros(1, 4), (torch.zeros(1, 1), torch.ones(1, 1)), None)
+    (tensor([[0.2311]]), tensor([[0.5000]]))
+    """
+
+    parameters: tuple[Tensor, ...] = ()
+    reads_states = True
+    spent = False
+
+    def plain(self, parameters: Sequence[Tensor]) -> Pointwise:
+        """Return the pointwise part by plain operations."""
+        del parameters
+        return self._pointwise
+
+    @staticmethod
+    def _pointwise(z: Tensor, state: State, noise: Tensor | None) -> State:
+        i, f, g, o = z.chunk(4, dim=-1)
+        c = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        return (h if noise is None else h + noise, c)
+
+    def forward(self, z: Tensor, state: State, noise: Tensor | None, wanted: tuple[bool, bool]) -> State:
+        """Return the next state; z then holds the gates."""
+        del wanted
+        n_units = state[0].shape[1]
+        i, f, g, o = z.split(n_units, dim=1)
+        first = z[:, : 2 * n_units]
+        _sigmoid.into(first, first)
+        _tanh.into(g, g)
+        _sigmoid.into(o, o)
+        c = torch.mul(f, state[1]).addcmul_(i, g)
+        h = torch.tanh(c).mul_(o)
+        return (h if noise is None else h.add_(noise), c)
+
+    def backward(self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: Tensor) -> Back:
+        """Return gradients, as `UnitWise` says."""
+        g_h, g_c = gradients
+        n_units, before = state[1].shape[1], state[1]
+        i, f, g, o = z.split(n_units, dim=1)
+        of_i, of_f, of_g, of_o = delta.split(n_units, dim=1)
+        if g_h is None:
+            of_o.zero_()
+        else:
+            # c is cheaper to compute again than to read from memory.
+            squashed = torch.mul(f, before).addcmul_(i, g).tanh_()
+            torch.mul(g_h, squashed, out=of_o)
+            _sigmoid.backward(of_o, o, of_o)
+            through = g_h * o
+            _tanh.backward(through, squashed, through)
+            g_c = through if g_c is None else through.add_(g_c)
+        if g_c is None:
+            delta[:, : 3 * n_units].zero_()
+            return (None, None), (), g_h
+        torch.mul(g_c, g, out=of_i)
+        torch.mul(g_c, before, out=of_f)
+        torch.mul(g_c, i, out=of_g)
+        _sigmoid.backward(delta[:, : 2 * n_units], z[:, : 2 * n_units], delta[:, : 2 * n_units])
+        _tanh.backward(of_g, g, of_g)
+        return (None, g_c * f), (), g_h
