@@ -8,12 +8,21 @@ from tauscope.models.names import CELLS
 if TYPE_CHECKING:
     from tauscope.models.balanced import BalancedCell, BalancedRNN
     from tauscope.models.base import Cell, Model, State
-    from tauscope.models.build import build_model, user_cell
+    from tauscope.models.build import build_model, cell_maker, user_cell
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
     from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
+    from tauscope.models.second_order import (
+        SECOND_ORDER,
+        BilinearCell,
+        CPCell,
+        ElmanCell,
+        MICell,
+        MultiplicativeCell,
+        SecondOrderCell,
+    )
     from tauscope.models.solvers import Fast, Loop, Solver
     from tauscope.models.trace import Trace, run
     from tauscope.models.weights import Weight
@@ -23,12 +32,21 @@ else:
         {
             "tauscope.models.balanced": ("BalancedCell", "BalancedRNN"),
             "tauscope.models.base": ("Cell", "Model", "State"),
-            "tauscope.models.build": ("build_model", "user_cell"),
+            "tauscope.models.build": ("build_model", "cell_maker", "user_cell"),
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
             "tauscope.models.rate": ("RateCell",),
             "tauscope.models.readout": ("Heads",),
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
+            "tauscope.models.second_order": (
+                "SECOND_ORDER",
+                "BilinearCell",
+                "CPCell",
+                "ElmanCell",
+                "MICell",
+                "MultiplicativeCell",
+                "SecondOrderCell",
+            ),
             "tauscope.models.trace": ("Trace", "run"),
             "tauscope.models.solvers": ("Fast", "Loop", "Solver"),
             "tauscope.models.weights": ("Weight",),
@@ -39,9 +57,13 @@ __all__ = [
     "CELLS",
     "GATED",
     "RELU_CELLS",
+    "SECOND_ORDER",
     "BalancedCell",
     "BalancedRNN",
+    "BilinearCell",
+    "CPCell",
     "Cell",
+    "ElmanCell",
     "Fast",
     "GRUCell",
     "Heads",
@@ -50,16 +72,20 @@ __all__ = [
     "LeakyCell",
     "LeakyRNN",
     "Loop",
+    "MICell",
     "Model",
+    "MultiplicativeCell",
     "RateCell",
     "ReluCell",
     "ReluGRUCell",
     "ReluRNN",
+    "SecondOrderCell",
     "Solver",
     "State",
     "Trace",
     "Weight",
     "build_model",
+    "cell_maker",
     "run",
     "user_cell",
 ]

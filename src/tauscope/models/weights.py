@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize, prune
 
 from tauscope.errors import InputError
 
-Role = Literal["recurrent", "input", "bias", "tau", "readout"]
+Role = Literal["recurrent", "input", "bias", "tau", "readout", "second_order"]
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -25,8 +25,9 @@ class Weight:
 
     Attributes
     ----------
-    role : {"recurrent", "input", "bias", "tau", "readout"}
-        What it does. ``"input"`` is what a layer is shown, from the layer below too.
+    role : {"recurrent", "input", "bias", "tau", "readout", "second_order"}
+        What it does. ``"input"`` is what a layer is shown, from the layer below too; ``"second_order"`` belongs to what
+        multiplies state and input.
     module : nn.Module
         The module that has it.
     name : str

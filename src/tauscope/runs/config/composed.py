@@ -47,9 +47,9 @@ RESERVED = (
 DEFAULT = "default"
 """The curriculum of a setup itself."""
 
-_UNNAMED = ("task", "curriculum_type", "network_number", "seed", "epochs", "test_steps")
+_UNNAMED = ("task", "curriculum_type", "network_number", "seed", "epochs", "test_steps", "vocabulary", "sha256")
 """Options that a folder's name does not tell as others: they stand elsewhere in it, or two runs that differ in them alone are
-one run or have other numbers."""
+one run, have other numbers, or read another text under the same name."""
 _LONGEST = 160
 
 
@@ -84,6 +84,7 @@ class RunConfig(Config):
 
     def __post_init__(self) -> None:
         self._check_options()
+        self._settle()
         require_at_least("network_number", self.network_number, 0)
         if self.curriculum_type != DEFAULT and not own.is_own(self.curriculum_type):
             raise InputError(
@@ -92,6 +93,12 @@ class RunConfig(Config):
         self.network()
         self.recipe()
         require_asked(self.curriculum(), self.template())
+
+    def _settle(self) -> None:
+        """Fill in what the task leaves open."""
+        settled = self.template().settled()
+        for name in options_of(self.setup.task, self.setup.taught):
+            object.__setattr__(self, name, getattr(settled, name))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Its class is made anew in every process; what this process may import, one that it starts may import too.
@@ -158,7 +165,8 @@ class RunConfig(Config):
     def facts(self) -> list[tuple[str, str]]:
         """Return network, task, its options and the order of teaching in words."""
         template = self.template()
-        of_task = [f"{name} = {_text(getattr(self, name))}" for name in options_of(self.setup.task, self.setup.taught)]
+        named = [name for name in options_of(self.setup.task, self.setup.taught) if name not in _UNNAMED]
+        of_task = [f"{name} = {_text(getattr(self, name))}" for name in named]
         stages = ", ".join(stage.name for stage in self.curriculum().stages)
         return [
             ("Network", f"{self.num_neurons} unit{'s' * (self.num_neurons > 1)} ({self.cell})"),
@@ -195,8 +203,8 @@ def _text(value: object) -> str:
 
     Examples
     --------
-    >>> _text("mytasks:Recall"), _text((10, 20)), _text(0.1), _text(True), _text("15,21,1")
-    ('Recall', '10-20', '0.1', 'yes', '15-21-1')
+    >>> _text("mytasks:Recall"), _text((10, 20)), _text(0.1), _text(True), _text("15,21,1"), _text("hmm:4")
+    ('Recall', '10-20', '0.1', 'yes', '15-21-1', 'hmm-4')
     """
     if isinstance(value, tuple):
         return "-".join(map(_text, value))
@@ -205,7 +213,9 @@ def _text(value: object) -> str:
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
     text = str(value)
-    return re.sub(r"[^\w.+-]", "-", text.rpartition(":")[2] if own.is_own(text) else text)
+    # Of code of a user's own, the name in its module.
+    last = text.rpartition(":")[2]
+    return re.sub(r"[^\w.+-]", "-", last if last.isidentifier() else text)
 
 
 _KINDS: dict[str, type[RunConfig]] = {}
