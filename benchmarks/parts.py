@@ -17,6 +17,7 @@ from torch import Tensor
 from benchmarks import steps
 from benchmarks.limit import Work
 from tauscope.learning import training
+from tauscope.models import trace
 from tauscope.models.kernels import buffers, leaky
 from tauscope.models.kernels.subnormals import flushing
 
@@ -107,7 +108,7 @@ def _timed(state: training.Training, clock: dict[str, float]) -> Iterator[None]:
             ("backward", leaky._Inside, "backward"),
             ("trials", type(state.task), "sample"),
             ("initial", type(state.model), "initial_state"),
-            ("run", training, "run"),
+            ("run", trace, "run"),
             ("loss", type(state.task), "loss"),
             ("autograd", Tensor, "backward"),
             ("clip", torch.nn.utils, "clip_grad_norm_"),

@@ -30,7 +30,7 @@ def seconds(rounds: int, n_epochs: int = 0) -> float:
     """
     training = steps.training("fp32", 2)
     _step(training)
-    training.history = [
+    training.records = [
         {"epoch": epoch, "Ns": list(range(2, 102)), "loss": 1.0, "accuracy": [0.5] * 100} for epoch in range(n_epochs)
     ]
     times = []

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from tauscope import analysis
     from tauscope.analysis.accuracy import evaluate
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
-    from tauscope.learning.training import Recipe, Training, train
+    from tauscope.learning.recipe import Recipe
+    from tauscope.learning.training import Training, train
     from tauscope.measurements.retraining import forgetting, retrain
     from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, Trace, build_model, run
     from tauscope.models.wrapped import wrap
@@ -34,7 +35,8 @@ else:
                 "single",
                 "sliding",
             ),
-            "tauscope.learning.training": ("Recipe", "Training", "train"),
+            "tauscope.learning.recipe": ("Recipe",),
+            "tauscope.learning.training": ("Training", "train"),
             "tauscope.measurements.retraining": ("forgetting", "retrain"),
             "tauscope.models": (
                 "Cell",

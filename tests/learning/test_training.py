@@ -19,6 +19,7 @@ from torch import Tensor
 import tauscope as ts
 from rounding import tolerance, undecided
 from tauscope.learning import curricula, training
+from tauscope.learning.learners import Supervised
 from tauscope.models import ReluRNN
 from tauscope.tasks import BinaryMemoryTask
 
@@ -211,7 +212,7 @@ def test_a_stage_is_solved_only_above_98_percent_on_average_and_on_the_newest_he
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tests = iter([[0.98], [0.99], [1.0, 0.98], [0.96, 1.0], [0.97, 0.995], [1.0, 1.0, 1.0], [0.5] * 4])
-    monkeypatch.setattr(training, "_test", lambda _: next(tests))
+    monkeypatch.setattr(Supervised, "test", lambda *_: {"accuracy": next(tests)})
     keeper = Keeper()
     result = ts.train(network(), ts.Parity(), ts.cumulative(last=6), recipe(epochs=7, steps_per_epoch=1), store=keeper)
     assert keeper.kept == [None, "N2_N2", None, None, "N2_N3", "N2_N4", None]
@@ -468,7 +469,7 @@ def decisions(n_units: int = 6) -> tuple[ts.Model, ts.tasks.TwoAlternativeChoice
 
 def test_a_fractional_loss_worse_than_chance_solves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     tests = iter([[1.44], [0.83], [0.2], [0.05]])
-    monkeypatch.setattr(training, "_test", lambda _: next(tests))
+    monkeypatch.setattr(Supervised, "test", lambda *_: {"fractional_loss": next(tests)})
     model, task = decisions()
     curriculum = ts.Curriculum(ts.ladder("delay_steps", (4, 8)), ts.Criterion("fractional_loss", 0.5))
     keeper = Keeper()

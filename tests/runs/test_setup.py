@@ -16,7 +16,8 @@ from torch import Tensor
 from tauscope.cli import flags
 from tauscope.errors import InputError
 from tauscope.learning.curricula import Criterion, Curriculum, ladder
-from tauscope.learning.training import Recipe, Training, train
+from tauscope.learning.recipe import Recipe
+from tauscope.learning.training import Training, train
 from tauscope.models import LeakyCell
 from tauscope.runs.checkpoints import load_weights
 from tauscope.runs.config import CONFIGS, SETUPS, RunConfig, allow, config_of, kind_of, own

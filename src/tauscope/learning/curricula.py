@@ -65,11 +65,16 @@ class Criterion:
         """Whether epochs, not scores, say when training is over."""
         return self.epochs is not None or self.goes_on
 
+    @property
+    def direction(self) -> Literal["more", "less"]:
+        """Which scores are better."""
+        return self.better or METRICS[self.metric]
+
     def is_solved(self, scores: Sequence[float]) -> bool:
         """Return whether the mean of scores and the last of them are both better than the threshold."""
         if self.threshold is None:
             return False
-        sign = 1 if self.better == "more" else -1
+        sign = 1 if self.direction == "more" else -1
         return all(sign * value > sign * self.threshold for value in (sum(scores) / len(scores), scores[-1]))
 
     def keeps(self, solved: bool) -> bool:

@@ -1,13 +1,15 @@
-"""What is added to a loss to keep a network's activity small, and which states that concerns."""
+"""What is added to a loss: penalties of what a network did, such as its activity."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from tauscope.models import Model, Trace
     from tauscope.tasks.base import Batch
 
 LAST_STEPS = 5
@@ -80,8 +82,36 @@ def answer_penalty(states: Tensor, batch: Batch) -> Tensor:
     return squares.sum() / (squares.shape[1] * len(batch.inputs) * batch.targets.shape[-1])
 
 
-ACTIVITY: dict[str, Callable[[Tensor, Batch], Tensor]] = {
-    "end": lambda states, _: activity_penalty(states),
-    "answers": answer_penalty,
+Measure = Callable[["Trace", "Batch", "Model"], "Tensor"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A penalty that is added to the loss: a factor times a number that trials, states and weights give.
+
+    Attributes
+    ----------
+    cost : float
+        The factor.
+    measure : callable
+        ``measure(trace, batch, model)`` returns a Tensor [] of what a network did in a batch of trials.
+    n_steps : int, optional
+        Steps at the end of a trial that the trace must have, beyond those that are asked: all if not given, which costs
+        a matrix of gradients for each.
+
+    Examples
+    --------
+    >>> Term(1e-3, lambda trace, batch, model: trace.states.abs().mean()).cost
+    0.001
+    """
+
+    cost: float
+    measure: Measure
+    n_steps: int | None = None
+
+
+ACTIVITY: dict[str, tuple[Measure, int]] = {
+    "end": (lambda trace, *_: activity_penalty(trace.states), LAST_STEPS),
+    "answers": (lambda trace, batch, _: answer_penalty(trace.states, batch), LAST_STEPS),
 }
-"""What `Recipe.activity_cost` is multiplied with, by the names of the states that `Recipe.activity` takes."""
+"""What `Recipe.activity_cost` is multiplied with and the steps that it looks at, by the names that `Recipe.activity` takes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
 import time
 import warnings
@@ -12,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tauscope._lazy import torch
-from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
+from tauscope.errors import DivergedError, InputError
 from tauscope.learning.curricula import Curriculum, plain_fields, require_fitting, stage_name
-from tauscope.learning.objectives import ACTIVITY, LAST_STEPS
+from tauscope.learning.learners import Learner, Supervised
+from tauscope.learning.recipe import Recipe
+from tauscope.learning.schedules import epochs_without_gain
 from tauscope.tasks.base import Stage, Task
 
 if TYPE_CHECKING:
@@ -22,75 +26,7 @@ if TYPE_CHECKING:
 
     from tauscope.models.base import Model
 
-OPTIMIZERS = ("sgd", "adam")
 CANNOT_FLUSH = "this processor cannot take subnormal numbers for zero: long sequences may train slowly"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained; the defaults are those of Khajehabdollahi et al. (ICLR 2024).
-
-    Attributes
-    ----------
-    epochs : int
-        Epochs at most; the curriculum may finish earlier.
-    steps_per_epoch : int
-        Optimiser steps an epoch (for each of the ``duplicates``, where given).
-    batch_size : int
-        Sequences a step.
-    test_steps : int
-        Batches of fresh sequences on which every epoch ends.
-    optimizer : {"sgd", "adam"}
-        SGD with Nesterov momentum, or Adam.
-    lr, momentum : float
-        Learning rate; momentum (SGD alone).
-    clip : float
-        Largest global gradient norm; infinite for none.
-    activity_cost, weight_cost : float
-        Factors of the activity penalty and of the weight penalty in the loss that is differentiated; the loss that is
-        reported has neither.
-    activity : {"end", "answers"}
-        Which activity is penalised: `tauscope.learning.objectives.activity_penalty` or `answer_penalty`.
-    duplicates : tuple of int, optional
-        Continuous time: numbers of steps k for which a bit is shown, one optimiser step for each in turn.
-    seed : int
-        Root of the generators of training data, initial states and test data; the network comes with its weights.
-
-    Examples
-    --------
-    >>> Recipe(epochs=10, seed=1).batch_size
-    256
-    """
-
-    epochs: int = 1000
-    steps_per_epoch: int = 600
-    batch_size: int = 256
-    test_steps: int = 50
-    optimizer: str = "sgd"
-    lr: float = 0.05
-    momentum: float = 0.1
-    clip: float = 2.0
-    activity_cost: float = 0.0
-    weight_cost: float = 0.0
-    activity: str = "end"
-    duplicates: tuple[int, ...] | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "steps_per_epoch", "batch_size", "test_steps"):
-            require_at_least(name.replace("_", " "), getattr(self, name), 1)
-        require_choice("optimizer", self.optimizer, OPTIMIZERS)
-        require_choice("activity", self.activity, ACTIVITY)
-        for name in ("activity_cost", "weight_cost"):
-            require_at_least(name.replace("_", " "), getattr(self, name), 0.0)
-        for name in ("lr", "clip"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}: expected a number above 0")
-        if not 0 <= self.momentum < 1:
-            raise InputError(f"momentum is {self.momentum}: expected a number in [0, 1) (nearest valid value: 0.1)")
-        require_at_least("seed", self.seed, 0)
-        for k in self.duplicates or ():
-            require_at_least("duplicates", k, 1)
 
 
 def generators(seed: int, device: torch.device | str = "cpu") -> dict[str, torch.Generator]:
@@ -116,7 +52,7 @@ def generators(seed: int, device: torch.device | str = "cpu") -> dict[str, torch
     names = ("init", "data", "state", "test")
     seeds = np.random.SeedSequence(seed).generate_state(len(names), dtype=np.uint64)
     # CUDA generators take signed 64-bit seeds only.
-    return {name: torch.Generator(device).manual_seed(int(one) >> 1) for name, one in zip(names, seeds, strict=True)}
+    return {name: torch.Generator(device).manual_seed(int(own) >> 1) for name, own in zip(names, seeds, strict=True)}
 
 
 @dataclass
@@ -127,14 +63,16 @@ class Training:
     ----------
     model, template, curriculum, recipe
         What is trained, on what, in which order, how.
-    task : Task
-        The template as the current stage asks it.
+    learner : Learner, optional
+        What an update is; by default supervised learning by backpropagation through whole trials.
+    lesson : Learner
+        The learner as the current stage asks it.
     epoch, step : int
         Finished epochs; finished steps of the epoch under way.
     loss_sum : float
         Sum of the losses of those steps.
     history : list of dict
-        One record for every finished epoch.
+        One record for every finished epoch, copied.
     flushes_subnormals : bool
         Whether subnormal numbers are taken for zero, see `tauscope.models.kernels.subnormals`. A training goes on in the
         mode in which it was begun; version 0.1 kept them.
@@ -144,16 +82,20 @@ class Training:
     template: Task
     curriculum: Curriculum
     recipe: Recipe
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    flushes_subnormals: bool = True
+    learner: Learner | None = None
+    epoch: int = field(default=0, init=False)
+    step: int = field(default=0, init=False)
+    loss_sum: float = field(default=0.0, init=False)
+    flushes_subnormals: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
         require_fitting(self.curriculum, self.template, self.model)
-        self.task = self.template.at(self.curriculum.stage)
+        if self.recipe.dtype is not None:
+            self.model.to(getattr(torch, self.recipe.dtype))
+        terms, duplicates = self.recipe.objective, self.recipe.duplicates
+        self._learner = self.learner or Supervised(self.model, self.template, terms, duplicates=duplicates)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.records: list[dict[str, Any]] = []
         # It needs one to begin with; `ask` adds the others.
         self.optimizer = _optimizer(self.parameters[:1], self.recipe)
         # What was left on the network would be added to.
@@ -162,17 +104,38 @@ class Training:
         self.generators = generators(self.recipe.seed, next(self.model.parameters()).device)
 
     @property
+    def task(self) -> Task:
+        """The template as the current stage asks it."""
+        return self.template.at(self.curriculum.stage)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Copies of the records of all finished epochs."""
+        return copy.deepcopy(self.records)
+
+    @property
     def finished(self) -> bool:
-        """Whether the curriculum or the epochs are used up."""
-        return self.curriculum.finished or self.epoch >= self.recipe.epochs
+        """Whether the curriculum, the epochs or the recipe's patience is used up."""
+        given_up = bool(self.records) and self.records[-1].get("stopped_early", False)
+        return self.curriculum.finished or self.epoch >= self.recipe.epochs or given_up
 
     def ask(self) -> None:
-        """Find what the heads that are asked now depend on, and let the optimiser see it."""
-        asked = {id(parameter) for parameter in self.model.asked_parameters(self.curriculum.stage.heads)}
+        """Take up the current stage: what its answers depend on, and the learning rate that the scores so far give."""
+        self.lesson: Learner = self._learner.at(self.curriculum.stage)
+        asked = {id(parameter) for parameter in self.lesson.parameters()}
         places = [place for place, parameter in enumerate(self.parameters) if id(parameter) in asked]
         # To walk through a hundred heads at every step takes as long as a product.
         self.asked = [self.parameters[place] for place in places]
         self._optimize(max(places, default=-1) + 1)
+        if self.recipe.schedule is not None:
+            better = self.curriculum.criterion.direction
+            self.optimizer.param_groups[0]["lr"] = self.recipe.schedule.rate(self.recipe.lr, self.scores(), better)
+
+    def scores(self) -> list[list[float]]:
+        """Return the mean score over heads of every finished epoch, in one list for every stage."""
+        metric = self.curriculum.criterion.metric
+        stages = itertools.groupby(self.records, stage_name)
+        return [[float(np.mean(record[metric])) for record in records] for _, records in stages]
 
     def _optimize(self, n_parameters: int) -> None:
         """Let the optimiser see so many of the parameters, if not more."""
@@ -184,39 +147,35 @@ class Training:
                 self.optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs to go on bit for bit."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generators": {name: one.get_state() for name, one in self.generators.items()},
-            "curriculum": self.curriculum.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "loss_sum": self.loss_sum,
-            "history": self.history,
-            "flushes_subnormals": self.flushes_subnormals,
-        }
+        """Return a copy of all that `load_state_dict` needs to go on from this moment bit for bit."""
+        return copy.deepcopy(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+                "curriculum": self.curriculum.state_dict(),
+                "epoch": self.epoch,
+                "step": self.step,
+                "loss_sum": self.loss_sum,
+                "history": self.records,
+                "flushes_subnormals": self.flushes_subnormals,
+            }
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state, which is left as it is."""
         self.model.load_state_dict(state["model"])
         self._optimize(len(state["optimizer"]["param_groups"][0]["params"]))
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name, one in self.generators.items():
-            one.set_state(state["generators"][name].cpu())
+        # The optimiser keeps the very tensors that it is given, and changes them.
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        for name, generator in self.generators.items():
+            generator.set_state(state["generators"][name].cpu())
         self.curriculum.load_state_dict(state["curriculum"])
         self.epoch, self.step, self.loss_sum = int(state["epoch"]), int(state["step"]), float(state["loss_sum"])
-        self.history = [record | {"stage": stage_name(record)} for record in state["history"]]
+        self.records = [record | {"stage": stage_name(record)} for record in copy.deepcopy(state["history"])]
         self.flushes_subnormals = state.get("flushes_subnormals", False)
         if not isinstance(self.flushes_subnormals, bool):
             raise InputError(f"flushes_subnormals is {self.flushes_subnormals!r}: expected true or false")
-        self.task = self.template.at(self.curriculum.stage)
-
-    def resolutions(self) -> list[tuple[Model, Task]]:
-        """Return the network and the task at every time resolution that a step trains."""
-        if self.recipe.duplicates is None:
-            return [(self.model, self.task)]
-        return [(self.model.at_resolution(k), self.task.replace(repeat=k)) for k in self.recipe.duplicates]
 
 
 class Store(Protocol):
@@ -235,6 +194,7 @@ def train(
     curriculum: Curriculum | Sequence[Stage],
     recipe: Recipe | None = None,
     *,
+    learner: Learner | None = None,
     state: dict[str, Any] | None = None,
     store: Store | None = None,
     save_every: float = 60.0,
@@ -254,6 +214,8 @@ def train(
         Advanced in place; of stages alone, the next one follows at an accuracy above 98 %.
     recipe : Recipe, optional
         How to train; the published one by default.
+    learner : Learner, optional
+        What an update is; by default `tauscope.learning.learners.Supervised`, by backpropagation through whole trials.
     state : dict, optional
         `Training.state_dict` of an earlier call with the same arguments, from which to go on exactly.
     store : Store, optional
@@ -290,7 +252,7 @@ def train(
     """
     if not isinstance(curriculum, Curriculum):
         curriculum = Curriculum(curriculum)
-    training = Training(model, task, curriculum, recipe or Recipe())
+    training = Training(model, task, curriculum, recipe or Recipe(), learner)
     if state is not None:
         training.load_state_dict(state)
     from tauscope.models.kernels.gemm import keep_freed_memory
@@ -318,7 +280,7 @@ def _loop(
     while not training.finished:
         training.ask()
         if training.step == 0:
-            training.model.settle()
+            training.lesson.settle()
         epoch_start, first_step = time.monotonic(), training.step
         while training.step < training.recipe.steps_per_epoch:
             loss = _step(training)
@@ -347,73 +309,55 @@ def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Op
     # The gradient of ρ Σ w² is 2 ρ w.
     decay, nesterov = 2 * recipe.weight_cost, recipe.momentum > 0
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=decay, fused=True)
+        return torch.optim.Adam(
+            parameters, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=decay, fused=True
+        )
     return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov, fused=True)
 
 
 def _step(training: Training) -> float:
-    """Take one optimiser step for every time resolution and return the mean loss."""
-    from tauscope.models.trace import run
-
-    recipe, heads, total = training.recipe, training.curriculum.stage.heads, 0.0
-    resolutions = training.resolutions()
-    for model, task in resolutions:
-        batch = task.sample(recipe.batch_size, training.generators["data"])
-        n_answers, n_steps = len(batch.targets), len(batch.inputs)
-        # The penalty looks at the last steps, and at all that are asked.
-        n_needed = max(n_answers, LAST_STEPS) if recipe.activity_cost else n_answers
-        trace = run(model, batch, training.generators["state"], heads=heads, first=max(n_steps - n_needed, 0))
-        loss = task.loss(trace.outputs[-n_answers:], batch).sum()
-        penalty = recipe.activity_cost * ACTIVITY[recipe.activity](trace.states, batch) if recipe.activity_cost else 0
-        (loss + penalty).backward()
+    """Take the optimiser steps of all pieces of a training step and return their mean loss."""
+    recipe, losses = training.recipe, []
+    for piece in training.lesson.pieces(recipe.batch_size, training.generators):
+        piece.backward()
         norm = torch.nn.utils.clip_grad_norm_(training.asked, recipe.clip).item()
-        value = loss.item()
-        if not (math.isfinite(value) and math.isfinite(norm)):
+        loss = piece.loss.item()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergedError(
                 f"training diverged at epoch {training.epoch + 1}, step {training.step + 1}, stage "
-                f"{training.curriculum.stage.name}: loss {value}, gradient norm {norm}; expected finite ones, try a "
+                f"{training.curriculum.stage.name}: loss {loss}, gradient norm {norm}; expected finite ones, try a "
                 f"learning rate below {recipe.lr}"
             )
         training.optimizer.step()
         for parameter in training.asked:
             parameter.grad = None
-        total += value
-    return total / len(resolutions)
+        losses.append(loss)
+    return sum(losses) / len(losses)
 
 
 def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str, Any]:
     """Test the network, move the curriculum on, and return the record of the epoch."""
-    stage, metric = training.curriculum.stage, training.task.metric
+    recipe, stage = training.recipe, training.curriculum.stage
     with torch.no_grad():
-        scores = _test(training)
-    solved = training.curriculum.update({metric: scores})
+        scores = training.lesson.test(recipe.batch_size, recipe.test_steps, recipe.split, training.generators)
+    solved = training.curriculum.update(scores)
     training.epoch += 1
     record = plain_fields(stage) | {
         "epoch": training.epoch,
         "stage": stage.name,
         "loss": training.loss_sum / training.step,
-        metric: scores,
+        **scores,
         "solved": solved,
         "seconds": seconds,
         "steps_per_second": n_steps / seconds if n_steps else 0.0,
-        "finished": training.finished,
     }
-    training.history.append(record)
+    if recipe.schedule is not None:
+        record["lr"] = training.optimizer.param_groups[0]["lr"]
+    training.records.append(record)
+    if recipe.patience is not None and not solved:
+        better = training.curriculum.criterion.direction
+        waited = epochs_without_gain(training.scores()[-1], better, recipe.gain)
+        record["stopped_early"] = waited >= recipe.patience
+    record["finished"] = training.finished
     training.step, training.loss_sum = 0, 0.0
-    training.task = training.template.at(training.curriculum.stage)
-    return record
-
-
-def _test(training: Training) -> list[float]:
-    """Return the score of every active head on fresh sequences, the ratio of sums over all of them."""
-    from tauscope.models.trace import run
-
-    heads, sums = training.curriculum.stage.heads, []
-    for _ in range(training.recipe.test_steps):
-        for model, task in training.resolutions():
-            batch = task.sample(training.recipe.batch_size, training.generators["test"], "test")
-            first = len(batch.inputs) - len(batch.targets)
-            outputs = run(model, batch, training.generators["test"], heads=heads, first=first).outputs
-            sums.append(torch.stack(task.tally(outputs, batch)).double())
-    part, whole = torch.stack(sums).sum(dim=0)
-    return [float(score) for score in part / whole]
+    return copy.deepcopy(record)

@@ -106,7 +106,8 @@ def asked_for(config: Config, records: list[dict[str, Any]]) -> tuple[list[dict[
     """
     curriculum, epochs = config.curriculum(), config.recipe().epochs
     for i, record in enumerate(records, start=1):
-        if record["epoch"] >= epochs or curriculum.ends(record["stage"], record["epoch"], record["solved"]):
+        over = record["epoch"] >= epochs or record.get("stopped_early", False)
+        if over or curriculum.ends(record["stage"], record["epoch"], record["solved"]):
             return records[:i], True
     return records, False
 

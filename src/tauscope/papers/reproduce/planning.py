@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.learning.training import Recipe
+from tauscope.learning.recipe import Recipe
 from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.keeping import Asked, target
 from tauscope.models import user_cell

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tauscope.errors import InputError, nearest, require_choice
 from tauscope.learning.curricula import Curriculum
-from tauscope.learning.training import Recipe
+from tauscope.learning.recipe import Recipe
 from tauscope.tasks import Task
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tauscope._named import imported
 from tauscope.errors import InputError, require_at_least
 from tauscope.learning.curricula import Curriculum, require_asked, require_fitting
-from tauscope.learning.training import OPTIMIZERS, Recipe, generators
+from tauscope.learning.recipe import OPTIMIZERS, Recipe
+from tauscope.learning.training import generators
 from tauscope.runs.config import own
 from tauscope.runs.config.base import Config, option
-from tauscope.runs.config.setup import SETUPS, Setup, curriculum_from, setup_of_class
+from tauscope.runs.config.setup import SCHEDULES, SETUPS, Setup, curriculum_from, setup_of_class
 from tauscope.tasks import Task
 from tauscope.tasks.check import check_task
 
@@ -78,6 +79,11 @@ class RunConfig(Config):
     lr: float = option(0.001, "learning rate", group="training")
     momentum: float = option(0.1, "Nesterov momentum of sgd", group="training")
     clip: float | None = option(None, "largest global gradient norm; by default any", group="training")
+    schedule: str = option("none", "how the learning rate falls: to 30 % after 60 and after 85 % of the epochs (steps), or to "
+                           "a half when 2 epochs were no better by 1 % (plateau)", choices=tuple(SCHEDULES),
+                           group="training")  # fmt: skip
+    patience: int | None = option(None, "epochs without a gain after which training ends; by default it does not",
+                                  group="training")  # fmt: skip
     activity_cost: float = option(0.0, "cost of activity", group="training")
     weight_cost: float = option(0.0, "cost of the sum of all squared weights (half the weight decay of Adam)",
                                 group="training")  # fmt: skip
@@ -136,8 +142,16 @@ class RunConfig(Config):
 
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
-        set_here = {"seed": self.seed or 0, "clip": math.inf if self.clip is None else self.clip}
+        set_here = {
+            "seed": self.seed or 0,
+            "clip": math.inf if self.clip is None else self.clip,
+            "schedule": SCHEDULES[self.schedule](self.epochs) or self.setup.recipe.schedule,
+        }
         return typing.cast(Recipe, replace(self._part(self.setup.recipe, tuple(set_here)), **set_here))
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options that a run cannot change once begun, with the epochs where the learning rate follows from them."""
+        return super().identity() | ({"epochs": self.epochs} if self.schedule == "steps" else {})
 
     def model(self, device: torch.device | str = "cpu") -> Model:
         """Return the network with its initial weights, after a look at whether it fits what it is asked.
@@ -264,7 +278,11 @@ def kind_of_setup(task: str, setup: Setup) -> type[RunConfig]:
     """
     shared = {one.name: one for one in fields(RunConfig)}
     hints = typing.get_type_hints(RunConfig)
-    defaults = {**vars(setup.recipe), "clip": setup.recipe.clip if math.isfinite(setup.recipe.clip) else None}
+    own_defaults = {
+        "clip": setup.recipe.clip if math.isfinite(setup.recipe.clip) else None,
+        "schedule": setup.schedule,
+    }
+    defaults = vars(setup.recipe) | own_defaults
     found: dict[str, tuple[str, Any, Any]] = {
         name: (name, hints[name], _with_default(one, defaults[name]))
         for name, one in shared.items()

@@ -25,13 +25,14 @@ of it under ``Attributes``. A task of a user's own, ``--task module:Class``, is 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.learning.curricula import Criterion, Curriculum
-from tauscope.learning.training import Recipe
+from tauscope.learning.recipe import Recipe
+from tauscope.learning.schedules import Plateau, Schedule, Steps
 from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK
 from tauscope.runs.config.base import option
 from tauscope.tasks import Stage, Task
@@ -47,6 +48,14 @@ SETUPS: dict[str, str] = {
     "text": "tauscope.runs.setups.text:TEXT",
 }
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
+
+SCHEDULES: dict[str, Callable[[int], Schedule | None]] = {
+    "none": lambda _: None,
+    "steps": lambda epochs: Steps({max(round(share * epochs), 1): 0.3 for share in (0.6, 0.85)}),
+    "plateau": lambda _: Plateau(0.5, patience=2, threshold=0.01, min_lr=2e-5),
+}
+"""How the learning rate changes, by name, from the epochs of a run: not at all, to 30 % after 60 and after 85 % of them, or to a
+half when 2 epochs were no better by 1 %."""
 
 WHOLE = "task"
 """Name of the only stage of a task that is asked as it is: its network is the checkpoint ``rnn_task``."""
@@ -196,6 +205,8 @@ class Setup:
         How the network is trained by default.
     taught : tuple of str
         Fields of the task that stages set, which are no options.
+    schedule : str
+        How the learning rate changes by default, where the recipe does not say: a key of `SCHEDULES`.
     """
 
     task: Task
@@ -205,6 +216,7 @@ class Setup:
         default_factory=lambda: Recipe(epochs=50, steps_per_epoch=200, batch_size=64, test_steps=10, optimizer="adam", lr=1e-3)
     )  # fmt: skip
     taught: tuple[str, ...] = ()
+    schedule: str = "none"
 
 
 def setup_of_class(name: str, found: object) -> Setup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tauscope.learning.curricula import Criterion, Curriculum, ladder
-from tauscope.learning.training import Recipe
+from tauscope.learning.recipe import Recipe
 from tauscope.runs.config.base import option
 from tauscope.runs.config.setup import Network, Setup
 from tauscope.tasks import Task

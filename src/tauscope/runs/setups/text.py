@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tauscope.learning.curricula import Criterion, Curriculum
-from tauscope.learning.training import Recipe
+from tauscope.learning.recipe import Recipe
 from tauscope.runs.config.setup import Network, Setup
 from tauscope.tasks import Stage, Task
 from tauscope.tasks.text import Text
@@ -31,6 +31,19 @@ TEXT = Setup(
     Text(),
     network=Network(cell="cp", num_neurons=32),
     teaching=OneWindow(),
-    recipe=Recipe(epochs=20, steps_per_epoch=50, batch_size=48, test_steps=4, optimizer="adam", lr=3e-3, clip=1.0),
+    recipe=Recipe(
+        epochs=20,
+        steps_per_epoch=50,
+        batch_size=48,
+        test_steps=4,
+        optimizer="adam",
+        lr=3e-3,
+        clip=1.0,
+        split="valid",
+        gain=1e-3,
+    ),
+    schedule="steps",
 )
-"""The options of the quick scale; the published ones are windows of 50 characters, 128 trials a step and a learning rate of 1e-3."""
+"""The options of the quick scale, tested on the validation text after every epoch. The published ones are windows of 50 characters,
+100 steps of 128 windows an epoch, a learning rate of 1e-3 that falls on a plateau, patience for 150 epochs, and no limit of the
+gradient."""

@@ -1,0 +1,115 @@
+"""How a network is trained: optimiser, schedule, penalties, budget, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.learning.objectives import ACTIVITY, Term
+from tauscope.learning.schedules import Schedule, require_positive
+
+OPTIMIZERS = ("sgd", "adam")
+DTYPES = ("float32", "float64")
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; the defaults are those of Khajehabdollahi et al. (ICLR 2024).
+
+    Attributes
+    ----------
+    epochs : int
+        Epochs at most; the curriculum may finish earlier.
+    steps_per_epoch : int
+        Optimiser steps an epoch (for each of the ``duplicates``, where given).
+    batch_size : int
+        Sequences a step.
+    test_steps : int
+        Batches of fresh sequences on which every epoch ends.
+    optimizer : {"sgd", "adam"}
+        SGD with Nesterov momentum, or Adam.
+    lr, momentum : float
+        Learning rate; momentum (SGD alone).
+    clip : float
+        Largest global gradient norm; infinite for none.
+    activity_cost, weight_cost : float
+        Factors of the activity penalty and of the weight penalty in the loss that is differentiated; the loss that is
+        reported has neither. The weight penalty is the sum of all squared weights, half the weight decay of Adam.
+    activity : {"end", "answers"}
+        Which activity is penalised: `tauscope.learning.objectives.activity_penalty` or `answer_penalty`.
+    duplicates : tuple of int, optional
+        Continuous time: numbers of steps k for which a bit is shown, one optimiser step for each in turn.
+    seed : int
+        Root of the generators of training data, initial states and test data; the network comes with its weights.
+    betas, eps : (float, float), float
+        Decay rates of the moments, and what is added to the root of the second one (Adam alone).
+    terms : tuple of Term
+        Further penalties.
+    schedule : Schedule, optional
+        How the learning rate changes between epochs: `tauscope.learning.schedules.Steps` or `Plateau`; not at all if
+        not given.
+    patience : int, optional
+        Training ends after so many epochs of a stage without a gain; its record says so under ``stopped_early``.
+    gain : float
+        A score counts as a gain if it is better than the best one of the stage before by more than this.
+    split : {"test", "valid", "train"}
+        Which split of the task's trials every epoch is tested on.
+    dtype : {"float32", "float64"}, optional
+        What the network is made into before it is trained; it is left as it is if not given.
+
+    Examples
+    --------
+    >>> Recipe(epochs=10, seed=1).batch_size
+    256
+    """
+
+    epochs: int = 1000
+    steps_per_epoch: int = 600
+    batch_size: int = 256
+    test_steps: int = 50
+    optimizer: str = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.1
+    clip: float = 2.0
+    activity_cost: float = 0.0
+    weight_cost: float = 0.0
+    activity: str = "end"
+    duplicates: tuple[int, ...] | None = None
+    seed: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    terms: tuple[Term, ...] = ()
+    schedule: Schedule | None = None
+    patience: int | None = None
+    gain: float = 0.0
+    split: str = "test"
+    dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps_per_epoch", "batch_size", "test_steps"):
+            require_at_least(name.replace("_", " "), getattr(self, name), 1)
+        choices = {"optimizer": OPTIMIZERS, "activity": ACTIVITY, "split": SPLITS, "dtype": (None, *DTYPES)}
+        for name, options in choices.items():
+            require_choice(name, getattr(self, name), options)
+        for name in ("activity_cost", "weight_cost", "eps", "gain"):
+            require_at_least(name.replace("_", " "), getattr(self, name), 0.0)
+        for name in ("lr", "clip"):
+            require_positive(name, getattr(self, name))
+        for name, rates in (("momentum", (self.momentum,)), ("betas", self.betas)):
+            if not all(0 <= rate < 1 for rate in rates):
+                raise InputError(
+                    f"{name} is {getattr(self, name)}: expected a number in [0, 1) (nearest valid value: 0.1)"
+                )
+        require_at_least("seed", self.seed, 0)
+        if self.patience is not None:
+            require_at_least("patience", self.patience, 1)
+        for k in self.duplicates or ():
+            require_at_least("duplicates", k, 1)
+
+    @property
+    def objective(self) -> tuple[Term, ...]:
+        """All terms that are added to the loss."""
+        if not self.activity_cost:
+            return self.terms
+        return (Term(self.activity_cost, *ACTIVITY[self.activity]), *self.terms)
