@@ -172,6 +172,8 @@ def test_there_is_a_head_for_every_N_that_is_asked() -> None:
         ({"cell": "lstm", "model_type": "mod"}, "model_type is mod, an option of the leaky cell: expected default"),
         ({"cell": "lstm", "afunc": "tanh"}, "afunc is tanh, an option of the leaky cell: expected leakyrelu"),
         ({"cell": "gru", "precision": "bf16"}, "precision is bf16, an option of the leaky cell: expected fp32"),
+        ({"cell": "mi", "rank": 4}, "rank is 4, an option of cell 'cp': expected None with cell 'mi'"),
+        ({"cell": "cp", "rank": -1}, "rank is -1: expected at least 0"),
     ],
 )
 @pytest.mark.parametrize("seed", [None, 0])
@@ -204,11 +206,12 @@ CHANGES: dict[str, Any] = {
 
 def test_only_how_far_a_run_goes_is_not_part_of_what_it_is() -> None:
     base = TrainConfig(seed=0)
-    others = {"model_type", "duplicates"}
+    others = {"model_type", "duplicates", "rank"}
     assert {option.name for option in fields(TrainConfig)} - set(CHANGES) - others == {"epochs", "max_N"}
     for name, value in CHANGES.items():
         assert replace(base, **{name: value}).identity() != base.identity(), name
     assert replace(base, **CONTINUOUS).identity() != replace(base, model_type="mod").identity()
+    assert replace(base, cell="cp", rank=4).identity() != replace(base, cell="cp").identity()
     assert replace(base, epochs=5, max_N=50).identity() == base.identity()
     # A larger N may need a network with more heads, which is another network.
     assert replace(base, max_N=150).identity() != base.identity()

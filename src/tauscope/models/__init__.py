@@ -7,7 +7,7 @@ from tauscope.models.names import CELLS
 
 if TYPE_CHECKING:
     from tauscope.models.balanced import BalancedCell, BalancedRNN
-    from tauscope.models.build import build_model, user_cell
+    from tauscope.models.build import build_model, cell_maker, user_cell
     from tauscope.models.cell import Cell, State
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
+    from tauscope.models.second_order import (
+        SECOND_ORDER,
+        BilinearCell,
+        CPCell,
+        ElmanCell,
+        MICell,
+        MultiplicativeCell,
+        SecondOrderCell,
+    )
     from tauscope.models.solvers import Fast, Loop, Solver
     from tauscope.models.trace import Trace, run
     from tauscope.models.two_parts import Maps, TwoPartCell
@@ -26,12 +35,21 @@ else:
             "tauscope.models.balanced": ("BalancedCell", "BalancedRNN"),
             "tauscope.models.cell": ("Cell", "State"),
             "tauscope.models.model": ("Model",),
-            "tauscope.models.build": ("build_model", "user_cell"),
+            "tauscope.models.build": ("build_model", "cell_maker", "user_cell"),
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
             "tauscope.models.rate": ("RateCell",),
             "tauscope.models.readout": ("Heads",),
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
+            "tauscope.models.second_order": (
+                "SECOND_ORDER",
+                "BilinearCell",
+                "CPCell",
+                "ElmanCell",
+                "MICell",
+                "MultiplicativeCell",
+                "SecondOrderCell",
+            ),
             "tauscope.models.trace": ("Trace", "run"),
             "tauscope.models.solvers": ("Fast", "Loop", "Solver"),
             "tauscope.models.two_parts": ("Maps", "TwoPartCell"),
@@ -43,9 +61,13 @@ __all__ = [
     "CELLS",
     "GATED",
     "RELU_CELLS",
+    "SECOND_ORDER",
     "BalancedCell",
     "BalancedRNN",
+    "BilinearCell",
+    "CPCell",
     "Cell",
+    "ElmanCell",
     "Fast",
     "GRUCell",
     "Heads",
@@ -54,18 +76,22 @@ __all__ = [
     "LeakyCell",
     "LeakyRNN",
     "Loop",
+    "MICell",
     "Maps",
     "Model",
+    "MultiplicativeCell",
     "RateCell",
     "ReluCell",
     "ReluGRUCell",
     "ReluRNN",
+    "SecondOrderCell",
     "Solver",
     "State",
     "Trace",
     "TwoPartCell",
     "Weight",
     "build_model",
+    "cell_maker",
     "run",
     "user_cell",
 ]

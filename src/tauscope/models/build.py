@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
 
 import torch
 
@@ -14,8 +16,41 @@ from tauscope.models.cell import Cell, layer_sizes
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
 from tauscope.models.model import Model
-from tauscope.models.names import CELLS
+from tauscope.models.names import CELLS, RANK
 from tauscope.models.readout import Heads, numbered
+from tauscope.models.second_order import SECOND_ORDER, CPCell
+
+CellMaker = Callable[[int, int, torch.Generator], Cell]
+"""From channels of the input, number of units and the source of initial weights to a layer."""
+
+
+def cell_maker(name: str, rank: int = RANK) -> CellMaker:
+    """Return what makes a layer of a named cell that takes no options but its sizes.
+
+    Parameters
+    ----------
+    name : str
+        ``"gru"``, ``"lstm"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, or a user's own as
+        ``"module:Class"``.
+    rank : int
+        Of the second-order term, for ``"cp"`` alone.
+
+    Raises
+    ------
+    InputError
+        If there is no such cell.
+
+    Examples
+    --------
+    >>> cell_maker("cp", 3)(2, 4, torch.Generator().manual_seed(0)).rank
+    3
+    """
+    if name == "cp":
+        return partial(CPCell, rank=rank)
+    known = GATED | SECOND_ORDER
+    if name not in known and ":" not in name:
+        raise InputError(f"cell {name!r} is unknown: {nearest(name, [*CELLS, 'module:Class'])}")
+    return cast(CellMaker, known.get(name) or user_cell(name))
 
 
 def user_cell(name: str) -> type[Cell]:
@@ -62,15 +97,18 @@ def build_model(
     afunc: str = "leakyrelu",
     tau: float | None = None,
     precision: str = "fp32",
+    rank: int = RANK,
 ) -> Model:
     """Build a network of a named cell.
 
     Parameters
     ----------
     cell : str
-        ``"leaky"``, ``"gru"``, ``"lstm"``, or a user's own as ``"module:Class"``.
+        ``"leaky"``, or one of `cell_maker`.
     n_units, generator, n_inputs, n_outputs, n_heads, shared_head, form, afunc, tau, precision
         As in `LeakyRNN`; the last four are the leaky network's alone.
+    rank : int
+        Of the second-order terms, for ``"cp"`` alone.
 
     Returns
     -------
@@ -102,8 +140,7 @@ def build_model(
             tau=tau,
             precision=precision,
         )
-    if cell not in GATED and ":" not in cell:
-        raise InputError(f"cell {cell!r} is unknown: {nearest(cell, [*CELLS, 'module:Class'])}")
+    maker = cell_maker(cell, rank)
     leaky = {
         "form": (form, "default"),
         "afunc": (afunc, "leakyrelu"),
@@ -113,7 +150,6 @@ def build_model(
     for name, (value, default) in leaky.items():
         if value != default:
             raise InputError(f"{name} {value!r} is for leaky networks: expected {default!r} for cell {cell!r}")
-    kind = GATED.get(cell) or user_cell(cell)
     sizes = layer_sizes(n_units)
-    cells = [kind(below, size, generator) for below, size in zip((n_inputs, *sizes), sizes, strict=False)]  # type: ignore[call-arg]
+    cells = [maker(below, size, generator) for below, size in zip((n_inputs, *sizes), sizes, strict=False)]
     return Model(cells, Heads(sizes[-1], numbered(n_heads), n_outputs, shared_head, generator))

@@ -14,5 +14,8 @@ ACTIVATION_NAMES = ("leakyrelu", "relu", "tanh", "sigmoid")
 BALANCED_STARTS = ("balanced", "ei")
 """Initial weights of a balanced network: all units alike, or excitatory and inhibitory ones."""
 
-CELLS = ("leaky", "gru", "lstm")
+CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear")
 """Cells that `tauscope.models.build_model` knows."""
+
+RANK = 16
+"""Rank of the second-order term of a `tauscope.models.CPCell` unless another is asked for."""

@@ -14,7 +14,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from tauscope.errors import InputError
 
-Role = Literal["recurrent", "input", "bias", "tau", "readout"]
+Role = Literal["recurrent", "input", "bias", "tau", "readout", "second_order"]
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -27,8 +27,9 @@ class Weight:
 
     Attributes
     ----------
-    role : {"recurrent", "input", "bias", "tau", "readout"}
-        What it does. ``"input"`` is what a layer is shown, from the layer below too.
+    role : {"recurrent", "input", "bias", "tau", "readout", "second_order"}
+        What it does. ``"input"`` is what a layer is shown, from the layer below too; ``"second_order"`` belongs to what
+        multiplies state and input.
     module : nn.Module
         The module that has it.
     name : str

@@ -12,6 +12,7 @@ PAPERS = {
     "balanced-networks": "tauscope.papers.balanced_networks:PAPER",
     "recurrent-memory": "tauscope.papers.recurrent_memory:PAPER",
     "travelling-waves": "tauscope.papers.travelling_waves:PAPER",
+    "second-order-rnns": "tauscope.papers.second_order_rnns:PAPER",
 }
 """Object of each paper, as ``module:NAME``."""
 

@@ -7,6 +7,7 @@ from tauscope.tasks.delayed import DelayedResponseTask
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
 from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
+from tauscope.tasks.text import Text
 from tauscope.tasks.tracking import Tracking
 
 TASKS: dict[str, type[BinaryMemoryTask]] = {"parity": Parity, "dms": DelayedMatchToSample}
@@ -34,6 +35,7 @@ __all__ = [
     "Parity",
     "Stage",
     "Task",
+    "Text",
     "Tracking",
     "TwoAlternativeChoice",
     "head_name",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 METRICS: dict[str, Literal["more", "less"]] = {
     "accuracy": "more",
+    "bpc": "less",
     "fractional_loss": "less",
     "relative_error": "less",
     "score": "more",
@@ -136,6 +137,13 @@ class Task(abc.ABC):
         # What a dataclass requires of its fields.
         getattr(twin, "__post_init__", lambda: None)()
         return twin
+
+    def settled(self) -> Task:
+        """Return the task with all that its fields leave open filled in, such as the hash of a file that it reads.
+
+        A run writes it down so, and refuses to go on with another one.
+        """
+        return self
 
     def at(self, stage: Stage) -> Task:
         """Return the task as a stage asks it; this one is not changed."""

@@ -9,8 +9,9 @@ from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.learning.curricula import CURRICULUM_NAMES, Curriculum, cumulative, once, single, sliding
 from tauscope.learning.recipe import OPTIMIZERS, Recipe
 from tauscope.learning.training import generators
-from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, PRECISIONS
+from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, PRECISIONS, RANK
 from tauscope.runs.config.base import Config, option
+from tauscope.runs.config.setup import require_rank
 from tauscope.tasks import TASKS, BinaryMemoryTask, Task
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class TrainConfig(Config):
     num_layers: int = option(1, "number of layers", group="network")
     tau: float | None = option(None, "fix every timescale at this value (>= 1); by default they are trained", "T",
                                 group="network")  # fmt: skip
-    cell: str = option("leaky", "leaky, gru, lstm, or a cell of your own as module:Class", group="network")
+    cell: str = option("leaky", f"{', '.join(CELLS)}, or a cell of your own as module:Class", group="network")
+    rank: int | None = option(None, f"terms that multiply state and input (cp); by default {RANK}", group="network")
     duplicates: tuple[int, ...] | None = option(
         None, "continuous time: numbers of steps that a bit lasts, e.g. 7,8,9,10", "dup", group="network"
     )
@@ -88,6 +90,7 @@ class TrainConfig(Config):
             require_at_least("tau", self.tau, 1.0)
         if self.cell not in CELLS and ":" not in self.cell:
             raise InputError(f"cell {self.cell!r} is unknown: {nearest(self.cell, [*CELLS, 'module:Class'])}")
+        require_rank(self.cell, self.rank, None)
         for one in fields(self):
             value = getattr(self, one.name)
             if self.cell != "leaky" and one.name in LEAKY_OPTIONS and value != one.default:
@@ -122,6 +125,7 @@ class TrainConfig(Config):
         affixes += [self.afunc] if self.model_type == "default" and self.afunc != "leakyrelu" else []
         affixes += [f"T_{float(self.tau)}"] if self.tau is not None else []
         affixes += [self.cell.rpartition(":")[2]] if self.cell != "leaky" else []
+        affixes += [f"rank_{self.rank}"] if self.rank is not None else []
         return "_".join([kind, self.task, *affixes, f"network_{self.network_number}"])
 
     @property
@@ -180,6 +184,7 @@ class TrainConfig(Config):
             afunc=self.afunc,
             tau=self.tau,
             precision=self.precision,
+            rank=RANK if self.rank is None else self.rank,
         ).to(device)
 
     def measured_model(self) -> Model:

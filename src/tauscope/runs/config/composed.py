@@ -21,7 +21,7 @@ from tauscope.learning.recipe import OPTIMIZERS, Recipe
 from tauscope.learning.training import generators
 from tauscope.runs.config import own
 from tauscope.runs.config.base import Config, option
-from tauscope.runs.config.setup import SETUPS, Setup, curriculum_from, setup_of_class
+from tauscope.runs.config.setup import SCHEDULES, SETUPS, Setup, curriculum_from, setup_of_class
 from tauscope.tasks import Task
 from tauscope.tasks.check import check_task
 
@@ -48,9 +48,9 @@ RESERVED = (
 DEFAULT = "default"
 """The curriculum of a setup itself."""
 
-_UNNAMED = ("task", "curriculum_type", "network_number", "seed", "epochs", "test_steps")
+_UNNAMED = ("task", "curriculum_type", "network_number", "seed", "epochs", "test_steps", "vocabulary", "sha256")
 """Options that a folder's name does not tell as others: they stand elsewhere in it, or two runs that differ in them alone are
-one run or have other numbers."""
+one run, have other numbers, or read another text under the same name."""
 _LONGEST = 160
 
 
@@ -79,12 +79,18 @@ class RunConfig(Config):
     lr: float = option(0.001, "learning rate", group="training")
     momentum: float = option(0.1, "Nesterov momentum of sgd", group="training")
     clip: float | None = option(None, "largest global gradient norm; by default any", group="training")
+    schedule: str = option("none", "how the learning rate falls: to 30 % after 60 and after 85 % of the epochs (steps), or to "
+                           "a half when 2 epochs were no better by 1 % (plateau)", choices=tuple(SCHEDULES),
+                           group="training")  # fmt: skip
+    patience: int | None = option(None, "epochs without a gain after which training ends; by default it does not",
+                                  group="training")  # fmt: skip
     activity_cost: float = option(0.0, "cost of activity", group="training")
     weight_cost: float = option(0.0, "cost of the sum of all squared weights (half the weight decay of Adam)",
                                 group="training")  # fmt: skip
 
     def __post_init__(self) -> None:
         self._check_options()
+        self._settle()
         require_at_least("network_number", self.network_number, 0)
         if self.curriculum_type != DEFAULT and not own.is_own(self.curriculum_type):
             raise InputError(
@@ -93,6 +99,12 @@ class RunConfig(Config):
         self.network()
         self.recipe()
         require_asked(self.curriculum(), self.template())
+
+    def _settle(self) -> None:
+        """Fill in what the task leaves open."""
+        settled = self.template().settled()
+        for name in options_of(self.setup.task, self.setup.taught):
+            object.__setattr__(self, name, getattr(settled, name))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Its class is made anew in every process; what this process may import, one that it starts may import too.
@@ -130,8 +142,16 @@ class RunConfig(Config):
 
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
-        set_here = {"seed": self.seed or 0, "clip": math.inf if self.clip is None else self.clip}
+        set_here = {
+            "seed": self.seed or 0,
+            "clip": math.inf if self.clip is None else self.clip,
+            "schedule": SCHEDULES[self.schedule](self.epochs) or self.setup.recipe.schedule,
+        }
         return typing.cast(Recipe, replace(self._part(self.setup.recipe, tuple(set_here)), **set_here))
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options that a run cannot change once begun, with the epochs where the learning rate follows from them."""
+        return super().identity() | ({"epochs": self.epochs} if self.schedule == "steps" else {})
 
     def model(self, device: torch.device | str = "cpu") -> Model:
         """Return the network with its initial weights, after a look at whether it fits what it is asked.
@@ -159,7 +179,8 @@ class RunConfig(Config):
     def facts(self) -> list[tuple[str, str]]:
         """Return network, task, its options and the order of teaching in words."""
         template = self.template()
-        of_task = [f"{name} = {_text(getattr(self, name))}" for name in options_of(self.setup.task, self.setup.taught)]
+        named = [name for name in options_of(self.setup.task, self.setup.taught) if name not in _UNNAMED]
+        of_task = [f"{name} = {_text(getattr(self, name))}" for name in named]
         stages = ", ".join(stage.name for stage in self.curriculum().stages)
         return [
             ("Network", f"{self.num_neurons} unit{'s' * (self.num_neurons > 1)} ({self.cell})"),
@@ -196,8 +217,8 @@ def _text(value: object) -> str:
 
     Examples
     --------
-    >>> _text("mytasks:Recall"), _text((10, 20)), _text(0.1), _text(True), _text("15,21,1")
-    ('Recall', '10-20', '0.1', 'yes', '15-21-1')
+    >>> _text("mytasks:Recall"), _text((10, 20)), _text(0.1), _text(True), _text("15,21,1"), _text("hmm:4")
+    ('Recall', '10-20', '0.1', 'yes', '15-21-1', 'hmm-4')
     """
     if isinstance(value, tuple):
         return "-".join(map(_text, value))
@@ -206,7 +227,9 @@ def _text(value: object) -> str:
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
     text = str(value)
-    return re.sub(r"[^\w.+-]", "-", text.rpartition(":")[2] if own.is_own(text) else text)
+    # Of code of a user's own, the name in its module.
+    last = text.rpartition(":")[2]
+    return re.sub(r"[^\w.+-]", "-", last if last.isidentifier() else text)
 
 
 _KINDS: dict[str, type[RunConfig]] = {}
@@ -255,7 +278,11 @@ def kind_of_setup(task: str, setup: Setup) -> type[RunConfig]:
     """
     shared = {one.name: one for one in fields(RunConfig)}
     hints = typing.get_type_hints(RunConfig)
-    defaults = {**vars(setup.recipe), "clip": setup.recipe.clip if math.isfinite(setup.recipe.clip) else None}
+    own_defaults = {
+        "clip": setup.recipe.clip if math.isfinite(setup.recipe.clip) else None,
+        "schedule": setup.schedule,
+    }
+    defaults = vars(setup.recipe) | own_defaults
     found: dict[str, tuple[str, Any, Any]] = {
         name: (name, hints[name], _with_default(one, defaults[name]))
         for name, one in shared.items()

@@ -25,14 +25,15 @@ of it under ``Attributes``. A task of a user's own, ``--task module:Class``, is 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.recipe import Recipe
-from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS
+from tauscope.learning.schedules import Plateau, Schedule, Steps
+from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK
 from tauscope.runs.config.base import option
 from tauscope.tasks import Stage, Task
 
@@ -42,8 +43,19 @@ if TYPE_CHECKING:
     from tauscope.models import Cell, Model
     from tauscope.tasks import Head
 
-SETUPS: dict[str, str] = {"history": "tauscope.runs.setups.history:HISTORY"}
+SETUPS: dict[str, str] = {
+    "history": "tauscope.runs.setups.history:HISTORY",
+    "text": "tauscope.runs.setups.text:TEXT",
+}
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
+
+SCHEDULES: dict[str, Callable[[int], Schedule | None]] = {
+    "none": lambda _: None,
+    "steps": lambda epochs: Steps({max(round(share * epochs), 1): 0.3 for share in (0.6, 0.85)}),
+    "plateau": lambda _: Plateau(0.5, patience=2, threshold=0.01, min_lr=2e-5),
+}
+"""How the learning rate changes, by name, from the epochs of a run: not at all, to 30 % after 60 and after 85 % of them, or to a
+half when 2 epochs were no better by 1 %."""
 
 WHOLE = "task"
 """Name of the only stage of a task that is asked as it is: its network is the checkpoint ``rnn_task``."""
@@ -78,11 +90,13 @@ class Network:
     Attributes
     ----------
     cell : str
-        ``leaky``, ``gru``, ``lstm``, or a user's own as ``module:Class``.
+        A key of `tauscope.models.CELLS`, or a user's own as ``module:Class``.
     num_neurons : int
         Number of units.
     form, afunc, tau, bias, diagonal, sigma, start
         As in `tauscope.models.LeakyCell`; no other cell has them.
+    rank : int
+        As in `tauscope.models.CPCell`; no other cell has it.
     head_bias : bool
         Whether read-outs have biases.
 
@@ -95,7 +109,7 @@ class Network:
     2
     """
 
-    cell: str = option("leaky", "leaky, gru, lstm, or a cell of your own as module:Class", group="network")
+    cell: str = option("leaky", f"{', '.join(CELLS)}, or a cell of your own as module:Class", group="network")
     num_neurons: int = option(100, "units", "nn", group="network")
     form: str = option("default", "where the nonlinearity of leaky units stands", "m", FORMS, "network")
     afunc: str = option("leakyrelu", "nonlinearity of leaky units", "a", ACTIVATION_NAMES, "network")
@@ -105,12 +119,14 @@ class Network:
     diagonal: bool = option(False, "let leaky units receive from themselves", group="network")
     sigma: float = option(0.0, "standard deviation of the private noise of leaky units", group="network")
     start: float = option(0.1, "leaky units start between 0 and this", group="network")
+    rank: int = option(RANK, "terms that multiply state and input (cp)", group="network")
     head_bias: bool = option(True, "biases of the read-outs", group="network")
 
     def __post_init__(self) -> None:
         require_at_least("num_neurons", self.num_neurons, 1)
         if self.cell not in CELLS and ":" not in self.cell:
             raise InputError(f"cell {self.cell!r} is unknown: {nearest(self.cell, [*CELLS, 'module:Class'])}")
+        require_rank(self.cell, self.rank, RANK)
         for name, least in (("tau", 1.0), ("sigma", 0.0), ("start", 0.0)):
             if getattr(self, name) is not None:
                 require_at_least(name, getattr(self, name), least)
@@ -126,17 +142,35 @@ class Network:
         return Model([cell], Heads(self.num_neurons, tuple(heads), n_outputs[0], False, generator, self.head_bias))
 
     def _cell(self, n_inputs: int, generator: torch.Generator) -> Cell:
-        from tauscope.models import GATED, LeakyCell, user_cell
+        from tauscope.models import LeakyCell, cell_maker
 
         if self.cell == "leaky":
             names = ("form", "afunc", "tau", "bias", "diagonal", "sigma", "start")
             return LeakyCell(n_inputs, self.num_neurons, generator, **{name: getattr(self, name) for name in names})
-        kind: Any = GATED.get(self.cell) or user_cell(self.cell)
+        maker = cell_maker(self.cell, self.rank)
         try:
-            made: Cell = kind(n_inputs, self.num_neurons, generator)
+            made: Cell = maker(n_inputs, self.num_neurons, generator)
         except TypeError as error:
             raise InputError(f"cell {self.cell!r} cannot be made of (n_inputs, n_units, generator): {error}") from error
         return made
+
+
+def require_rank(cell: str, rank: int | None, default: int | None) -> None:
+    """Refuse a rank that is below 0, or that is not the default of a cell which has none.
+
+    Raises
+    ------
+    InputError
+        If it is one of these.
+
+    Examples
+    --------
+    >>> require_rank("cp", 4, 16)
+    """
+    if rank is not None:
+        require_at_least("rank", rank, 0)
+    if rank != default and cell != "cp":
+        raise InputError(f"rank is {rank}, an option of cell 'cp': expected {default} with cell {cell!r}")
 
 
 @dataclass(frozen=True)
@@ -171,6 +205,8 @@ class Setup:
         How the network is trained by default.
     taught : tuple of str
         Fields of the task that stages set, which are no options.
+    schedule : str
+        How the learning rate changes by default, where the recipe does not say: a key of `SCHEDULES`.
     """
 
     task: Task
@@ -180,6 +216,7 @@ class Setup:
         default_factory=lambda: Recipe(epochs=50, steps_per_epoch=200, batch_size=64, test_steps=10, optimizer="adam", lr=1e-3)
     )  # fmt: skip
     taught: tuple[str, ...] = ()
+    schedule: str = "none"
 
 
 def setup_of_class(name: str, found: object) -> Setup:
