@@ -61,13 +61,13 @@ def test_networks_of_a_scale_are_of_the_size_and_number_that_it_says(tmp_path: P
     assert list(SCALES) == list(sizes)
     for scale, size in sizes.items():
         networks = plan(scale, tmp_path / scale).networks
-        assert {one.config.num_neurons for one in networks} - {size} <= {size // 2, 2 * size}
-        assert {one.config.seed for one in networks} == set(range(SCALES[scale].networks))
+        assert {network.config.num_neurons for network in networks} - {size} <= {size // 2, 2 * size}
+        assert {network.config.seed for network in networks} == set(range(SCALES[scale].networks))
     assert [SCALES[scale].networks for scale in sizes] == [2, 3, 4, 4]
 
 
 def test_the_paper_scale_is_the_published_protocol(tmp_path: Path) -> None:
-    configs = {one.numbers[0][0]: one.config for one in plan("paper", tmp_path).networks}
+    configs = {network.numbers[0][0]: network.config for network in plan("paper", tmp_path).networks}
     recipe = configs["single"].recipe()
     assert (recipe.epochs, recipe.steps_per_epoch, recipe.batch_size, recipe.lr) == (1000, 600, 256, 0.05)
     assert (configs["multi"].max_N, configs["multi"].num_neurons) == (101, 500)
@@ -88,29 +88,29 @@ def test_the_paper_scale_is_the_published_protocol(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", ["quick", "standard"])
 def test_gated_networks_keep_the_learning_rate_of_their_optimiser(scale: str, tmp_path: Path) -> None:
-    gated = [one.config.recipe() for one in plan(scale, tmp_path).networks if one.config.gated]
+    gated = [network.config.recipe() for network in plan(scale, tmp_path).networks if network.config.gated]
     assert len(gated) == 4 * SCALES[scale].networks
-    assert {(one.optimizer, one.lr, one.batch_size) for one in gated} == {("adam", 0.001, 64)}
+    assert {(recipe.optimizer, recipe.lr, recipe.batch_size) for recipe in gated} == {("adam", 0.001, 64)}
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_claim_of_a_scale_is_judged_or_out_of_reach(scale: str) -> None:
     """Results of all conditions of the scale, far enough trained, leave nothing missing."""
     results = World(networks=SCALES[scale].networks, left_out=left_out(scale)).results()
-    judged = {one.claim.key: one for one in judge(PAPER, SCALES[scale], results)}
+    judged = {judged_claim.claim.key: judged_claim for judged_claim in judge(PAPER, SCALES[scale], results)}
     assert list(judged) == KEYS
-    for key, one in judged.items():
+    for key, judged_claim in judged.items():
         if key in SCALES[scale].out_of_reach:
-            assert (one.verdict, one.findings) == ("not judged", ())
-            assert one.reason
+            assert (judged_claim.verdict, judged_claim.findings) == ("not judged", ())
+            assert judged_claim.reason
         else:
-            assert one.findings
-            assert {finding.verdict for finding in one.findings} <= {"holds", "not judged"}
-    assert (scale == "smoke") == all(one.reason for one in judged.values())
+            assert judged_claim.findings
+            assert {finding.verdict for finding in judged_claim.findings} <= {"holds", "not judged"}
+    assert (scale == "smoke") == all(judged_claim.reason for judged_claim in judged.values())
 
 
 def test_costly_measurements_are_made_where_the_scale_says_and_others_at_each_N(tmp_path: Path) -> None:
-    networks = {one.numbers[0]: one for one in plan("quick", tmp_path).networks}
+    networks = {network.numbers[0]: network for network in plan("quick", tmp_path).networks}
     records = [{"stage": f"N{N}_N{N}", "solved": True} for N in range(2, 12)]
     asked = {what: sorted(N for name, N in networks["single", 2].asked(records) if name == what)
              for what in ("retraining", "timescales", "forgetting")}  # fmt: skip
@@ -121,16 +121,16 @@ def test_costly_measurements_are_made_where_the_scale_says_and_others_at_each_N(
 
 def test_another_cell_or_task_is_asked_what_it_has(tmp_path: Path) -> None:
     other_task = plan("quick", tmp_path / "dms", Choice(task="dms"))
-    assert {one.config.task for one in other_task.networks} == {"dms"}
+    assert {network.config.task for network in other_task.networks} == {"dms"}
     assert {"multi_dms", "single_dms"} <= set(other_task.left_out)
     results = World(left_out=("multi_dms", "single_dms", *left_out("quick"))).results()
     assert [verdict(findings(key, results)) for key in ("C1", "C5", "C6", "C7")] == ["holds"] * 4
     other_cell = plan("quick", tmp_path / "gru", Choice(cell="gru"))
-    assert {one.config.cell for one in other_cell.networks} == {"gru"}
-    trained = {name for one in other_cell.networks for name, _ in one.numbers}
-    some = World(left_out=tuple({one.name for one in CONDITIONS} - trained)).results()
+    assert {network.config.cell for network in other_cell.networks} == {"gru"}
+    trained = {name for network in other_cell.networks for name, _ in network.numbers}
+    some = World(left_out=tuple({condition.name for condition in CONDITIONS} - trained)).results()
     assert [verdict(findings(key, some)) for key in ("C1", "C5", "C9")] == ["holds"] * 3
-    assert "missing" not in {one.verdict for one in findings("C3", some) if "single-head" in one.statement}
+    assert "missing" not in {finding.verdict for finding in findings("C3", some) if "single-head" in finding.statement}
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
@@ -143,38 +143,40 @@ def test_all_claims_are_there_with_their_place_in_the_paper() -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_claim_holds_where_networks_turn_out_as_published(key: str) -> None:
-    for one in findings(key):
-        assert one.verdict == "holds", one
-        assert one.ours
-        assert one.effect
-        assert one.n in ("3", "3 + 3")
+    for finding in findings(key):
+        assert finding.verdict == "holds", finding
+        assert finding.ours
+        assert finding.effect
+        assert finding.n in ("3", "3 + 3")
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_no_inequality_of_a_claim_holds_where_they_turn_out_the_other_way_round(key: str) -> None:
-    for one in told(key, agrees=False):
-        assert one.verdict == "does not hold", one
+    for finding in told(key, agrees=False):
+        assert finding.verdict == "does not hold", finding
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_one_network_is_no_sample(key: str) -> None:
     of_one = findings(key, without_networks(HOLDS))
     assert of_one
-    assert {one.verdict for one in of_one} == {"missing"}
-    assert {one.n for one in of_one} <= {"1", "1 + 1"}
+    assert {finding.verdict for finding in of_one} == {"missing"}
+    assert {finding.n for finding in of_one} <= {"1", "1 + 1"}
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_nothing_trained_is_said_and_no_error(key: str) -> None:
-    empty = Results({one.name: [] for one in CONDITIONS}, {one.name: one.label for one in CONDITIONS})
-    assert {one.verdict for one in findings(key, empty)} <= {"missing", "not judged"}
-    assert {one.verdict for one in findings(key, Results({}, {}))} <= {"missing", "not judged"}
+    empty = Results(
+        {condition.name: [] for condition in CONDITIONS}, {condition.name: condition.label for condition in CONDITIONS}
+    )
+    assert {finding.verdict for finding in findings(key, empty)} <= {"missing", "not judged"}
+    assert {finding.verdict for finding in findings(key, Results({}, {}))} <= {"missing", "not judged"}
 
 
 @pytest.mark.parametrize("key", ["C1", "C4", "C5", "C6", "C7"])
 def test_both_tasks_are_asked_where_the_paper_has_both(key: str) -> None:
-    judged = [one.statement for one in findings(key)]
-    assert sum("N-DMS" in one for one in judged) == len(judged) / 2
+    judged = [finding.statement for finding in findings(key)]
+    assert sum("N-DMS" in statement for statement in judged) == len(judged) / 2
 
 
 def test_published_values_stand_beside_ours_with_their_marks() -> None:
@@ -183,14 +185,14 @@ def test_published_values_stand_beside_ours_with_their_marks() -> None:
     assert findings("C5")[0].published == "2.7 at N = 5, 7.1 at N = 100 [G]"
     assert findings("C6")[0].published == "-0.00103 against -0.00215 at N = 11 [D]"
     assert findings("C8")[0].published == "0.992 ± 0.0077 against 0.442 ± 0.049 at N = 30 [D]"
-    said = [one.published for key in KEYS for one in findings(key) if one.published]
+    said = [finding.published for key in KEYS for finding in findings(key) if finding.published]
     assert len(said) > 20
-    assert all("[D]" in one or "[G]" in one for one in said)
+    assert all("[D]" in text or "[G]" in text for text in said)
 
 
 def cut(results: Results, condition: str, epochs: int) -> Results:
     """Return results in which a condition was trained for some epochs only."""
-    shorter = [replace(one, history=one.history[:epochs]) for one in results.networks[condition]]
+    shorter = [replace(network, history=network.history[:epochs]) for network in results.networks[condition]]
     return Results({**results.networks, condition: shorter}, results.labels)
 
 
@@ -207,26 +209,26 @@ def test_conditions_are_compared_within_the_epochs_that_both_have() -> None:
 def test_a_run_that_ended_with_a_solved_N_is_called_a_lower_bound() -> None:
     (ended, _) = findings("C1", cut(HOLDS, "multi", 29))
     assert "2 of the larger ended with a solved N: lower bounds" in ended.effect
-    assert not any("lower bound" in one.effect for one in findings("C1"))
+    assert not any("lower bound" in finding.effect for finding in findings("C1"))
 
 
 def test_fixed_timescales_of_single_heads_are_not_judged_before_they_could_differ() -> None:
     short = World(reached={"single": 20, "single_tau1": 19, "single_tau2": 19, "single_tau3": 19}).results()
     judged = findings("C3", short)
-    assert [one.verdict for one in judged] == ["not judged"] * 3 + ["holds"] * 3
+    assert [finding.verdict for finding in judged] == ["not judged"] * 3 + ["holds"] * 3
     assert "N = 24" in judged[0].effect
     # Whichever of the two gets there: that only trained τ must be asked would favour the claim.
     other = World(reached={"single": 20, "single_tau1": 26, "single_tau2": 19, "single_tau3": 19}).results()
     assert findings("C3", other)[0].verdict == "does not hold"
     gone = World(left_out=("single_tau1", "single_tau2", "single_tau3")).results()
-    assert [one.verdict for one in findings("C3", gone)][:3] == ["not judged"] * 3
+    assert [finding.verdict for finding in findings("C3", gone)][:3] == ["not judged"] * 3
 
 
 def test_the_rise_of_tau_is_not_judged_below_the_N_it_begins_at() -> None:
     judged = findings("C4", World(reached={"single": 16}).results())
-    assert [one.verdict for one in judged][:2] == ["holds"] * 2
+    assert [finding.verdict for finding in judged][:2] == ["holds"] * 2
     judged = findings("C4", World(reached={"single": 14}).results())
-    assert [one.verdict for one in judged][:2] == ["not judged"] * 2
+    assert [finding.verdict for finding in judged][:2] == ["not judged"] * 2
     assert "N = 8" in judged[4].statement
     assert "from 15 on" in judged[0].effect
 
@@ -260,13 +262,13 @@ def test_networks_are_compared_at_the_largest_N_that_all_were_measured_at() -> N
 
 
 def test_values_that_are_not_numbers_are_no_samples() -> None:
-    one = HOLDS.networks["single"][0]
+    network = HOLDS.networks["single"][0]
     broken = {
-        key: dataset * np.nan if key[0] == "perturbation_tau" else dataset for key, dataset in one.measured.items()
+        key: dataset * np.nan if key[0] == "perturbation_tau" else dataset for key, dataset in network.measured.items()
     }
-    networks = {**HOLDS.networks, "single": [replace(one, measured=broken), *HOLDS.networks["single"][1:]]}
+    networks = {**HOLDS.networks, "single": [replace(network, measured=broken), *HOLDS.networks["single"][1:]]}
     judged = findings("C9", Results(networks, HOLDS.labels))
-    assert [(one.n, one.verdict) for one in judged] == [("3 + 3", "holds"), ("3 + 2", "holds")]
+    assert [(finding.n, finding.verdict) for finding in judged] == [("3 + 3", "holds"), ("3 + 2", "holds")]
 
 
 # --- quantities -------------------------------------------------------------------------------------------------------
@@ -340,8 +342,8 @@ def test_published_values_are_those_of_the_specification() -> None:
     assert dict(zip(net["N"], net["value"], strict=True))[42] == 12.9
     assert values["dimensionality"]["multi"]["value"] == [3, 8, 14.2, 19.9, 22.6]
     ablation = {(name, N): values["ablation"][name][N] for name in ("single", "multi") for N in ("5", "30")}
-    slow = {key: np.mean(one["slowest"]) for key, one in ablation.items()}
-    fast = {key: np.mean(one["fastest"]) for key, one in ablation.items()}
+    slow = {key: np.mean(accuracies["slowest"]) for key, accuracies in ablation.items()}
+    fast = {key: np.mean(accuracies["fastest"]) for key, accuracies in ablation.items()}
     expected = {("single", "5"): (0.960, 0.994), ("single", "30"): (0.904, 0.442), ("multi", "5"): (0.985, 0.997),
                 ("multi", "30"): (0.786, 0.992)}  # fmt: skip
     for key, (fastest, slowest) in expected.items():
@@ -409,7 +411,7 @@ def drawn() -> dict[str, Figure | None]:
 
 def legends(figure: Figure) -> str:
     texts = [[legend.get_title(), *legend.get_texts()] for ax in figure.axes if (legend := ax.get_legend())]
-    return "\n".join(text.get_text() for one in texts for text in one)
+    return "\n".join(text.get_text() for entries in texts for text in entries)
 
 
 def test_figures_have_names_and_captions_of_their_own() -> None:
@@ -455,8 +457,8 @@ def test_published_values_are_drawn_with_open_markers(name: str, marks: list[str
 
 
 def line(figure: Figure, panel: int, label: str) -> np.ndarray:
-    (one,) = [one for one in figure.axes[panel].lines if str(one.get_label()).startswith(label)]
-    return np.asarray(one.get_xydata())
+    (found,) = [found for found in figure.axes[panel].lines if str(found.get_label()).startswith(label)]
+    return np.asarray(found.get_xydata())
 
 
 def test_figures_show_our_numbers(drawn: dict[str, Figure]) -> None:
@@ -471,8 +473,8 @@ def test_figures_show_our_numbers(drawn: dict[str, Figure]) -> None:
     assert dict(time)[0.01] == pytest.approx(0.977)
     progress = line(drawn["figure_3_training"], 1, "multi-head, 3 networks")
     assert progress[:2].tolist() == [[STEPS_PER_EPOCH, 2], [2 * STEPS_PER_EPOCH, 3]]
-    given_up = [one for one in drawn["figure_3_training"].axes[0].lines if one.get_marker() == "^"]
-    assert sorted({one.get_xdata()[0] for one in given_up}) == [12, 15]
+    given_up = [marker for marker in drawn["figure_3_training"].axes[0].lines if marker.get_marker() == "^"]
+    assert sorted({marker.get_xdata()[0] for marker in given_up}) == [12, 15]
 
 
 def test_chance_is_drawn_where_accuracy_is(drawn: dict[str, Figure]) -> None:
@@ -484,8 +486,8 @@ def test_chance_is_drawn_where_accuracy_is(drawn: dict[str, Figure]) -> None:
 def test_nothing_is_drawn_of_nothing(name: str) -> None:
     draw = FIGURES[name].draw
     assert draw(Results({}, {})) is None
-    assert draw(Results({one.name: [] for one in CONDITIONS}, {})) is None
-    failed = {one.name: [Trained(one.name, 1, (), {}, "diverged")] for one in CONDITIONS}
+    assert draw(Results({condition.name: [] for condition in CONDITIONS}, {})) is None
+    failed = {condition.name: [Trained(condition.name, 1, (), {}, "diverged")] for condition in CONDITIONS}
     assert draw(Results(failed, {})) is None
 
 

@@ -17,7 +17,7 @@ from tauscope.papers.statistics import PERMUTATIONS, greater
 
 def interval(effect: str) -> list[float]:
     (bounds,) = re.findall(r"\[(.*?)\]", effect)
-    return [float(one) for one in bounds.split(",")]
+    return [float(bound) for bound in bounds.split(",")]
 
 
 def p_value(effect: str) -> float:

@@ -194,6 +194,14 @@ class Results:
         """Return the networks of a condition; an empty sequence for a condition that was left out."""
         return self.networks.get(condition, ())
 
+    def has(self, *conditions: str) -> bool:
+        """Return whether all these conditions are trained at this scale, with this cell and this task."""
+        return all(name in self.networks for name in conditions)
+
+    def trained(self, conditions: Sequence[str]) -> list[str]:
+        """Return those of the conditions that are trained at this scale."""
+        return [name for name in conditions if name in self.networks]
+
     def label(self, condition: str) -> str:
         """Return the label of a condition; its name if it has no label."""
         return self.labels.get(condition, condition)

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import ArrayLike
 
 from tauscope._words import count
@@ -60,7 +60,7 @@ def plot_balance(balance: xr.DataArray, ax: Axes | None = None) -> Axes:
         draw_mean_and_range(ax, steps, values, "network", label, colour)
     ax.axhline(1, ls=":", lw=0.8, color="black", label="at the start")
     ax.set(xlabel="training step", ylabel="balance, times that at the start")
-    _logarithmic_y(ax)
+    log_axis(ax, "y")
     legend_below(ax, title=f"{count(balance.sizes['network'], 'network')} a line; shaded: range", n_columns=2)
     return ax
 
@@ -316,7 +316,7 @@ def _against_balance(result: xr.Dataset, measured: str, theory: str, ax: Axes | 
     attributes = result[measured].attrs
     ax.set(xlabel="balance b", ylabel=f"{attributes['long_name']} ({attributes['units']})")
     log_axis(ax)
-    _logarithmic_y(ax)
+    log_axis(ax, "y")
     return ax
 
 
@@ -343,11 +343,3 @@ def _complex_plane(ax: Axes, eigenvalues: xr.DataArray) -> None:
         xlim=(low - room, high + room), ylim=(-reach - room, reach + room),
         xlabel="real part of eigenvalue", ylabel="imaginary part",
     )  # fmt: skip
-
-
-def _logarithmic_y(ax: Axes) -> None:
-    """Make the vertical axis logarithmic, with plain numbers."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -131,8 +131,8 @@ def N_axis(ax: Axes) -> None:
     integer_ticks(ax.xaxis)
 
 
-def log_axis(ax: Axes) -> None:
-    """Make the horizontal axis logarithmic, with plain numbers that do not overlap.
+def log_axis(ax: Axes, which: Literal["x", "y"] = "x") -> None:
+    """Make an axis logarithmic, with plain numbers that do not overlap.
 
     Examples
     --------
@@ -141,10 +141,11 @@ def log_axis(ax: Axes) -> None:
     >>> ax.get_xscale()
     'log'
     """
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set(**{f"{which}scale": "log"})
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def finite(values: xr.DataArray) -> xr.DataArray:

@@ -44,7 +44,7 @@ def test_claims(results: Path) -> None:
     assert claims["command"].startswith("tauscope reproduce tiny_paper:PAPER --scale quick --base_path ")
     assert claims["environment"]["networks_at_a_time"] == 2
     assert claims["conditions"]["late"] == {"label": "no curriculum, N = 3", "networks": 2}
-    assert {one["key"]: one["verdict"] for one in claims["claims"]} == {
+    assert {claim["key"]: claim["verdict"] for claim in claims["claims"]} == {
         "C1": "holds", "C2": "does not hold", "C3": "missing", "C4": "not judged",
     }  # fmt: skip
     assert claims["claims"][3] == {

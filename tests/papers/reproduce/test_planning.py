@@ -42,12 +42,12 @@ def plan(base: Path = Path("base"), scale: str = "quick", **choice: Any) -> Plan
 
 def test_the_first_networks_of_all_conditions_come_first_and_each_has_a_seed_of_its_own() -> None:
     networks = plan().networks
-    assert [one.numbers for one in networks] == [
+    assert [network.numbers for network in networks] == [
         ((name, i),) for i in (1, 2) for name in ("multi", "single", "fixed", "late", "gated")
     ]
-    assert [one.config.seed for one in networks] == [0] * 5 + [1] * 5
-    assert [one.folder for one in networks] == [Path("base") / one.config.name for one in networks]
-    assert [one.folder.name for one in networks[:5]] == [
+    assert [network.config.seed for network in networks] == [0] * 5 + [1] * 5
+    assert [network.folder for network in networks] == [Path("base") / network.config.name for network in networks]
+    assert [network.folder.name for network in networks[:5]] == [
         "cumulative_parity_size_8_network_1",
         "single_parity_size_8_network_1",
         "single_parity_size_8_T_1.0_network_1",
@@ -58,30 +58,30 @@ def test_the_first_networks_of_all_conditions_come_first_and_each_has_a_seed_of_
 
 
 def test_options_of_the_scale_the_condition_and_the_condition_at_the_scale() -> None:
-    configs = {one.numbers[0][0]: one.config for one in plan().networks}
+    configs = {network.numbers[0][0]: network.config for network in plan().networks}
     assert configs["multi"] == TrainConfig(**TRAINING, network_number=2, seed=1)
     assert (configs["multi"].epochs, configs["gated"].epochs) == (8, 2)
     assert (configs["single"].curriculum_type, configs["fixed"].tau, configs["late"].ns_init) == ("single", 1.0, 3)
-    assert {one.config.max_N for one in plan().networks} == {4}
+    assert {network.config.max_N for network in plan().networks} == {4}
 
 
 def test_a_choice_changes_the_networks_their_seeds_and_the_folder() -> None:
     assert len(plan(networks=3).networks) == 15
-    assert [one.config.seed for one in plan(seed=7).networks] == [7] * 5 + [8] * 5
+    assert [network.config.seed for network in plan(seed=7).networks] == [7] * 5 + [8] * 5
     assert make_plan(TINY, "quick").base == Path("reproductions/tiny-quick")
     chosen = Choice(cell="problems:LinearCell", task="dms")
     assert make_plan(TINY, "quick", None, chosen).base == Path("reproductions/tiny-quick-LinearCell-dms")
 
 
 def test_another_task_is_asked_of_every_condition() -> None:
-    assert {one.config.task for one in plan(task="dms").networks} == {"dms"}
-    assert "cumulative_dms_size_8_network_1" in [one.config.name for one in plan(task="dms").networks]
+    assert {network.config.task for network in plan(task="dms").networks} == {"dms"}
+    assert "cumulative_dms_size_8_network_1" in [network.config.name for network in plan(task="dms").networks]
 
 
 def test_what_makes_no_sense_of_another_cell_is_left_out_and_why_is_said() -> None:
     found = plan(cell="lstm")
-    assert {one.config.cell for one in found.networks} == {"lstm"}
-    assert {one.numbers[0][0] for one in found.networks} == {"multi", "single", "late"}
+    assert {network.config.cell for network in found.networks} == {"lstm"}
+    assert {network.numbers[0][0] for network in found.networks} == {"multi", "single", "late"}
     assert found.left_out["gated"] == "about cell gru, not lstm"
     assert found.left_out["fixed"].startswith("tau is 1.0, an option of the leaky cell")
     # The paper's own GRU has options of its own, and would be kept in the folder of this one.
@@ -91,13 +91,15 @@ def test_what_makes_no_sense_of_another_cell_is_left_out_and_why_is_said() -> No
 
 
 def test_a_learning_rate_of_one_optimiser_is_not_used_with_another() -> None:
-    recipes = [one.config.recipe() for cell in ("lstm", "problems:LinearCell") for one in plan(cell=cell).networks]
-    assert {(one.optimizer, one.lr) for one in recipes} == {("adam", 0.001), ("sgd", 0.3)}
+    recipes = [
+        network.config.recipe() for cell in ("lstm", "problems:LinearCell") for network in plan(cell=cell).networks
+    ]
+    assert {(recipe.optimizer, recipe.lr) for recipe in recipes} == {("adam", 0.001), ("sgd", 0.3)}
 
 
 def test_conditions_that_the_scale_leaves_out() -> None:
     found = plan(scale="smoke")
-    assert [one.numbers for one in found.networks] == [(("multi", 1),), (("gated", 1),)]
+    assert [network.numbers for network in found.networks] == [(("multi", 1),), (("gated", 1),)]
     assert found.left_out == dict.fromkeys(("single", "fixed", "late"), "not trained at scale smoke")
 
 
@@ -106,9 +108,9 @@ def test_conditions_that_are_trained_alike_share_their_networks(put: Any) -> Non
         measures=(Measure("connectivity", ("single",)), Measure("forgetting", ("again",))))  # fmt: skip
     found = plan()
     assert len(found.networks) == 10
-    (shared,) = [one for one in found.networks if ("again", 2) in one.numbers]
+    (shared,) = [network for network in found.networks if ("again", 2) in network.numbers]
     assert shared.numbers == (("single", 2), ("again", 2))
-    assert [one.what for one in shared.measures] == ["connectivity", "forgetting"]
+    assert [measure.what for measure in shared.measures] == ["connectivity", "forgetting"]
 
 
 def test_different_runs_in_one_folder_are_refused_before_anything_is_done(put: Any, tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_what_is_measured_of_a_network() -> None:
         {"epoch": i, "stage": f"N2_N{N}", "Ns": list(range(2, N + 1)), "solved": i != 3}
         for i, N in enumerate((2, 3, 3, 4), 1)
     ]
-    networks = {one.name: one for one in plan().networks}
+    networks = {network.name: network for network in plan().networks}
     results = Path("base/measured/quick")
     multi, run = networks["multi 1"].asked(records), "cumulative_parity_size_8_network_1"
     # At N = 3 nobody asked: the scale measures at 2, and the network's largest is 4.
@@ -144,7 +146,7 @@ def test_what_is_measured_of_a_network() -> None:
 def test_what_a_network_does_not_have_is_not_measured(put: Any) -> None:
     measures = tuple(Measure(what, ("multi", "gated")) for what in ("perturbation_tau", "connectivity", "resolution"))
     put(scale={"measurement_options": {}}, measures=measures)
-    asked = {one.numbers[0][0]: [measure.what for measure in one.measures] for one in plan().networks}
+    asked = {network.numbers[0][0]: [measure.what for measure in network.measures] for network in plan().networks}
     assert asked["multi"] == ["perturbation_tau", "connectivity"]
     assert asked["gated"] == ["connectivity"]
 
@@ -206,4 +208,4 @@ def test_every_paper_can_be_planned_at_each_of_its_scales() -> None:
             task = {"emergent-timescales": "dms"}.get(name)
             for cell in ("gru", "lstm"):
                 assert make_plan(name, scale, Path("base"), Choice(cell=cell, task=task)).networks
-            json.dumps([one.config.to_dict() for one in found.networks])
+            json.dumps([network.config.to_dict() for network in found.networks])

@@ -66,7 +66,9 @@ def test_every_network_is_measured_on_streams_of_its_own_and_a_repeat_on_the_sam
         streams[network.name] = tuple(torch.randint(2, (64,), generator=torch.Generator().manual_seed(seed)).tolist())
     assert len(set(streams.values())) == len(plan.networks) == 10
     again = make_plan(TINY, "quick", done / "elsewhere")
-    assert [one.measurement_seed for one in again.networks] == [one.measurement_seed for one in plan.networks]
+    assert [network.measurement_seed for network in again.networks] == [
+        network.measurement_seed for network in plan.networks
+    ]
 
 
 def test_the_seed_that_is_written_down_gives_the_result_again(done: Path) -> None:
@@ -95,15 +97,15 @@ def test_options_of_the_scale_reach_the_measurement_and_are_written_down(tiny_re
 def test_what_is_done_is_not_done_again(done: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in done.rglob("*")}
     plan, begun, told = make_plan(TINY, "quick", done), list[str](), list[tuple[int, int]]()
-    results = results_of(plan, on_start=lambda one: begun.append(one.name), on_plan=lambda *n: told.append(n))
+    results = results_of(plan, on_start=lambda network: begun.append(network.name), on_plan=lambda *n: told.append(n))
     assert (begun, told) == ([], [(0, 10)])
     assert {path: path.stat().st_mtime_ns for path in done.rglob("*")} == before
     assert [len(networks) for networks in results.networks.values()] == [2] * 5
     assert results.labels["fixed"] == "single-head, τ = 1"
-    (one, other) = results.networks["multi"]
-    assert (one.network, other.network, one.missing) == (1, 2, "")
-    assert one.history == tuple(read_metrics(done / MULTI))
-    assert set(one.measured) == {("connectivity", 2), ("connectivity", 4), ("forgetting", 4), ("size", 4)}
+    (first, second) = results.networks["multi"]
+    assert (first.network, second.network, first.missing) == (1, 2, "")
+    assert first.history == tuple(read_metrics(done / MULTI))
+    assert set(first.measured) == {("connectivity", 2), ("connectivity", 4), ("forgetting", 4), ("size", 4)}
 
 
 def test_only_what_is_missing_or_not_current_is_done(done: Path) -> None:
@@ -115,12 +117,14 @@ def test_only_what_is_missing_or_not_current_is_done(done: Path) -> None:
     begun, told = list[str](), list[tuple[str, Progress]]()
     results = results_of(
         make_plan(TINY, "quick", done),
-        on_start=lambda one: begun.append(one.name),
-        on_progress=lambda one, progress: told.append((one.name, progress)),
+        on_start=lambda network: begun.append(network.name),
+        on_progress=lambda network, progress: told.append((network.name, progress)),
     )
     assert begun == ["multi 1", "single 1", "single 2"]
-    assert not [one for networks in results.networks.values() for one in networks if one.missing]
-    assert [one for name, one in told if name == "multi 1"] == [Progress(3, 8, "measuring connectivity at N = 2")]
+    assert not [network for networks in results.networks.values() for network in networks if network.missing]
+    assert [progress for name, progress in told if name == "multi 1"] == [
+        Progress(3, 8, "measuring connectivity at N = 2")
+    ]
     assert ("single 2", Progress(1, 8, "learning N3_N3")) in told
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     # The network that was trained again is the same, so that its results are current.
@@ -143,15 +147,15 @@ def test_a_run_that_went_further_counts_as_far_as_is_asked(done: Path) -> None:
 def test_a_training_that_failed_is_missing_with_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
     ended: dict[str, Outcome] = {}
     plan = make_plan("tiny_paper:BROKEN", "quick", tmp_path / "base")
-    results = results_of(plan, on_end=lambda one, outcome: ended.update({one.name: outcome}))
+    results = results_of(plan, on_end=lambda network, outcome: ended.update({network.name: outcome}))
     assert sorted(ended) == ["multi 1", "multi 2", "single 1", "single 2"]
-    for one in results.networks["single"]:
-        assert (one.history, dict(one.measured)) == ((), {})
-        assert "training diverged at epoch 1, step" in one.missing
-    for one in results.networks["multi"]:
-        assert len(one.history) == 2
+    for network in results.networks["single"]:
+        assert (network.history, dict(network.measured)) == ((), {})
+        assert "training diverged at epoch 1, step" in network.missing
+    for network in results.networks["multi"]:
+        assert len(network.history) == 2
         assert (
-            one.missing
+            network.missing
             == "perturbation_tau at N = 3: number of trials is 0: expected at least 1 (nearest valid value: 1)"
         )
     assert results.solved("single") == []

@@ -22,8 +22,8 @@ HERE = environment("cpu")
 
 
 def planned(base: Path, seed: int = 0, **options: Any) -> PlannedStudy:
-    (one,) = planned_studies(TINY, tiny_paper.STUDIED.studies, base, seed, {"draws": options} if options else {})
-    return one
+    (planned,) = planned_studies(TINY, tiny_paper.STUDIED.studies, base, seed, {"draws": options} if options else {})
+    return planned
 
 
 def test_a_study_is_kept_with_its_seed_and_options(tmp_path: Path) -> None:

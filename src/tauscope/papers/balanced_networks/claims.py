@@ -5,8 +5,6 @@ A mark beside each value tells its source: [trial] a trial with this method and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tauscope.papers.balanced_networks import quantities as q
 from tauscope.papers.balanced_networks.conditions import SIGNALS, TRACKING
 from tauscope.papers.statistics import positive
@@ -19,12 +17,8 @@ _DOUBLING, _RATIO = (1.6, 2.6), 2.0
 _INFORMATION = "2.48, 5.68, 11.58, 20.27, 31.25 bits/τ at b = 1, 2, 4, 8, 16 [run]"
 
 
-def _here(results: Results, names: Sequence[str]) -> list[str]:
-    return [name for name in names if name in results.networks]
-
-
 def _untrained(results: Results) -> list[Finding]:
-    if not _here(results, ["one"]):
+    if not results.trained(["one"]):
         return []
     low, high = _DOUBLING
     findings = [
@@ -45,7 +39,7 @@ def _untrained(results: Results) -> list[Finding]:
 
 def _tighter(results: Results) -> list[Finding]:
     findings = []
-    for name in _here(results, ["one"]):
+    for name in results.trained(["one"]):
         fall = [1 - least for least in q.values(results, name, "course", lambda result: float(result["balance"].min()))]
         findings += [
             positive("the balance first falls below that at the start", fall, published="falls to 0.26 of it [trial]"),
@@ -60,13 +54,13 @@ def _balanced(results: Results) -> list[Finding]:
         positive(f"with {results.label(name)} the balance is more than {_RATIO:g} times that at the start",
                  q.values(results, name, "course", q.final("balance")), threshold=_RATIO,
                  published="4.76 times with two [trial]")
-        for name in _here(results, BROKEN_UP)
+        for name in results.trained(BROKEN_UP)
     ]  # fmt: skip
 
 
 def _subnetworks(results: Results) -> list[Finding]:
     findings = []
-    for name in _here(results, BROKEN_UP):
+    for name in results.trained(BROKEN_UP):
         label, course = results.label(name), "course"
         findings += [
             positive(f"with {label} weights within {SIGNALS[name]} subnetworks are more than {_RATIO:g} times those between",
@@ -85,7 +79,7 @@ def _tracks(results: Results) -> list[Finding]:
         positive(f"with {results.label(name)} the outputs tell more of their signals after training (bits/τ)",
                  q.values(results, name, "information", lambda result: float(result["after"] - result["before"])),
                  published="loss from 0.19 to 0.029 with one [trial]")
-        for name in _here(results, TRACKING)
+        for name in results.trained(TRACKING)
     ]  # fmt: skip
 
 

@@ -107,7 +107,8 @@ def _plot_course(result: xr.Dataset, _: Subject) -> Axes:
     return plot_modes(result["eigenvalues"].rename(epoch="step"))
 
 
-def _last(name: str) -> Number:
+def final(name: str) -> Number:
+    """Return a function of a result that returns a quantity at the end of training."""
     return lambda result: float(result[name][-1])
 
 
@@ -116,13 +117,13 @@ MEASUREMENTS = {
         course,
         {"modes": _plot_course, "alignment": lambda result, _: plot_alignment(result)},
         lambda result: {
-            "balance (parts of that at the start)": _last("balance")(result),
+            "balance (parts of that at the start)": final("balance")(result),
             "smallest balance in training": float(result["balance"].min()),
-            "least real part of an eigenvalue": _last("outlier")(result),
-            "mean weight within subnetworks": _last("within")(result),
-            "mean weight between subnetworks": _last("between")(result),
+            "least real part of an eigenvalue": final("outlier")(result),
+            "mean weight within subnetworks": final("within")(result),
+            "mean weight between subnetworks": final("between")(result),
             "median tau_net at the start (steps)": float(result["tau_net"][0]),
-            "median tau_net (steps)": _last("tau_net")(result),
+            "median tau_net (steps)": final("tau_net")(result),
         },
     ),
     "information": Measurement(
@@ -152,11 +153,6 @@ def values(results: Results, condition: str, what: str, number: Number) -> list[
     """Return a finite number of every network of a condition."""
     found = [number(result) for result in measured(results, condition, what)]
     return [value for value in found if math.isfinite(value)]
-
-
-def final(name: str) -> Number:
-    """Return a function of a result that returns a quantity at the end of training."""
-    return _last(name)
 
 
 def weight_ratio(result: xr.Dataset) -> float:

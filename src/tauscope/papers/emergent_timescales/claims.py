@@ -36,13 +36,8 @@ FORGOTTEN, REMEMBERED = 0.3, 0.9
 """Loss of accuracy on smaller N that counts as forgetting, and accuracy that counts as remembering."""
 
 
-def _trained(results: Results, *conditions: str) -> bool:
-    """Return whether all these conditions are trained at this scale, with this cell and this task."""
-    return all(name in results.networks for name in conditions)
-
-
 def _tasks(results: Results) -> dict[str, tuple[str, str]]:
-    return {task: names for task, names in TASKS.items() if _trained(results, *names)}
+    return {task: names for task, names in TASKS.items() if results.has(*names)}
 
 
 def _not_judged(statement: str, reason: str, said: str) -> Finding:
@@ -110,7 +105,7 @@ def _c1(results: Results) -> list[Finding]:
 
 
 def _c2(results: Results) -> list[Finding]:
-    names = {N: f"nocurr_{N}" for N in NO_CURRICULUM if _trained(results, f"nocurr_{N}")}
+    names = {N: f"nocurr_{N}" for N in NO_CURRICULUM if results.has(f"nocurr_{N}")}
     if not names:
         return []
     single = dict(zip(*published()["epochs_to_solve"]["single"].values(), strict=True))
@@ -172,7 +167,7 @@ def _c3(results: Results) -> list[Finding]:
     findings = []
     for tau in FIXED:
         said = f"{lists['single', 'trained']} against {lists['single', str(tau)]} [D]"
-        if max(reached, default=0) >= limit and _trained(results, f"single_tau{tau}"):
+        if max(reached, default=0) >= limit and results.has(f"single_tau{tau}"):
             findings.append(_largest_N(results, "single", f"single_tau{tau}", said))
         else:
             why = f"no single-head network solved N = {limit}, where the published ones with fixed τ stopped"
@@ -188,7 +183,7 @@ def _c3(results: Results) -> list[Finding]:
 
 def _c13(results: Results) -> list[Finding]:
     pairs = ((f"multi_{cell}", f"single_{cell}") for cell in ("gru", "lstm"))
-    return [_largest_N(results, *pair) for pair in pairs if _trained(results, *pair)]
+    return [_largest_N(results, *pair) for pair in pairs if results.has(*pair)]
 
 
 # --- timescales -------------------------------------------------------------------------------------------------------

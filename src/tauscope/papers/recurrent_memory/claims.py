@@ -36,10 +36,6 @@ def _paired(results: Results, statement: str, more: str, less: str, published: s
     return _counted(finding, results, more, less)
 
 
-def _trained(results: Results, *conditions: str) -> bool:
-    return all(name in results.networks for name in conditions)
-
-
 def _spread(results: Results) -> list[Finding]:
     said = {
         "2afc": "1.75 → 2.57 from σ0 = 0.05 to 0.25 [trial]; 3.22 → 3.76 from 0.05 to 0.15 [third party]",
@@ -51,7 +47,7 @@ def _spread(results: Results) -> list[Finding]:
             results, f"basic_{task}",
         )
         for task, label in LABELS.items()
-        if _trained(results, f"basic_{task}")
+        if results.has(f"basic_{task}")
     ]  # fmt: skip
 
 
@@ -61,7 +57,7 @@ def _complexity(results: Results) -> list[Finding]:
         _paired(results, f"SI of {LABELS[task]} is above that of 2AFC", f"basic_{task}", "basic_2afc",
                 said.get(task, "above [recalled]"))
         for task in ("comp", "cd", "de1")
-        if _trained(results, f"basic_{task}", "basic_2afc")
+        if results.has(f"basic_{task}", "basic_2afc")
     ]  # fmt: skip
 
 
@@ -72,7 +68,7 @@ def _changed(kind: str, published: str, *, less: bool = False) -> Callable[[Resu
         findings = []
         for task, label in LABELS.items():
             changed, basic = f"{kind}_{task}", f"basic_{task}"
-            if not _trained(results, changed, basic):
+            if not results.has(changed, basic):
                 continue
             of = f"ρ = {RHO:g}" if kind == "rho" else CHANGED[kind]
             pair = (basic, changed) if less else (changed, basic)
@@ -89,7 +85,7 @@ def _weights(results: Results) -> list[Finding]:
     findings = []
     for task in MAIN:
         name = f"basic_{task}"
-        if not _trained(results, name):
+        if not results.has(name):
             continue
         surplus = [
             (q.value(network, q.index), q.value(network, q.forward_surplus)) for network in results.networks[name]
@@ -112,7 +108,7 @@ def _taught(results: Results) -> list[Finding]:
         _paired(results, f"SI of {LABELS[second]} is higher after {LABELS[first]} than without",
                 f"multitask_{first}_{second}", f"basic_{second}", "a difference is reported, its direction is not known [open]")
         for first, second in PAIRS
-        if _trained(results, f"multitask_{first}_{second}", f"basic_{second}")
+        if results.has(f"multitask_{first}_{second}", f"basic_{second}")
     ]  # fmt: skip
 
 

@@ -35,10 +35,6 @@ _TABLE = {
 Where = Callable[[xr.Dataset], bool]
 
 
-def _here(results: Results, names: Sequence[str]) -> list[str]:
-    return [name for name in names if name in results.networks]
-
-
 def _below(statement: str, values: Sequence[float], threshold: float, published: str = "") -> Finding:
     """Judge whether the values of networks are below a threshold, by the t interval of their mean."""
     shown = positive(statement, values, threshold=threshold, published=published)
@@ -52,7 +48,7 @@ def _same_count(result: xr.Dataset) -> bool:
 
 def _counts(results: Results) -> list[Finding]:
     findings = []
-    for name in _here(results, _COUNTED):
+    for name in results.trained(_COUNTED):
         label = results.label(name)
         findings += [
             _below(f"{label}: slow modes differ from the theory's by at most {_SAME_COUNT}",
@@ -64,7 +60,7 @@ def _counts(results: Results) -> list[Finding]:
 
 def _phases(results: Results) -> list[Finding]:
     findings = []
-    for name in _here(results, SOLVED):
+    for name in results.trained(SOLVED):
         label, said = results.label(name), f"{_TABLE[name]} [notebook]" if name in _TABLE else ""
         findings += [
             _below(f"{label}: phases differ by less than {_PHASE:g} rad (networks with the right number of slow modes)",
@@ -79,7 +75,7 @@ def _generalises(results: Results) -> list[Finding]:
     return [
         positive(f"{results.label(name)}: accuracy at twice the longest trained horizon is above {_ACCURATE:g}",
                  q.values(results, name, q.beyond), threshold=_ACCURATE, published="0.9999 at 200 after 100 in T1 [notebook]")
-        for name in _here(results, SOLVED)
+        for name in results.trained(SOLVED)
     ]  # fmt: skip
 
 
@@ -87,13 +83,13 @@ def _too_small(results: Results) -> list[Finding]:
     return [
         _below(f"{results.label(name)}: accuracy at the longest horizon is below {_SMALL_ACCURACY:g}",
                q.values(results, name, q.longest), _SMALL_ACCURACY, "no network of 32 units in the table [notebook]")
-        for name in _here(results, SMALL)
+        for name in results.trained(SMALL)
     ]  # fmt: skip
 
 
 def _decays(results: Results) -> list[Finding]:
     findings = []
-    for name in _here(results, ["T1_decay"]):
+    for name in results.trained(["T1_decay"]):
         label = results.label(name)
         findings += [
             _below(f"{label}: accuracy at the longest horizon is below {_CHANCE:g}", q.values(results, name, q.longest),
@@ -104,7 +100,7 @@ def _decays(results: Results) -> list[Finding]:
 
 
 def _weak_decay(results: Results) -> list[Finding]:
-    if len(_here(results, ["T2", "T2_decay"])) < 2:
+    if len(results.trained(["T2", "T2_decay"])) < 2:
         return []
     none, weak = (
         q.values(results, name, q.scalar("phase_error"), lambda result: q.longest(result) > _SOLVED)
@@ -120,13 +116,13 @@ def _intertwines(results: Results) -> list[Finding]:
     return [
         _below(f"{results.label(name)}: the intertwining error is below {_INTERTWINING[name]:g}",
                q.values(results, name, q.scalar("intertwining_error")), _INTERTWINING[name], "our measure [trial]")
-        for name in _here(results, SOLVED)
+        for name in results.trained(SOLVED)
     ]  # fmt: skip
 
 
 def _hidden(results: Results) -> list[Finding]:
     findings = []
-    for name in _here(results, SOLVED):
+    for name in results.trained(SOLVED):
         label = results.label(name)
         findings += [
             positive(f"{label}: a place and the next one a step before correlate above {_WAVES:g}",
