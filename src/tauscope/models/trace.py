@@ -149,7 +149,7 @@ def _shown(batch: object, n_inputs: int) -> Trials:
 
 def _tensor(values: object) -> Tensor:
     try:
-        return torch.as_tensor(values)
+        return torch.as_tensor(values, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         expected = "a Batch, such as task.sample(8, generator), or inputs [time, batch, channel]"
         require_instance("batch", values, Tensor, expected)
