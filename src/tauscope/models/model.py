@@ -132,6 +132,8 @@ class Model(nn.Module):
         state = self.require_state(self.initial_state(n_trials) if state is None else state, n_trials)
         _require_series("noise", noise, (n_steps, n_trials, self.n_units))
         _require_series("hold", hold, (n_steps, n_trials))
+        if hold is not None and hold.dtype != torch.bool:
+            raise InputError(f"hold is of {hold.dtype}: expected truth values, such as hold > 0")
         refresh(self.cells)
         rest = len(inputs) - first
         # A gradient for every state is a matrix of gradients; to begin anew without one is worth it if the rest is short.
