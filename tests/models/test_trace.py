@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -318,6 +319,21 @@ def test_networks_inside_others_are_refused_by_name() -> None:
     for wrapped, place in ((torch.nn.DataParallel(model), ".module"), (OptimizedModule(), "._orig_mod")):
         with pytest.raises(ts.InputError, match=rf"{type(wrapped).__name__}: expected the Model in it, {place}$"):
             run(wrapped, torch.zeros(3, 2, 1), torch.Generator())  # type: ignore[arg-type]
+
+
+def test_a_device_without_float64_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ts.LeakyRNN(6, generator=torch.Generator().manual_seed(0))
+    lying = SimpleNamespace(device=torch.device("mps"))
+    monkeypatch.setattr(model, "parameters", lambda: iter([lying]))
+    for use in (
+        lambda: run(model, torch.zeros(3, 2, 1), torch.Generator()),
+        lambda: ts.analysis.timescales(model),
+        lambda: ts.evaluate(model, ts.Parity(), [2]),
+    ):
+        with pytest.raises(
+            ts.InputError, match=r"^the network lies on mps, which has no float64: expected cpu or cuda"
+        ):
+            use()
 
 
 @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])

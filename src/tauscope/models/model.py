@@ -344,7 +344,7 @@ def _cut(series: Tensor | None, step: int) -> tuple[Any, Any]:
 
 
 def require_model(value: object) -> None:
-    """Raise an `InputError` unless it is a `Model`; of one that is wrapped into something, say where it is.
+    """Raise an `InputError` unless it is a `Model` on a device that serves; of one inside another module, say where it is.
 
     Examples
     --------
@@ -357,6 +357,22 @@ def require_model(value: object) -> None:
         if isinstance(getattr(value, name, None), Model):
             expected = f"the Model in it, .{name}"
     require_instance("the network", value, Model, expected)
+    kept = next(itertools.chain(cast(Model, value).parameters(), cast(Model, value).buffers()), None)
+    if kept is not None:
+        require_float64(kept.device)
+
+
+def require_float64(device: torch.device) -> None:
+    """Raise an `InputError` if numbers of a device are never in float64, in which scores and measurements add up.
+
+    Examples
+    --------
+    >>> require_float64(torch.device("mps"))
+    Traceback (most recent call last):
+    tauscope.errors.InputError: the network lies on mps, which has no float64: expected cpu or cuda, such as model.cpu()
+    """
+    if device.type == "mps":
+        raise InputError("the network lies on mps, which has no float64: expected cpu or cuda, such as model.cpu()")
 
 
 @contextlib.contextmanager
