@@ -42,7 +42,9 @@ def checked(analysis: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(analysis)
     def judged(*args: P.args, **kwargs: P.kwargs) -> R:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
-            if kinds[name] == Model.__name__ or (kinds[name] == Network.__name__ and not isinstance(value, Network)):
+            # A network need not be a `Model` where an analysis asks for no more than a protocol.
+            foreign = kinds[name] == Network.__name__ and isinstance(value, Network) and not isinstance(value, Model)
+            if kinds[name] in (Model.__name__, Network.__name__) and not foreign:
                 require_model(value)
             elif kinds[name] in _TASKS:
                 require_instance(name, value, _TASKS[kinds[name]], f"a {kinds[name]}, such as tauscope.Parity([2, 3])")

@@ -182,7 +182,7 @@ def ablation(
     generator = generator or torch.Generator().manual_seed(0)
     seed = generator.initial_seed()
     tau = model.tau if tau is None else tau
-    timescales = None if tau is None else torch.as_tensor(tau).detach().double().cpu().numpy()
+    timescales = None if tau is None else torch.as_tensor(tau, device="cpu").detach().double().cpu().numpy()
     if not isinstance(groups, Mapping):
         groups = select_units(groups, n, model.n_units, timescales, generator)
     sets = list(groups.values()) if together else [[unit] for units in groups.values() for unit in units]

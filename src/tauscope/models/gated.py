@@ -29,7 +29,9 @@ class _GatedCell(TwoPartCell):
         super().__init__(n_inputs, n_units)
         require_generator(generator)
         # Made on the meta device, so that torch's own initialisation draws nothing from the global generator.
-        self.rnn = self.kind(n_inputs, n_units, device="meta", dtype=torch.float32).to_empty(device=generator.device)
+        self.rnn = self.kind(self.n_inputs, self.n_units, device="meta", dtype=torch.float32).to_empty(
+            device=generator.device
+        )
         bound = 1 / math.sqrt(n_units)
         with torch.no_grad():
             for parameter in self.rnn.parameters():

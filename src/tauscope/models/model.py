@@ -13,6 +13,13 @@ from torch import Tensor, nn
 from tauscope._draws import require_generator
 from tauscope.errors import InputError, require_count, require_instance
 from tauscope.models.cell import Cell, State
+from tauscope.models.fitting import (
+    require_float64,
+    require_one_precision,
+    require_parts,
+    require_series,
+    require_state,
+)
 from tauscope.models.readout import Heads
 from tauscope.models.solvers import Fast, Solver
 from tauscope.models.weights import Weight, refresh
@@ -48,7 +55,7 @@ class Model(nn.Module):
         self, cells: Sequence[Cell], heads: Heads, skip_input: bool = False, start: nn.Module | None = None
     ) -> None:
         super().__init__()
-        cells = _require_parts(cells, heads, start, skip_input)
+        cells = require_parts(cells, heads, start, skip_input)
         self.cells = nn.ModuleList(cells)
         # Before the heads, of which an optimiser may see only the first ones.
         self.start = start
@@ -129,9 +136,11 @@ class Model(nn.Module):
             raise InputError(f"first is {first}: expected at most {n_steps}, the number of steps")
         if isinstance(solver, type) or not callable(solver):
             require_instance("solver", solver, Fast, "an instance, such as Fast() or Loop()")
-        state = self.require_state(self.initial_state(n_trials) if state is None else state, n_trials)
-        _require_series("noise", noise, (n_steps, n_trials, self.n_units))
-        _require_series("hold", hold, (n_steps, n_trials))
+        state = require_state(self.layers, self.initial_state(n_trials) if state is None else state, n_trials)
+        require_series("noise", noise, (n_steps, n_trials, self.n_units))
+        require_series("hold", hold, (n_steps, n_trials))
+        if hold is not None and hold.dtype != torch.bool:
+            raise InputError(f"hold is of {hold.dtype}: expected truth values, such as hold > 0")
         refresh(self.cells)
         rest = len(inputs) - first
         # A gradient for every state is a matrix of gradients; to begin anew without one is worth it if the rest is short.
@@ -148,7 +157,7 @@ class Model(nn.Module):
             try:
                 below, last, told = solver(cell, below, own, private, hold)
             except (RuntimeError, ValueError) as error:
-                _require_one_precision(inputs, own[0], error)
+                require_one_precision(inputs, own[0], error)
                 raise
             layers.append(below)
             final.append(last)
@@ -158,26 +167,6 @@ class Model(nn.Module):
             return self.hidden(tuple(final)).unsqueeze(0), tuple(final), info
         states = layers[0] if len(layers) == 1 else torch.cat(layers, dim=-1)
         return states if len(states) == rest else states[first:], tuple(final), info
-
-    def require_state(self, state: object, n_trials: int) -> tuple[State, ...]:
-        """Return a state, or raise an `InputError` if it is none of this network's for so many trials."""
-        expected = "expected a tuple of tensors for each layer, all in a tuple, such as model.initial_state(8)"
-        if isinstance(state, Tensor) or not isinstance(state, Sequence) or len(state) != len(self.cells):
-            size = f" of {len(state)}" if isinstance(state, Sequence) else ""
-            raise InputError(f"state is a {type(state).__name__}{size}, the network has {len(self.cells)}: {expected}")
-        for cell, own in zip(self.layers, state, strict=True):
-            if (
-                isinstance(own, Tensor)
-                or not isinstance(own, Sequence)
-                or not all(isinstance(one, Tensor) for one in own)
-            ):
-                raise InputError(f"the state of a layer is a {type(own).__name__}: {expected}")
-            if len(own) < cell.n_states:
-                raise InputError(f"the state of a layer has {len(own)} tensors, not {cell.n_states}: {expected}")
-            if not own or own[0].shape != (n_trials, cell.n_units):
-                shape = tuple(own[0].shape) if own else ()
-                raise InputError(f"the state of a layer has shape {shape}: expected {(n_trials, cell.n_units)}")
-        return tuple(tuple(own) for own in state)
 
     def step(self, x: Tensor, state: tuple[State, ...], noise: Tensor | None = None) -> tuple[State, ...]:
         """Return the next state; pure, and the definition that `forward` is tested against.
@@ -342,7 +331,7 @@ def _cut(series: Tensor | None, step: int) -> tuple[Any, Any]:
 
 
 def require_model(value: object) -> None:
-    """Raise an `InputError` unless it is a `Model`; of one that is wrapped into something, say where it is.
+    """Raise an `InputError` unless it is a `Model` on a device that serves; of one inside another module, say where it is.
 
     Examples
     --------
@@ -355,6 +344,9 @@ def require_model(value: object) -> None:
         if isinstance(getattr(value, name, None), Model):
             expected = f"the Model in it, .{name}"
     require_instance("the network", value, Model, expected)
+    kept = next(itertools.chain(cast(Model, value).parameters(), cast(Model, value).buffers()), None)
+    if kept is not None:
+        require_float64(kept.device)
 
 
 @contextlib.contextmanager
@@ -365,43 +357,3 @@ def own_precision() -> Iterator[None]:
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
         yield
-
-
-def _require_parts(cells: object, heads: object, start: object, skip_input: bool) -> list[Cell]:
-    """Return the cells of a network, or raise an `InputError` if its parts are none or do not fit each other."""
-    if isinstance(cells, Cell) or not isinstance(cells, Iterable):
-        require_instance("cells", cells, list, "a list of cells, the first one nearest to the input")
-    layers = list(cast(Iterable[Cell], cells))
-    require_count("number of layers", len(layers))
-    for cell in layers:
-        require_instance("a layer", cell, Cell, "a tauscope Cell, such as LeakyCell(1, 8, generator)")
-    for below, cell in itertools.pairwise(layers):
-        n_inputs = below.n_units + skip_input * layers[0].n_inputs
-        if cell.n_inputs != n_inputs:
-            raise InputError(f"a layer has {cell.n_inputs} inputs: expected {n_inputs}, as those below have outputs")
-    require_instance("heads", heads, Heads, "tauscope Heads, such as Heads(8, ['out'], 2, False, generator)")
-    for linear in cast(Heads, heads).linears[:1]:
-        if linear.in_features != layers[-1].n_units:
-            raise InputError(f"heads read {linear.in_features} units: expected {layers[-1].n_units}, the top layer's")
-    if start is not None:
-        require_instance("start", start, nn.Module, "a module that makes units of codes, such as torch.nn.Linear(3, 8)")
-    return layers
-
-
-def _require_one_precision(inputs: Tensor, state: Tensor, error: Exception) -> None:
-    """Raise an `InputError` if it was another precision or device of the inputs that a layer failed on."""
-    wanted = (state.dtype.to_real(), state.device)
-    if (inputs.dtype, inputs.device) != wanted:
-        raise InputError(
-            f"inputs are {inputs.dtype} on {inputs.device}: expected {wanted[0]} on {wanted[1]}, as the network; "
-            "tauscope.run casts them"
-        ) from error
-
-
-def _require_series(name: str, series: Tensor | None, shape: tuple[int, ...]) -> None:
-    """Raise an `InputError` unless a series is a tensor of that shape, where there is one."""
-    if series is None:
-        return
-    require_instance(name, series, Tensor, f"a tensor of shape {shape}")
-    if series.shape != shape:
-        raise InputError(f"{name} has shape {tuple(series.shape)}: expected {shape}")

@@ -12,6 +12,7 @@ from torch import Tensor
 from tauscope._draws import require_generator
 from tauscope.errors import InputError, require_at_least, require_instance
 from tauscope.models.cell import State
+from tauscope.models.fitting import require_state
 from tauscope.models.model import Model, own_precision, require_model
 from tauscope.models.solvers import Fast, Solver
 
@@ -128,7 +129,7 @@ def run(
     private = model.draw_noise(n_steps, n_trials, generator) if noise else None
     if private is not None and noise != 1:
         private = noise * private
-    like = model.hidden(model.require_state(state, n_trials))
+    like = model.hidden(require_state(model.layers, state, n_trials))
     inputs = shown.inputs.to(like.device, like.dtype.to_real())
     with own_precision():
         states, final, info = model.solve(inputs, state, noise=private, hold=shown.hold, solver=solver, first=first)
@@ -149,7 +150,7 @@ def _shown(batch: object, n_inputs: int) -> Trials:
 
 def _tensor(values: object) -> Tensor:
     try:
-        return torch.as_tensor(values)
+        return torch.as_tensor(values, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         expected = "a Batch, such as task.sample(8, generator), or inputs [time, batch, channel]"
         require_instance("batch", values, Tensor, expected)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_count, require_instance
 from tauscope.models.cell import Cell, State, reference_of
+from tauscope.models.kernels.subnormals import flushing
 from tauscope.models.model import Model
 from tauscope.models.readout import Heads
 from tauscope.models.torch_layers import cells_of, is_torch_layer
@@ -146,7 +147,7 @@ def _require_step(step: object, n_inputs: int, initial: Tensor) -> None:
     watched = [x, h, *(step.buffers() if isinstance(step, nn.Module) else ())]
     before, versions = [tensor.clone() for tensor in watched], [tensor._version for tensor in watched]
     devices = [h.device] if h.device.type == "cuda" else []
-    with torch.no_grad(), torch.random.fork_rng(devices):
+    with torch.no_grad(), flushing(), torch.random.fork_rng(devices):
         chance = _global_chance(devices)
         try:
             moved, again = step(x, h), step(x, h)  # type: ignore[operator]
