@@ -24,8 +24,8 @@ from tauscope.jobs.training import LEFT_ALONE, Progress, go_on, note_failure
 from tauscope.runs.config import allow, config_of
 from tauscope.runs.survey import SLURM, queued_jobs
 
-WARNING = signal.SIGUSR2
-"""What SLURM sends before a job's time is up; submitit asks it to."""
+WARNING = getattr(signal, "SIGUSR2", signal.SIGTERM)
+"""What SLURM sends before a job's time is up; submitit asks it to. Windows, which has no SLURM, has no such signal."""
 
 REQUEUES = 10_000
 """How often a job whose time is up puts itself back into the queue; a run is trained for days, a job for hours."""

@@ -181,8 +181,8 @@ class Run:
         state, notices = checkpoints.load_state(self.folder)
         if self._unguarded:
             notices.append(
-                f"the disk of {self.folder} has no locks ({self._unguarded}): nothing keeps other commands from writing to "
-                "this run, start none until this one has ended"
+                f"{self.folder} cannot be locked ({self._unguarded}): nothing keeps other commands from writing to this run, "
+                "start none until this one has ended"
             )
         if state is not None:
             self._require_fit(state)
