@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tauscope._lazy import torch
+from tauscope._streams import lasting_streams
 from tauscope.errors import InputError, require_at_least
 from tauscope.jobs.pool import reason
 from tauscope.jobs.signals import collect_signals
@@ -141,7 +142,8 @@ class QueuedRun:
         torch.set_num_threads(self.threads)
         note_failure(folder, "")
         try:
-            return self._go_on(folder)
+            with lasting_streams():
+                return self._go_on(folder)
         except Exception as error:
             note_failure(folder, reason(error))
             raise
