@@ -142,7 +142,7 @@ def shown(folder: Path, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: p
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.parametrize("columns", [20, 40, 80, 120, 160])
+@pytest.mark.parametrize("columns", [30, 40, 80, 120, 160])
 def test_no_terminal_is_too_narrow_for_whole_words(
     columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,7 +43,12 @@ _REST = """\
 
 * A power cut. Every file is flushed to the disk before it takes the place of the old one, but what a disk then does with
   it was not tried.
-* Disks shared over a network. The lock of a run folder is one of `flock`, which some of them do not have.
+* Disks shared over a network, memory cards. What such a disk does not have is passed over where it is a precaution:
+  bringing a file to the disk (`fsync`), putting it in place of another (then it is copied), locks. Without a lock nothing
+  keeps two commands from writing to the same run: training says so (`note: … cannot be locked`) and goes on, and `status`
+  shows no run as running; start one command at a time there. A disk that fails (full, read only, input/output error)
+  stays a failure. The tests play such disks; none was tried.
+* Other systems than Linux. The tests play a system without what Python offers on Unix alone.
 * Networks that the published code wrote in the form of torch before 1.6 have no checksums; a flipped bit in their
   numbers is not noticed. Those that were published are archives, which have.
 * Two faults at once in one file that make up for each other, and files made to have the right checksum: they are taken

@@ -49,7 +49,7 @@ def test_each_job_has_a_process_and_its_share_of_the_threads() -> None:
     assert sorted(ended) == ["a", "b", "c"]
     values = [one.value for one in outcomes.values()]
     assert len({pid for pid, *_ in values} | {os.getpid()}) == 4
-    assert {(threads, deaf) for _, threads, deaf in values} == {(max(1, processors() // 2), True)}
+    assert {(threads, deaf) for _, threads, deaf in values} == {(jobs.share(2), True)}
     assert [one.problem for one in outcomes.values()] == ["", "", ""]
 
 
@@ -135,7 +135,33 @@ def test_jobs_save_and_end_when_the_process_that_runs_them_is_killed(tmp_path: P
 
 def test_the_processors_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "processors", lambda: 6)
-    assert [jobs.share(n) for n in (1, 2, 3, 4, 7)] == [6, 3, 2, 1, 1]
+    monkeypatch.setattr(jobs.torch, "get_num_threads", lambda: 4)
+    assert [jobs.share(n) for n in (1, 2, 3, 4, 7)] == [4, 3, 2, 1, 1]
+
+
+LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_CPUS_PER_TASK")
+
+
+@pytest.mark.skipif(processors() < 2, reason="a limit cannot be told on one processor")
+@pytest.mark.parametrize(
+    ("variables", "before", "threads"),
+    [
+        ({}, "pass", "2"),
+        ({"OMP_NUM_THREADS": "1"}, "pass", "1"),
+        ({"MKL_NUM_THREADS": "1"}, "pass", "1"),
+        ({"SLURM_CPUS_PER_TASK": "1"}, "pass", "1"),
+        ({"SLURM_CPUS_PER_TASK": "many"}, "pass", "2"),
+        ({"LOKY_MAX_CPU_COUNT": "1"}, "pass", "1"),
+        ({}, "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])", "1"),
+        ({}, "torch.set_num_threads(1)", "1"),
+    ],
+)
+def test_children_keep_to_the_limits_of_the_user(variables: dict[str, str], before: str, threads: str) -> None:
+    program = f"import os, torch; {before}; from tauscope.jobs.pool import share; print(min(2, share(1)))"
+    rest = {name: value for name, value in os.environ.items() if name not in LIMITS}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=rest | variables, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [threads]
 
 
 def test_no_process_at_a_time_is_refused() -> None:

@@ -54,7 +54,7 @@ def test_a_disk_without_locks_is_told_and_written(name: str, tmp_path: Path, mon
         _, _, notices = run.begin()
         assert not is_locked(tmp_path / "run")
     (notice,) = notices
-    assert notice.startswith(f"the disk of {tmp_path / 'run'} has no locks ({os.strerror(getattr(errno, name))}): ")
+    assert notice.startswith(f"{tmp_path / 'run'} cannot be locked ({os.strerror(getattr(errno, name))}): ")
 
 
 def test_training_on_a_disk_without_locks_ends_well(
@@ -63,7 +63,7 @@ def test_training_on_a_disk_without_locks_ends_well(
     refuse(monkeypatch, "ENOSYS")
     assert main(["train", *TRAIN, "-b", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert out.count("note: the disk of") == 1
+    assert out.count("cannot be locked (") == 1
     assert "finished after 1 epochs" in out
 
 

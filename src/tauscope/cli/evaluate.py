@@ -111,12 +111,12 @@ def _trained_heads(names: tuple[str, ...], trained: tuple[int, int] | None) -> l
 
 def _table(accuracy: xr.DataArray) -> Table:
     table = Table("N", "accuracy", "95 % interval", "chance", title=f"{accuracy.attrs['n_sequences']} sequences")
-    for one in accuracy:
-        if one.isnull():
-            table.add_row(str(int(one["N"])), "no head", "", f"{float(one['chance']):.3f}")
+    for value in accuracy:
+        if value.isnull():
+            table.add_row(str(int(value["N"])), "no head", "", f"{float(value['chance']):.3f}")
         else:
-            interval = f"{float(one['low']):.3f} - {float(one['high']):.3f}"
-            table.add_row(str(int(one["N"])), f"{float(one):.3f}", interval, f"{float(one['chance']):.3f}")
+            interval = f"{float(value['low']):.3f} - {float(value['high']):.3f}"
+            table.add_row(str(int(value["N"])), f"{float(value):.3f}", interval, f"{float(value['chance']):.3f}")
     return table
 
 

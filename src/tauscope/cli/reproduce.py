@@ -138,13 +138,13 @@ def _print_plan(plan: Plan, output: Path, n_processes: int, console: Console) ->
     """Print what will be done and what it takes."""
     table = Table("condition", "networks", "how", "epochs", title=f"{plan.paper.title}, scale {plan.scale.name}")
     for condition in plan.paper.conditions:
-        of_it = [one for one in plan.networks if condition.name in dict(one.numbers)]
+        of_it = [network for network in plan.networks if condition.name in dict(network.numbers)]
         if condition.name in plan.left_out:
             table.add_row(condition.name, "left out", plan.left_out[condition.name], "")
         else:
             epochs = (
-                sum(len(read_metrics(one.folder)) for one in of_it),
-                sum(one.config.recipe().epochs for one in of_it),
+                sum(len(read_metrics(network.folder)) for network in of_it),
+                sum(network.config.recipe().epochs for network in of_it),
             )
             table.add_row(condition.name, str(len(of_it)), condition.label, f"{epochs[0]} of {epochs[1]} at most")
     console.print(table)
@@ -154,7 +154,7 @@ def _print_plan(plan: Plan, output: Path, n_processes: int, console: Console) ->
     lines = [
         f"cost: {plan.scale.cost}",
         f"{count(len(plan.networks), 'network')}, {n_processes} at a time, in {plan.base}; results in {output}",
-        *([f"measured without a network: {', '.join(one.name for one in plan.studies)}"] if plan.studies else []),
+        *([f"measured without a network: {', '.join(study.name for study in plan.studies)}"] if plan.studies else []),
         *(f"{', '.join(keys)} cannot be judged at this scale: {why}" for why, keys in out_of_reach.items()),
     ]
     for line in lines:
@@ -166,8 +166,8 @@ def _report(reproduced: Reproduced, output: Path, console: Console) -> int:
     from tauscope.papers.reproduce.output import PAGE
 
     console.print(_table(reproduced.judged))
-    for one in reproduced.failed():
-        flags.print_error(f"{one.condition} {one.network} is missing: {one.missing}")
+    for network in reproduced.failed():
+        flags.print_error(f"{network.condition} {network.network} is missing: {network.missing}")
     for name, why in reproduced.results.failed_studies.items():
         flags.print_error(f"study {name} is missing: {why}")
     for name, why in reproduced.undrawn.items():

@@ -114,7 +114,7 @@ def _request(options: argparse.Namespace) -> Request | None:
     if options.time is not None:
         given["minutes"] = -int(-options.time // 60)
     if options.sbatch is not None:
-        pairs = [one.lstrip("-").partition("=") for one in options.sbatch]
+        pairs = [option.lstrip("-").partition("=") for option in options.sbatch]
         given["extra"] = {name: value if equals else True for name, equals, value in pairs}
     if not options.slurm:
         if given:
@@ -126,7 +126,7 @@ def _request(options: argparse.Namespace) -> Request | None:
 
 def _still_queued(sweep: Sweep) -> dict[str, str]:
     """Return the jobs that an earlier call put into SLURM's queue and that are there still."""
-    jobs = {name: one.job for name, one in read_plan(sweep.base).items() if one.job and name in sweep.runs}
+    jobs = {name: run.job for name, run in read_plan(sweep.base).items() if run.job and name in sweep.runs}
     queue = queued_jobs() or {} if jobs else {}
     return {name: job for name, job in jobs.items() if job.rpartition("/")[2] in queue}
 
@@ -160,9 +160,9 @@ def _submit(request: Request, sweep: Sweep, options: argparse.Namespace, console
 
 def _print_runs(sweep: Sweep, console: Console) -> None:
     """Print every run, how far it is, and in what it differs from others."""
-    states = {one.name: one.state for one in survey(sweep.base)[0]} if sweep.base.is_dir() else {}
+    states = {sight.name: sight.state for sight in survey(sweep.base)[0]} if sweep.base.is_dir() else {}
     all_given = list(sweep.given.values())
-    shared = {key: one for key, one in all_given[0].items() if all(other.get(key) == one for other in all_given)}
+    shared = {key: value for key, value in all_given[0].items() if all(given.get(key) == value for given in all_given)}
     table = Table("run", "state", "options", title=f"{count(len(sweep.runs), 'run')} in {sweep.base}")
     for name, given in sweep.given.items():
         table.add_row(name, states.get(name, "pending"), _words(given, shared))
@@ -171,7 +171,7 @@ def _print_runs(sweep: Sweep, console: Console) -> None:
 
 
 def _words(given: Mapping[str, Any], without: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {one}" for key, one in given.items() if key not in without)
+    return ", ".join(f"{key} {value}" for key, value in given.items() if key not in without)
 
 
 class JobsDisplay:

@@ -12,7 +12,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from tauscope._lazy import torch
@@ -26,7 +27,8 @@ _TICK = 0.1
 # with, and what torch imports for a second when the first optimiser is made.
 _PRELOADED = ("__main__", "tauscope.measurements.keeping", "h5netcdf", "torch._dynamo")
 
-_context = multiprocessing.get_context("forkserver")
+# Windows starts every process from nothing.
+_START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 @dataclass(frozen=True)
@@ -72,23 +74,31 @@ class Outcome:
 def processors() -> int:
     """Return how many processors this process may use.
 
+    Its affinity (``taskset``), its cgroup's quota (containers) and ``SLURM_CPUS_PER_TASK`` limit those of the machine.
+
     Examples
     --------
     >>> processors() >= 1
     True
     """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from joblib import cpu_count
+
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    n = int(cpu_count())
+    return min(n, int(given)) if given.isdecimal() and int(given) else n
 
 
 def share(n_processes: int) -> int:
     """Return the threads of each of several processes that share the processors.
+
+    None gets more than this process has, as ``OMP_NUM_THREADS``, ``MKL_NUM_THREADS``, or `torch.set_num_threads` said.
 
     Examples
     --------
     >>> share(10_000)
     1
     """
-    return max(1, processors() // n_processes)
+    return max(1, min(processors() // n_processes, torch.get_num_threads()))
 
 
 def reason(error: BaseException) -> str:
@@ -120,7 +130,7 @@ def run_jobs(
 ) -> dict[str, Outcome]:
     """Run jobs in their order, a few at a time, each in a process of its own.
 
-    Every process computes with its share of the processors. Processes end by themselves when the one that runs the
+    Every process computes with its share of the processors, and with no more threads than this one. Processes end by themselves when the one that runs the
     jobs is gone, however it ended.
 
     Parameters
@@ -151,18 +161,20 @@ def run_jobs(
     {}
     """
     require_at_least("number of jobs at a time", n_processes, 1)
-    _context.set_forkserver_preload(list(_PRELOADED))
+    context = multiprocessing.get_context(_START)
+    if _START == "forkserver":
+        context.set_forkserver_preload(list(_PRELOADED))
     threads = share(n_processes)
     waiting, running, outcomes = list(jobs), list[_Process](), dict[str, Outcome]()
     try:
         while (waiting or running) and not stop():
             while waiting and len(running) < n_processes:
-                running.append(_Process(waiting.pop(0), threads))
+                running.append(_Process(context, waiting.pop(0), threads))
                 on_start(running[-1].job)
-            for one in _listen(running, on_message):
-                running.remove(one)
-                outcomes[one.job.name] = one.outcome()
-                on_end(one.job, outcomes[one.job.name])
+            for ended in _listen(running, on_message):
+                running.remove(ended)
+                outcomes[ended.job.name] = ended.outcome()
+                on_end(ended.job, outcomes[ended.job.name])
     finally:
         _end(running)
     return outcomes
@@ -171,11 +183,11 @@ def run_jobs(
 class _Process:
     """A job under way."""
 
-    def __init__(self, job: Job, threads: int) -> None:
+    def __init__(self, context: BaseContext, job: Job, threads: int) -> None:
         self.job = job
         self.start = time.monotonic()
-        self.messages, theirs = _context.Pipe(duplex=False)
-        self.process: ForkServerProcess = _context.Process(
+        self.messages, theirs = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=_work, args=(theirs, job.function, job.arguments, threads), name=job.name
         )
         self.process.start()
@@ -213,31 +225,31 @@ def _violence(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code} before it was done"
     name = signal.Signals(-code).name
-    return f"killed by signal {-code} ({name}{', out of memory?' if -code == signal.SIGKILL else ''})"
+    return f"killed by signal {-code} ({name}{', out of memory?' if name == 'SIGKILL' else ''})"
 
 
 def _listen(running: Sequence[_Process], on_message: Callable[[Job, Any], None]) -> list[_Process]:
     """Wait a moment for messages and ends, pass on the messages, and return the processes that have ended."""
-    ends = [one.process.sentinel for one in running]
-    wait([*ends, *(one.messages for one in running if not one.messages.closed)], timeout=_TICK)
-    ended = [one for one in running if not one.process.is_alive()]
-    for one in running:
-        one.hear(on_message)
+    ends = [process.process.sentinel for process in running]
+    wait([*ends, *(process.messages for process in running if not process.messages.closed)], timeout=_TICK)
+    ended = [process for process in running if not process.process.is_alive()]
+    for process in running:
+        process.hear(on_message)
     return ended
 
 
 def _end(running: Sequence[_Process]) -> None:
     """Tell processes to stop, wait for them, and kill those that do not."""
-    for one in running:
-        one.process.terminate()
+    for process in running:
+        process.process.terminate()
     deadline = time.monotonic() + PATIENCE
-    for one in running:
-        while one.process.is_alive() and time.monotonic() < deadline:
-            one.hear(lambda *_: None)
-            one.process.join(_TICK)
-        one.process.kill()
-        one.process.join()
-        one.close()
+    for process in running:
+        while process.process.is_alive() and time.monotonic() < deadline:
+            process.hear(lambda *_: None)
+            process.process.join(_TICK)
+        process.process.kill()
+        process.process.join()
+        process.close()
 
 
 def _work(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], threads: int) -> None:
@@ -266,4 +278,4 @@ def _follow_parent() -> None:
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(PATIENCE)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tauscope._lazy import torch
+from tauscope._streams import lasting_streams
 from tauscope.errors import InputError, require_at_least
 from tauscope.jobs.pool import reason
 from tauscope.jobs.signals import collect_signals
@@ -24,8 +25,8 @@ from tauscope.jobs.training import LEFT_ALONE, Progress, go_on, note_failure
 from tauscope.runs.config import allow, config_of
 from tauscope.runs.survey import SLURM, queued_jobs
 
-WARNING = signal.SIGUSR2
-"""What SLURM sends before a job's time is up; submitit asks it to."""
+WARNING = getattr(signal, "SIGUSR2", signal.SIGTERM)
+"""What SLURM sends before a job's time is up; submitit asks it to. Windows, which has no SLURM, has no such signal."""
 
 REQUEUES = 10_000
 """How often a job whose time is up puts itself back into the queue; a run is trained for days, a job for hours."""
@@ -141,7 +142,8 @@ class QueuedRun:
         torch.set_num_threads(self.threads)
         note_failure(folder, "")
         try:
-            return self._go_on(folder)
+            with lasting_streams():
+                return self._go_on(folder)
         except Exception as error:
             note_failure(folder, reason(error))
             raise

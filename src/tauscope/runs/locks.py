@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
+import warnings
 from pathlib import Path
 from typing import IO
 
@@ -44,7 +45,10 @@ def take(file: IO[bytes]) -> bool:
     ...     take(file), take(again)
     (True, False)
     """
-    from filelock import lock_descriptor
+    with warnings.catch_warnings():
+        # Of a Python without locks; whoever takes one is told below.
+        warnings.simplefilter("ignore")
+        from filelock import lock_descriptor
 
     try:
         if lock_descriptor(file.fileno(), blocking=False):

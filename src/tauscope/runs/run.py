@@ -79,7 +79,7 @@ def require_plausible(config: Config, *files: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             sizes[file] = file.stat().st_size
     if sizes and ":" not in config.cell and 4 * config.num_neurons**2 > max(*sizes.values(), _LITTLE):
-        file = max(sizes, key=lambda one: sizes[one])
+        file = max(sizes, key=lambda path: sizes[path])
         raise DamagedFileError(
             f"{file.parent / CONFIG} is of another network: its num_neurons is {config.num_neurons}, for which {file.name} "
             "has no room"
@@ -182,8 +182,8 @@ class Run:
         state, notices = checkpoints.load_state(self.folder)
         if self._unguarded:
             notices.append(
-                f"the disk of {self.folder} has no locks ({self._unguarded}): nothing keeps other commands from writing to "
-                "this run, start none until this one has ended"
+                f"{self.folder} cannot be locked ({self._unguarded}): nothing keeps other commands from writing to this run, "
+                "start none until this one has ended"
             )
         if state is not None:
             self._require_fit(state)
@@ -299,7 +299,7 @@ class Run:
             raise DamagedFileError(
                 f"{self.folder / checkpoints.STATE} is not a state of the run in {self.folder}: {error!r}"
             ) from error
-        if not all(bool(torch.isfinite(one).all()) for one in self._model.state_dict().values()):
+        if not all(bool(torch.isfinite(weight).all()) for weight in self._model.state_dict().values()):
             raise DamagedFileError(
                 f"{self.folder / checkpoints.STATE} holds non-finite numbers: expected finite weights"
             )
@@ -308,7 +308,7 @@ class Run:
         """Return in what the earlier sessions of the run computed."""
         path = self.folder / ENVIRONMENT
         sessions = read_json(path) if path.exists() else []
-        if not isinstance(sessions, list) or not all(isinstance(one, dict) for one in sessions):
+        if not isinstance(sessions, list) or not all(isinstance(session, dict) for session in sessions):
             raise DamagedFileError(f"{path} is not a list of sessions: expected one as tauscope wrote it")
         return sessions
 
@@ -361,8 +361,8 @@ class Run:
         write_atomically(self.folder / METRICS, lines.encode())
         # The published code knows no other score.
         if records and "accuracy" in records[0]:
-            losses = [one["loss"] for one in records]
-            accuracies = [one["accuracy"] for one in records]
+            losses = [record["loss"] for record in records]
+            accuracies = [record["accuracy"] for record in records]
             write_atomically(self.folder / STATS, published.stats_bytes(losses, accuracies))
 
 
