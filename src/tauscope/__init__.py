@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tauscope.runs.config import TrainConfig
     from tauscope.runs.loading import load, load_model
     from tauscope.runs.published import read_stats
+    from tauscope.runs.saved import save
     from tauscope.tasks import Batch, DelayedMatchToSample, Head, Parity, Stage, Task
 else:
     # What is not used is not imported: torch, pandas, scipy and matplotlib take seconds.
@@ -56,6 +57,7 @@ else:
             "tauscope.runs.config": ("TrainConfig",),
             "tauscope.runs.loading": ("load", "load_model"),
             "tauscope.runs.published": ("read_stats",),
+            "tauscope.runs.saved": ("save",),
             "tauscope.tasks": ("Batch", "DelayedMatchToSample", "Head", "Parity", "Stage", "Task"),
         },
     )
@@ -97,6 +99,7 @@ __all__ = [
     "read_stats",
     "retrain",
     "run",
+    "save",
     "single",
     "sliding",
     "train",

@@ -121,22 +121,32 @@ def require_kept(task: Task, stage: Stage) -> None:
         anew, asked = kind(**values), kind(**{**values, **stage.ask})
     except Exception:  # a constructor of a user's own takes what it likes
         return
-    if all(_same(getattr(anew, name, None), getattr(task, name)) for name in fields_of(task)):
+    if not difference(task, anew):
         _require_same(asked, task.at(stage), f"a copy of it at stage {stage.name} has", "made anew, it has")
 
 
+def difference(ours: Task, theirs: Task) -> str:
+    """Return the name of the first value that a task holds and another does not; empty if there is none.
+
+    Examples
+    --------
+    >>> from tauscope.tasks import Parity
+    >>> difference(Parity(), Parity()), difference(Parity(p=0.5), Parity())
+    ('', 'p')
+    """
+    for name in fields_of(ours):
+        own, other = getattr(ours, name), getattr(theirs, name, None)
+        if own is not other and _text(own) != _text(other):
+            return name
+    return ""
+
+
 def _require_same(task: Task, copied: Task, where: str, before: str = "it has") -> None:
-    for name in fields_of(task):
-        ours, theirs = getattr(task, name), getattr(copied, name, None)
-        if not _same(ours, theirs):
-            raise InputError(
-                f"{type(task).__name__}.{name}: {before} {ours!r}, {where} {theirs!r}; expected a __post_init__ that derives it "
-                "from fields and changes none, or a property"
-            )
-
-
-def _same(ours: object, theirs: object) -> bool:
-    return ours is theirs or _text(ours) == _text(theirs)
+    if name := difference(task, copied):
+        raise InputError(
+            f"{type(task).__name__}.{name}: {before} {getattr(task, name)!r}, {where} {getattr(copied, name, None)!r}; expected a "
+            "__post_init__ that derives it from fields and changes none, or a property"
+        )
 
 
 def _held(task: Task) -> dict[str, object]:
