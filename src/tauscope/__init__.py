@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tauscope import analysis
     from tauscope.analysis.accuracy import evaluate
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
+    from tauscope.learning.interrupts import Interrupted
     from tauscope.learning.recipe import Recipe
     from tauscope.learning.training import Training, train
     from tauscope.measurements.retraining import forgetting, retrain
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tauscope.runs.config import TrainConfig
     from tauscope.runs.loading import load, load_model
     from tauscope.runs.published import read_stats
+    from tauscope.runs.saved import save
     from tauscope.tasks import Batch, DelayedMatchToSample, Head, Parity, Stage, Task
 else:
     # What is not used is not imported: torch, pandas, scipy and matplotlib take seconds.
@@ -48,6 +50,7 @@ else:
                 "single",
                 "sliding",
             ),
+            "tauscope.learning.interrupts": ("Interrupted",),
             "tauscope.learning.recipe": ("Recipe",),
             "tauscope.learning.training": ("Training", "train"),
             "tauscope.measurements.retraining": ("forgetting", "retrain"),
@@ -69,6 +72,7 @@ else:
             "tauscope.runs.config": ("TrainConfig",),
             "tauscope.runs.loading": ("load", "load_model"),
             "tauscope.runs.published": ("read_stats",),
+            "tauscope.runs.saved": ("save",),
             "tauscope.tasks": ("Batch", "DelayedMatchToSample", "Head", "Parity", "Stage", "Task"),
         },
     )
@@ -85,6 +89,7 @@ __all__ = [
     "Head",
     "Heads",
     "InputError",
+    "Interrupted",
     "LSTMCell",
     "LeakyCell",
     "LeakyRNN",
@@ -111,6 +116,7 @@ __all__ = [
     "read_stats",
     "retrain",
     "run",
+    "save",
     "single",
     "sliding",
     "train",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 import operator
 from collections.abc import Iterable
 from typing import SupportsIndex, cast
@@ -136,3 +137,14 @@ def require_instance(name: str, value: object, kind: type | tuple[type, ...], ex
         return
     given = f"the class {value.__name__} itself" if isinstance(value, type) else f"of type {type(value).__name__}"
     raise InputError(f"{name} is {given}: expected {example}")
+
+
+def require_positive(name: str, value: object) -> None:
+    """Raise an `InputError` unless the value is a number above 0.
+
+    Examples
+    --------
+    >>> require_positive("lr", 0.1)
+    """
+    if not (isinstance(value, numbers.Real) and float(value) > 0):
+        raise InputError(f"{name} is {value!r}: expected a number above 0")

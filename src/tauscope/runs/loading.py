@@ -14,8 +14,10 @@ from tauscope.learning.curricula import range_name
 from tauscope.models.names import ACTIVATION_NAMES
 from tauscope.runs import published
 from tauscope.runs.checkpoints import checkpoint_name, load_weights
+from tauscope.runs.config import own
 from tauscope.runs.folder import CONFIG, read_metrics
 from tauscope.runs.run import EPOCH, INITIAL, read_config, require_plausible
+from tauscope.runs.saved import NETWORK, saved_model, saved_task
 from tauscope.tasks import TASKS, Task, head_name
 
 if TYPE_CHECKING:
@@ -113,13 +115,13 @@ def load(path: str | Path, device: str = "cpu", cell: str | None = None) -> Mode
 
     path = find_checkpoint(Path(path))
     weights = load_weights(path)
-    model = _from_config(path, cell)
+    model = saved_model(path.parent, cell) if (path.parent / NETWORK).exists() else _from_config(path, cell)
     if model is None:
         model = build_model(**_from_weights(weights, path), generator=torch.Generator().manual_seed(0))
     published.load_published(model, weights, path)
     # The published code finds heads by position: the first head belongs to the smallest N, which may not be 2.
     parts = _CHECKPOINT.fullmatch(path.name)
-    if parts and not (path.parent / CONFIG).exists():
+    if parts and not any((path.parent / name).exists() for name in (CONFIG, NETWORK)):
         model.heads.names = tuple(head_name(int(parts[1]) + i) for i in range(len(model.heads.names)))
     return model.to(device)
 
@@ -155,6 +157,8 @@ def checkpoints_of(folder: Path) -> list[Path]:
     if all(_RANGE.fullmatch(path.name) for path in found) and found:
         return sorted(found, key=lambda path: (found[path], path))
     stages = dict.fromkeys(str(record.get("stage")) for record in read_metrics(folder) if isinstance(record, dict))
+    if (folder / NETWORK).exists():
+        stages |= dict.fromkeys(sorted(path.name.removeprefix(checkpoint_name("")) for path in folder.glob("rnn_*")))
     order = {folder / checkpoint_name(stage): place for place, stage in enumerate(stages)}
     taught = [path for path in order if path.is_file()]
     return sorted({*found, *taught}, key=lambda path: (order.get(path, -1), found.get(path, ()), path))
@@ -215,6 +219,8 @@ def trained_task(path: Path, name: str | None = None) -> Task:
     DelayedMatchToSample(Ns=(2,), p=None, plus_minus=False, repeat=1, labels='last', length=None)
     """
     folder = path.parent
+    if (folder / NETWORK).exists() and (name is None or own.is_own(name)):
+        return saved_task(folder)
     if (folder / CONFIG).exists():
         config = read_config(folder)
         if name is not None and config.task in TASKS:
