@@ -173,7 +173,7 @@ def _picture(one: Measured, name: str, run: Path) -> Picture:
     alt = f"{text.title} of {one.checkpoint}" + (f": {name}" if name else "")
     caption = f"{text.captions[name]} {sample(one.result)}"
     there = one.path.with_name(one.path.stem + (f"_{name}" if name else "") + ".png")
-    # Pictures are written before the result: a later one was not made of it.
+    # A result is touched when its pictures are drawn: a later one was not made of it.
     made_with_it = there.is_file() and there.stat().st_mtime <= one.path.stat().st_mtime
     stored = picture(there.read_bytes(), alt, caption) if made_with_it else None
     draw = MEASUREMENTS[one.analysis].figures[name]
