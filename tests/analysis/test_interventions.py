@@ -249,7 +249,7 @@ def test_published_grids_are_the_default(generator: torch.Generator) -> None:
     tau = perturbation(model, Parity([2]), 2, "tau", protocol=short).epsilon.values
     np.testing.assert_allclose(tau, [0, *np.geomspace(1e-3, 10, 13)])
     assert set(EPSILONS) == {"recurrent", "tau", "readout", "input"}
-    assert Protocol() == Protocol(n_trials=10, n_steps=1000, warm_up=100, p=0.5)
+    assert Protocol() == Protocol(n_trials=10, n_steps=1000, warm_up=None, p=0.5)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,12 @@ def alts(page: Any) -> list[str]:
 @pytest.fixture(autouse=True)
 def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make no pixels, which take longest."""
-    monkeypatch.setattr(comparison, "drawn", lambda _, alt, caption: Picture("data:,", 1, 1, alt, caption))
+
+    def sketch(draw: Any, alt: str, caption: str) -> Picture:
+        draw()
+        return Picture("data:,", 1, 1, alt, caption)
+
+    monkeypatch.setattr(comparison, "drawn", sketch)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from tauscope.analysis.checked import checked
+from tauscope.analysis.simulation import warm_up_for
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.model import Model
 from tauscope.models.trace import run
@@ -32,7 +33,7 @@ def generalise(
     *,
     n_trials: int = 10,
     n_steps: int = 3000,
-    warm_up: int = 100,
+    warm_up: int | None = None,
     p: float = 0.5,
     n_folds: int = 5,
     ridges: Sequence[float] = RIDGES,
@@ -50,8 +51,10 @@ def generalise(
         Memory demands, ascending.
     n_trials : int
         Trials to fit, and as many fresh ones to test; at least as many as folds.
-    n_steps, warm_up : int
-        Bits of a trial that are used, and bits before them that are not.
+    n_steps : int
+        Bits of a trial that are used.
+    warm_up : int, optional
+        Bits before them that are not; by default 100, or the N - 1 that an answer needs where those are more.
     p : float
         Probability of a 1.
     n_folds : int
@@ -90,6 +93,7 @@ def generalise(
     require_at_least("number of folds", n_folds, 2)
     require_at_least("number of trials", n_trials, n_folds)
     require_at_least("number of steps", n_steps, 2)
+    warm_up = warm_up_for(Ns[-1]) if warm_up is None else warm_up
     require_at_least("warm-up", warm_up, Ns[-1] - 1)
     if not len(ridges) or not all(ridge >= 0 for ridge in ridges):
         raise InputError(f"ridges are {list(ridges)}: expected penalties of at least 0, such as 1e-6")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from tauscope.analysis.checked import checked
+from tauscope.analysis.simulation import warm_up_for
 from tauscope.analysis.transforms import PERTURBED, ablate, perturb
 from tauscope.analysis.variants import run_variants
 from tauscope.errors import InputError, require_at_least, require_choice
@@ -41,8 +42,10 @@ class Protocol:
     ----------
     n_trials : int
         Number of trials.
-    n_steps, warm_up : int
-        Bits that are scored, and bits before them that are not.
+    n_steps : int
+        Bits that are scored.
+    warm_up : int, optional
+        Bits before them that are not; by default 100, or the N - 1 that an answer needs where those are more.
     p : float
         Probability of a 1.
 
@@ -54,13 +57,14 @@ class Protocol:
 
     n_trials: int = 10
     n_steps: int = 1000
-    warm_up: int = 100
+    warm_up: int | None = None
     p: float = 0.5
 
     def __post_init__(self) -> None:
         require_at_least("number of trials", self.n_trials, 1)
         require_at_least("number of steps", self.n_steps, 1)
-        require_at_least("warm-up", self.warm_up, 0)
+        if self.warm_up is not None:
+            require_at_least("warm-up", self.warm_up, 0)
 
 
 def select_units(
@@ -191,7 +195,7 @@ def ablation(
     tested = _with_head(model, N)
     variants = [ablate(tested, units, mode) for units in ([], *sets)]
     trials = _Trials.draw(model, task, N, protocol or Protocol(), generator)
-    state = tuple(tuple(tensor.expand(len(variants), *tensor.shape) for tensor in one) for one in trials.state)
+    state = tuple(tuple(tensor.expand(len(variants), *tensor.shape) for tensor in layer) for layer in trials.state)
     inputs, noise = trials.inputs[:, None].expand(-1, len(variants), -1, -1), trials.noise
     if noise is not None:
         noise = noise[:, None].expand(-1, len(variants), -1, -1)
@@ -267,7 +271,7 @@ def perturbation(
     tested, n_trials = _with_head(model, N), trials.protocol.n_trials
     variants = [perturb(tested, which, size, generator) for size in sizes for _ in range(n_trials)]
     # Every trial of every size is a variant of its own, with one stream.
-    state = tuple(tuple(torch.cat([tensor[:, None]] * len(sizes)) for tensor in one) for one in trials.state)
+    state = tuple(tuple(torch.cat([tensor[:, None]] * len(sizes)) for tensor in layer) for layer in trials.state)
     inputs, noise = trials.inputs[:, :, None].repeat(1, len(sizes), 1, 1), trials.noise
     if noise is not None:
         noise = noise[:, :, None].repeat(1, len(sizes), 1, 1)
@@ -307,15 +311,16 @@ class _Trials:
     def draw(
         cls, model: Model, task: BinaryMemoryTask, N: int, protocol: Protocol, generator: torch.Generator
     ) -> _Trials:
-        if protocol.warm_up < N - 1:
-            raise InputError(f"warm-up is {protocol.warm_up}: expected at least N - 1 = {N - 1}, to know every answer")
-        length = protocol.warm_up + protocol.n_steps
+        warm_up = warm_up_for(N) if protocol.warm_up is None else protocol.warm_up
+        if warm_up < N - 1:
+            raise InputError(f"warm-up is {warm_up}: expected at least N - 1 = {N - 1}, to know every answer")
+        protocol, length = replace(protocol, warm_up=warm_up), warm_up + protocol.n_steps
         asked = task.replace(Ns=(N,), p=protocol.p, labels="every", length=length)
         batch = asked.sample(protocol.n_trials, generator)
         state = model.initial_state(protocol.n_trials, generator)
         # The last step of every bit after the warm-up.
         step = torch.arange(1, len(batch.inputs) + 1, device="cpu")
-        counted = (step > protocol.warm_up * task.repeat) & (step % task.repeat == 0)
+        counted = (step > warm_up * task.repeat) & (step % task.repeat == 0)
         noise = model.draw_noise(len(batch.inputs), protocol.n_trials, generator)
         inputs = batch.inputs.to(model.hidden(state))
         return cls(protocol, inputs, batch.targets[..., 0], counted, state, asked.chance(N), noise)

@@ -16,6 +16,7 @@ from tauscope.models.trace import run
 _BLOCK_NUMBERS = 2**22
 # The batch at which the recurrent product of a wide network nears its best speed.
 _FAST_BATCH = 100
+_WARM_UP = 100
 
 
 def probabilities(p: float | Sequence[float] | None, n_trials: int, generator: torch.Generator) -> Tensor:
@@ -56,6 +57,17 @@ def probabilities(p: float | Sequence[float] | None, n_trials: int, generator: t
             f"p is {p}: expected probabilities between 0 and 1 (nearest valid: {given.clamp(0, 1).tolist()})"
         )
     return given.expand(n_trials).clone()
+
+
+def warm_up_for(N: int) -> int:
+    """Return the bits before the first one that is scored: the published 100, or as many as N asks for.
+
+    Examples
+    --------
+    >>> warm_up_for(5), warm_up_for(150)
+    (100, 149)
+    """
+    return max(_WARM_UP, N - 1)
 
 
 def random_bits(

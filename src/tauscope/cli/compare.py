@@ -15,6 +15,7 @@ from tauscope.report import COMPARISON_GENERATOR
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
+    parser.epilog = "exit code: 0 if the page is complete; 3 if a run or a figure is missing in it"
     parser.add_argument("paths", type=Path, nargs="+", metavar="run", help="run folders, two or more")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", default=Path("comparison.html"), help="the page")
     parser.add_argument(
@@ -26,10 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> int:
     """Write the page and return the exit code."""
     flags.own(options)
-    folders = [pages.run_folder(path) for path in options.paths]
-    if len(set(folders)) < 2:
-        raise InputError(f"one run, {folders[0].name}: expected two or more to compare")
-    folders = list(dict.fromkeys(folders))
+    folders, unusable = _run_folders(options.paths)
     measured = folders if options.results is None else _measured(folders, options.results)
     target = Path(os.path.abspath(options.output))
     pages.require_ours(target, COMPARISON_GENERATOR)
@@ -38,13 +36,38 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
     with console.status("reading and drawing", spinner="line"):
         page = comparison_page(folders, measured)
-    pages.write_page(target, page, console)
-    return 0
+    code = pages.write_page(target, page, console)
+    return pages.FAILED if unusable else code
+
+
+def _run_folders(paths: list[Path]) -> tuple[list[Path], bool]:
+    """Return the run folders that paths mean, each once, and whether any means none, which is printed.
+
+    Raises
+    ------
+    InputError
+        If there are not two or more.
+    """
+    folders, problems = dict[Path, None](), list[str]()
+    for path in paths:
+        try:
+            folders[pages.run_folder(path)] = None
+        except InputError as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror or error}; expected what can be read")
+    if len(folders) < 2:
+        raise InputError(
+            problems[0] if problems else f"one run, {next(iter(folders)).name}: expected two or more to compare"
+        )
+    for problem in problems:
+        flags.print_error(problem)
+    return list(folders), bool(problems)
 
 
 def _measured(folders: list[Path], results: Path) -> list[Path]:
     """Return where the results of each run are; some may have none yet."""
     there = [Path(os.path.abspath(results)) / folder.name for folder in folders]
-    if not any(one.is_dir() for one in there):
+    if not any(folder.is_dir() for folder in there):
         pages.results_of(folders[0], results)
     return there

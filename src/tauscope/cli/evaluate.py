@@ -14,6 +14,7 @@ from tauscope._lazy import torch
 from tauscope._streams import command_line
 from tauscope.cli import flags
 from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.jobs.pool import reason
 from tauscope.runs.config.own import allow, is_own
 from tauscope.runs.files import write_atomically
 from tauscope.runs.loading import find_checkpoint, load, trained_Ns, trained_task
@@ -21,8 +22,10 @@ from tauscope.tasks import TASKS, BinaryMemoryTask
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+FAILED = 3
+"""Exit code where the picture could not be drawn; the table is there."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -63,9 +66,6 @@ def run(options: argparse.Namespace, console: Console) -> int:
     task = _task(path, options)
 
     from tauscope.analysis.accuracy import evaluate
-    from tauscope.plotting.accuracy import plot_accuracy
-    from tauscope.plotting.memory import plot_forgetting
-    from tauscope.plotting.style import title
 
     device = flags.device(options.device)
     model = load(path, device, options.cell)
@@ -81,11 +81,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
     accuracy = evaluate(model, task, Ns, heads=heads, n_sequences=options.sequences, generator=generator)
     if accuracy.ndim == 1:
         console.print(_table(accuracy))
-        ax = plot_accuracy(accuracy, trained=trained)
-    else:
-        ax = plot_forgetting(accuracy, trained)
-    title(ax, path.parent.name, path.name)
-    _write(path, options, accuracy, ax, console)
+    stem = _write_table(path, options, accuracy)
+    try:
+        write_atomically(stem.with_name(f"{stem.name}.png"), _picture(accuracy, trained, path))
+    except Exception as error:  # fonts, TeX and backends can fail in any way; the table is there
+        console.print(f"wrote {stem}.csv", highlight=False, soft_wrap=True, markup=False)
+        flags.print_error(f"{stem}.png cannot be drawn, its table is kept: {reason(error)}")
+        return FAILED
+    console.print(f"wrote {stem}.csv and .png", highlight=False, soft_wrap=True, markup=False)
     return 0
 
 
@@ -111,16 +114,17 @@ def _trained_heads(names: tuple[str, ...], trained: tuple[int, int] | None) -> l
 
 def _table(accuracy: xr.DataArray) -> Table:
     table = Table("N", "accuracy", "95 % interval", "chance", title=f"{accuracy.attrs['n_sequences']} sequences")
-    for value in accuracy:
-        if value.isnull():
-            table.add_row(str(int(value["N"])), "no head", "", f"{float(value['chance']):.3f}")
+    for share in accuracy:
+        N, chance = str(int(share["N"])), f"{float(share['chance']):.3f}"
+        if share.isnull():
+            table.add_row(N, "no head", "", chance)
         else:
-            interval = f"{float(value['low']):.3f} - {float(value['high']):.3f}"
-            table.add_row(str(int(value["N"])), f"{float(value):.3f}", interval, f"{float(value['chance']):.3f}")
+            table.add_row(N, f"{float(share):.3f}", f"{float(share['low']):.3f} - {float(share['high']):.3f}", chance)
     return table
 
 
-def _write(path: Path, options: argparse.Namespace, accuracy: xr.DataArray, ax: Axes, console: Console) -> None:
+def _write_table(path: Path, options: argparse.Namespace, accuracy: xr.DataArray) -> Path:
+    """Write the table, take away the picture of an earlier one, and return the path of both without its suffix."""
     folder = options.output or path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,8 +133,19 @@ def _write(path: Path, options: argparse.Namespace, accuracy: xr.DataArray, ax: 
             f"cannot write to {folder}: {error.strerror}; expected a writable folder as --output"
         ) from error
     stem = f"evaluation_{path.name}" + ("" if accuracy.ndim == 1 else "_all_heads")
-    picture = io.BytesIO()
-    cast("Figure", ax.figure).savefig(picture, format="png", dpi=200)
+    (folder / f"{stem}.png").unlink(missing_ok=True)
     write_atomically(folder / f"{stem}.csv", accuracy.to_dataframe().to_csv().encode())
-    write_atomically(folder / f"{stem}.png", picture.getvalue())
-    console.print(f"wrote {folder / stem}.csv and .png", soft_wrap=True)
+    return Path(folder / stem)
+
+
+def _picture(accuracy: xr.DataArray, trained: tuple[int, int] | None, path: Path) -> bytes:
+    """Return the figure of the table as PNG."""
+    from tauscope.plotting.accuracy import plot_accuracy
+    from tauscope.plotting.memory import plot_forgetting
+    from tauscope.plotting.style import title
+
+    ax = plot_accuracy(accuracy, trained=trained) if accuracy.ndim == 1 else plot_forgetting(accuracy, trained)
+    title(ax, path.parent.name, path.name)
+    content = io.BytesIO()
+    cast("Figure", ax.figure).savefig(content, format="png", dpi=200)
+    return content.getvalue()

@@ -7,11 +7,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tauscope._words import count
+from tauscope.cli import flags
 from tauscope.errors import InputError
+from tauscope.report import UNDRAWN
 from tauscope.runs.files import write_atomically
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.loading import checkpoints_of
 from tauscope.runs.results import ANALYSIS
+
+FAILED = 3
+"""Exit code where the page is written, but a run or a figure is missing in it."""
 
 
 def run_folder(path: Path) -> Path:
@@ -54,11 +60,14 @@ def require_ours(target: Path, generator: str) -> None:
         raise InputError(f"cannot read {target}: {error.strerror}; expected a file of one's own") from error
 
 
-def write_page(target: Path, page: str, console: Console) -> None:
-    """Write a page and say where it is."""
+def write_page(target: Path, page: str, console: Console) -> int:
+    """Write a page, say where it is, and return the exit code: 3 if figures are missing in it."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write to {target.parent}: {error.strerror}; expected a writable --output") from error
     write_atomically(target, page.encode(errors="replace"))
     console.print(f"wrote {target}", soft_wrap=True)
+    if undrawn := page.count(UNDRAWN):
+        flags.print_error(f"{count(undrawn, 'figure')} of {target.name} cannot be drawn: the page says which, and why")
+    return FAILED if undrawn else 0

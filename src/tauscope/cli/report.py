@@ -14,6 +14,7 @@ from tauscope.report import GENERATOR
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
+    parser.epilog = "exit code: 0 if the page is complete; 3 if a figure could not be drawn"
     parser.add_argument("path", type=Path, help="a run folder")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the page; by default report.html in the run folder"
@@ -36,5 +37,4 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
     with console.status("reading and drawing", spinner="line"):
         page = report_page(folder, measured=measured, page=target.parent)
-    pages.write_page(target, page, console)
-    return 0
+    return pages.write_page(target, page, console)

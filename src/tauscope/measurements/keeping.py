@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.measurements import MEASUREMENTS, Measurement, Subject
-from tauscope.plotting.style import title
 from tauscope.runs.files import write_atomically
 from tauscope.runs.loading import checkpoints_of, course_of, load, trained_Ns, trained_task
 from tauscope.runs.results import ANALYSIS, current_result, provenance, save_result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -112,22 +113,27 @@ def subject_of(checkpoint: Path, device: str = "cpu", cell: str | None = None, s
 
 
 def measure(
-    asked: Asked, environment: dict[str, Any], *, device: str = "cpu", cell: str | None = None, pictures: bool = True
+    asked: Asked,
+    environment: dict[str, Any],
+    *,
+    device: str = "cpu",
+    cell: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> xr.Dataset:
-    """Measure, and keep the result with its table and pictures.
+    """Measure, and keep the result with its table.
 
     Parameters
     ----------
     asked : Asked
-        What to measure; whatever result is there is overwritten.
+        What to measure; whatever result is there is overwritten, and its pictures are deleted.
     environment : dict
         From `tauscope.runs.environment.environment`.
     device : str
         Where to compute.
     cell : str, optional
         ``"module:Class"`` of a user's own cell.
-    pictures : bool
-        Whether to draw.
+    tell : callable, optional
+        Called with how far a long measurement is, in words.
 
     Returns
     -------
@@ -142,31 +148,70 @@ def measure(
         If it cannot be measured otherwise, or not written.
     """
     source = asked.source(environment)
-    subject = subject_of(asked.checkpoint, device, cell, asked.seed)
+    subject = replace(subject_of(asked.checkpoint, device, cell, asked.seed), tell=tell)
     lacking = asked.how.lacks(subject)
     if lacking:
         raise NotApplicableError(lacking)
     result = asked.how.measure(subject, **asked.options)
-    figures = {name: draw(result, subject) for name, draw in asked.how.figures.items()} if pictures else {}
-    _keep(asked, result, source, figures)
+    _keep(asked, result, source)
     return result
 
 
-def _keep(asked: Asked, result: xr.Dataset, source: dict[str, Any], figures: dict[str, Axes]) -> None:
-    """Write the pictures and the table, and last the result, which says that all is there."""
+def draw(asked: Asked, result: xr.Dataset, *, device: str = "cpu", cell: str | None = None) -> dict[str, Exception]:
+    """Draw the pictures of a kept result that are not there.
+
+    Parameters
+    ----------
+    asked : Asked
+        The measurement.
+    result : Dataset
+        Its result, which is on disk: whatever happens to a picture, the measurement is not lost.
+    device, cell
+        As in `measure`.
+
+    Returns
+    -------
+    dict of Exception
+        What kept pictures from being drawn, by the names of their files.
+    """
+    missing = {_picture(asked, name): how for name, how in asked.how.figures.items()}
+    missing = {path: how for path, how in missing.items() if not path.exists()}
+    problems: dict[str, Exception] = {}
+    for path, how in missing.items():
+        try:
+            _draw(path, how(result, subject_of(asked.checkpoint, device, cell, asked.seed)), asked.checkpoint)
+        except Exception as error:  # fonts, TeX, a backend or a figure function can fail in any way
+            problems[path.name] = error
+    if missing:
+        # A picture that is newer than its result was not made of it.
+        asked.target.touch()
+    return problems
+
+
+def _draw(path: Path, ax: Axes, checkpoint: Path) -> None:
+    from tauscope.plotting.style import title
+
+    picture = io.BytesIO()
+    title(ax, checkpoint.parent.name, checkpoint.name)
+    cast("Figure", ax.figure).savefig(picture, format="png", dpi=200)
+    write_atomically(path, picture.getvalue())
+
+
+def _picture(asked: Asked, name: str) -> Path:
+    return asked.target.with_name(asked.target.stem + (f"_{name}" if name else "") + ".png")
+
+
+def _keep(asked: Asked, result: xr.Dataset, source: dict[str, Any]) -> None:
+    """Write the result and its table, in the place of an earlier one and its pictures."""
     try:
         asked.target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"cannot write to {asked.target.parent}: {error.strerror}; expected a writable --output"
         ) from error
-    for name, ax in figures.items():
-        picture = io.BytesIO()
-        title(ax, asked.checkpoint.parent.name, asked.checkpoint.name)
-        cast(Figure, ax.figure).savefig(picture, format="png", dpi=200)
-        stem = asked.target.stem + (f"_{name}" if name else "")
-        write_atomically(asked.target.with_name(f"{stem}.png"), picture.getvalue())
+    for name in asked.how.figures:
+        _picture(asked, name).unlink(missing_ok=True)
+    save_result(asked.target, result, source)
     table = io.StringIO()
     csv.writer(table).writerows([("quantity", "value"), *asked.how.numbers(result).items()])
     write_atomically(asked.target.with_suffix(".csv"), table.getvalue().encode())
-    save_result(asked.target, result, source)

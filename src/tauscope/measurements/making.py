@@ -21,7 +21,7 @@ from tauscope.analysis.resolution import resolution
 from tauscope.analysis.sequentiality import peak_order, sequentiality_index, task_states, weights_by_peak_difference
 from tauscope.analysis.timescales import timescales
 from tauscope.analysis.trials import trial_dimensionality, trial_lyapunov, trial_timescales
-from tauscope.errors import InputError, NotApplicableError
+from tauscope.errors import InputError, NotApplicableError, require_at_least
 from tauscope.measurements.retraining import RETRAINING, forgetting, retrain
 from tauscope.measurements.subject import Subject
 from tauscope.models.model import Model
@@ -60,16 +60,34 @@ def measure_dimensionality(subject: Subject, **options: Any) -> xr.Dataset:
 
 
 def measure_lyapunov(subject: Subject, n_exponents: int = EXPONENTS, **options: Any) -> xr.Dataset:
-    """Measure Lyapunov exponents, under random bits or in the delay of the network's trials."""
+    """Measure Lyapunov exponents, under random bits or in the delay of the network's trials.
+
+    Parameters
+    ----------
+    n_exponents : int
+        Number of exponents; fewer in a network of fewer states.
+    """
     n_states = flatten(subject.model, subject.model.initial_state(1))[0].shape[1]
     result = subject.driven(lyapunov, trial_lyapunov, n_exponents=min(n_exponents, n_states), **options)
     return cast(xr.Dataset, result)
 
 
-def measure_sequentiality(subject: Subject, n_trials: int = SEQUENCES, mode: str = "robust") -> xr.Dataset:
-    """Measure the sequentiality index, and beside it what its figures show: units by their peaks, and their weights."""
+def measure_sequentiality(
+    subject: Subject, n_trials: int = SEQUENCES, mode: str = "robust", trial_steps: int | None = None
+) -> xr.Dataset:
+    """Measure the sequentiality index, and beside it what its figures show: units by their peaks, and their weights.
+
+    Parameters
+    ----------
+    n_trials : int
+        Trials of which the index is the mean.
+    mode : {"robust", "reference"}
+        As in `tauscope.analysis.sequentiality_index`; "reference" is the published code.
+    trial_steps : int, optional
+        Steps of a trial of a stream of bits; by default 150, or as many as the largest N asks for.
+    """
     generator = subject.generator()
-    states, _ = task_states(subject.model, subject.trials(), n_trials, generator)
+    states, _ = task_states(subject.model, subject.trials(trial_steps), n_trials, generator)
     result = sequentiality_index(states, mode=mode, generator=generator)
     parts = [result, peak_order(states)]
     weights = candidate_weights(subject.model)
@@ -93,9 +111,17 @@ def candidate_weights(model: Model) -> np.ndarray | None:
     return weights
 
 
-def measure_balance(subject: Subject, n_trials: int = BALANCED) -> xr.Dataset:
-    """Measure how far excitation and inhibition cancel in what every unit receives in its trials."""
-    states, batch = task_states(subject.model, subject.trials(), n_trials, subject.generator())
+def measure_balance(subject: Subject, n_trials: int = BALANCED, trial_steps: int | None = None) -> xr.Dataset:
+    """Measure how far excitation and inhibition cancel in what every unit receives in its trials.
+
+    Parameters
+    ----------
+    n_trials : int
+        Trials that are averaged.
+    trial_steps : int, optional
+        Steps of a trial of a stream of bits; by default 150, or as many as the largest N asks for.
+    """
+    states, batch = task_states(subject.model, subject.trials(trial_steps), n_trials, subject.generator())
     return input_balance(subject.model, states, batch.inputs)
 
 
@@ -118,16 +144,31 @@ def measure_performance(subject: Subject, **options: Any) -> xr.Dataset:
     return scores(subject.model, subject.task, generator=subject.generator(), **options)
 
 
-def measure_ablation(subject: Subject, n: int = ABLATED, **protocol: Any) -> xr.Dataset:
-    """Ablate the slowest, the fastest and random units, or random ones alone where none is slow or fast."""
-    own = subject.tau()
-    groups = ("random",) if own is None else GROUPS
+def measure_ablation(
+    subject: Subject, n: int = ABLATED, together: bool = False, mode: str = "silence", **protocol: Any
+) -> xr.Dataset:
+    """Ablate the slowest, the fastest and random units, or random ones alone where none is slow or fast.
+
+    Parameters
+    ----------
+    n : int
+        Units of each group; fewer in a network too small for so many of each, which, of less than three units, has
+        random ones alone.
+    together : bool
+        Ablate each group at once, instead of one unit at a time.
+    mode : {"silence", "published"}
+        As in `tauscope.analysis.ablate`.
+    """
+    own, n_units = subject.tau(), subject.model.n_units
+    groups = ("random",) if own is None or n_units < len(GROUPS) else GROUPS
     return ablation(
         subject.model,
         asked_bits(subject),
         subject.trained[1],
         groups=groups,
-        n=min(n, subject.model.n_units // len(groups)),
+        n=min(n, n_units // len(groups)),
+        together=together,
+        mode=mode,
         tau=None if own is None else own.values,
         protocol=Protocol(**protocol),
         generator=subject.generator(),
@@ -137,7 +178,15 @@ def measure_ablation(subject: Subject, n: int = ABLATED, **protocol: Any) -> xr.
 def measure_perturbation(
     subject: Subject, which: str, epsilons: Sequence[float] | None = None, **protocol: Any
 ) -> xr.Dataset:
-    """Perturb recurrent weights or τ."""
+    """Perturb recurrent weights or τ.
+
+    Parameters
+    ----------
+    which : {"recurrent", "tau"}
+        What is perturbed.
+    epsilons : sequence of float, optional
+        Sizes of the perturbation, relative to the norm of what is perturbed; by default the published ones.
+    """
     return perturbation(
         subject.model,
         asked_bits(subject),
@@ -150,23 +199,58 @@ def measure_perturbation(
 
 
 def measure_retraining(subject: Subject, n_Ns: int = RETRAINED, **recipe: Any) -> xr.Dataset:
-    """Retrain the network at larger N."""
+    """Retrain the network at larger N.
+
+    Parameters
+    ----------
+    n_Ns : int
+        At how many N, from its largest on.
+    """
+    require_at_least("n_Ns", n_Ns, 1)
     last = subject.trained[1]
-    recipe = {"seed": subject.seed} | recipe
-    return retrain(subject.model, asked_bits(subject), range(last, last + n_Ns), recipe=replace(RETRAINING, **recipe))
+    chosen = replace(RETRAINING, **({"seed": subject.seed} | recipe))
+
+    def report(N: int, record: dict[str, Any]) -> None:
+        subject.tell(f"N = {N}, epoch {record['epoch']} of {chosen.epochs}")
+
+    return retrain(subject.model, asked_bits(subject), range(last, last + n_Ns), recipe=chosen, on_epoch=report)
 
 
 def measure_forgetting(subject: Subject, beyond: int = BEYOND, **options: Any) -> xr.Dataset:
-    """Measure the accuracy on smaller and larger N."""
-    Ns, task, generator = range(2, subject.trained[1] + beyond + 1), asked_bits(subject), subject.generator()
-    accuracy = forgetting(subject.model, task, subject.trained, Ns=Ns, generator=generator, **options)
+    """Measure the accuracy on smaller and larger N.
+
+    Parameters
+    ----------
+    beyond : int
+        How many N beyond the trained ones are asked.
+    """
+    accuracy = forgetting(
+        subject.model,
+        asked_bits(subject),
+        subject.trained,
+        Ns=_Ns_with(subject, beyond),
+        generator=subject.generator(),
+        **options,
+    )
     return accuracy.to_dataset().assign_attrs(accuracy.attrs)
 
 
 def measure_generalisation(subject: Subject, beyond: int = BEYOND, **options: Any) -> xr.Dataset:
-    """Measure the accuracy of fresh read-outs for smaller and larger N."""
-    Ns = range(2, subject.trained[1] + beyond + 1)
-    return generalise(subject.model, asked_bits(subject), Ns, generator=subject.generator(), **options)
+    """Measure the accuracy of fresh read-outs for smaller and larger N.
+
+    Parameters
+    ----------
+    beyond : int
+        How many N beyond the trained ones are asked.
+    """
+    task, Ns = asked_bits(subject), _Ns_with(subject, beyond)
+    return generalise(subject.model, task, Ns, generator=subject.generator(), **options)
+
+
+def _Ns_with(subject: Subject, beyond: int) -> range:
+    """Return all N from 2 to so many beyond the trained ones."""
+    require_at_least("beyond", beyond, 0)
+    return range(2, subject.trained[1] + beyond + 1)
 
 
 def measure_resolution(subject: Subject, **options: Any) -> xr.Dataset:

@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
-from matplotlib.axes import Axes
+from torch import Tensor
 
 from tauscope.analysis.connectivity import connectivity, recurrent_matrices
 from tauscope.errors import InputError
 from tauscope.measurements import WHAT, making, numbers
 from tauscope.measurements.subject import Subject
-from tauscope.plotting.connectivity import plot_eigenvalues, plot_weights
-from tauscope.plotting.currents import plot_input_balance
-from tauscope.plotting.dimensionality import plot_variance_spectrum
-from tauscope.plotting.interventions import plot_ablation, plot_perturbation
-from tauscope.plotting.lyapunov import plot_lyapunov_spectrum
-from tauscope.plotting.memory import plot_forgetting, plot_generalisation, plot_retraining
-from tauscope.plotting.performance import plot_performance
-from tauscope.plotting.resolution import plot_resolution
-from tauscope.plotting.sequentiality import plot_peak_order, plot_weights_by_peak_difference
-from tauscope.plotting.style import new_axes, note
-from tauscope.plotting.timescales import plot_autocorrelations, plot_timescale_distribution
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -65,27 +59,38 @@ def _lacks_time_steps(subject: Subject) -> str:
     return making.lacks_Ns(subject)
 
 
-def _plot_first_weights(_: xr.Dataset, subject: Subject) -> Axes:
-    return plot_weights(next(iter(recurrent_matrices(subject.model.layers[0]).values())).detach())
+def _figure(
+    where: str, arguments: Callable[[xr.Dataset, Subject], tuple[Any, ...]] = lambda result, _: (result,)
+) -> Callable[[xr.Dataset, Subject], Axes]:
+    """Return a function of `tauscope.plotting` by "module:name", imported when it draws: no figure keeps from measuring."""
+    module, name = where.split(":")
+
+    def draw(result: xr.Dataset, subject: Subject) -> Axes:
+        function: Callable[..., Axes] = getattr(import_module(f"tauscope.plotting.{module}"), name)
+        return function(*arguments(result, subject))
+
+    return draw
 
 
-def _plot_sequence_weights(result: xr.Dataset, _: Subject) -> Axes:
+def _first_weights(_: xr.Dataset, subject: Subject) -> tuple[Tensor]:
+    return (next(iter(recurrent_matrices(subject.model.layers[0]).values())).detach(),)
+
+
+def _plot_sequence_weights(result: xr.Dataset, subject: Subject) -> Axes:
     if "weight" in result:
-        return plot_weights_by_peak_difference(result)
+        return _figure("sequentiality:plot_weights_by_peak_difference")(result, subject)
+    from tauscope.plotting.style import new_axes, note
+
     ax = new_axes()
     ax.set(xlabel="peak of receiving - peak of sending unit (steps)", ylabel="recurrent weight")
     note(ax, "the cell's recurrent weights are not known")
     return ax
 
 
-def _plot_resolution(result: xr.Dataset, subject: Subject) -> Axes:
-    return plot_resolution(result, (making.asked_bits(subject).repeat,))
-
-
 def _perturbation(which: str, lacks: Callable[[Subject], str]) -> Measurement:
     return Measurement(
         partial(making.measure_perturbation, which=which),
-        {"": lambda result, _: plot_perturbation(result)},
+        {"": _figure("interventions:plot_perturbation")},
         numbers.perturbation_numbers,
         lacks,
     )
@@ -94,47 +99,50 @@ def _perturbation(which: str, lacks: Callable[[Subject], str]) -> Measurement:
 MEASUREMENTS: dict[str, Measurement] = {
     "performance": Measurement(
         making.measure_performance,
-        {"": lambda result, _: plot_performance(result)},
+        {"": _figure("performance:plot_performance")},
         numbers.performance_numbers,
         making.lacks_trials,
     ),
     "timescales": Measurement(
         making.measure_timescales,
         {
-            "autocorrelation": lambda result, _: plot_autocorrelations(result),
-            "distribution": lambda result, _: plot_timescale_distribution(result),
+            "autocorrelation": _figure("timescales:plot_autocorrelations"),
+            "distribution": _figure("timescales:plot_timescale_distribution"),
         },
         numbers.timescale_numbers,
     ),
     "dimensionality": Measurement(
         making.measure_dimensionality,
-        {"": lambda result, _: plot_variance_spectrum(result)},
+        {"": _figure("dimensionality:plot_variance_spectrum")},
         numbers.dimensionality_numbers,
     ),
     "sequentiality": Measurement(
         making.measure_sequentiality,
-        {"peaks": lambda result, _: plot_peak_order(result), "weights": _plot_sequence_weights},
+        {"peaks": _figure("sequentiality:plot_peak_order"), "weights": _plot_sequence_weights},
         numbers.sequentiality_numbers,
     ),
     "connectivity": Measurement(
         lambda subject, **options: connectivity(subject.model, **options),
-        {"eigenvalues": lambda result, _: plot_eigenvalues(result), "weights": _plot_first_weights},
+        {
+            "eigenvalues": _figure("connectivity:plot_eigenvalues"),
+            "weights": _figure("connectivity:plot_weights", _first_weights),
+        },
         numbers.connectivity_numbers,
     ),
     "balance": Measurement(
         making.measure_balance,
-        {"": lambda result, _: plot_input_balance(result)},
+        {"": _figure("currents:plot_input_balance")},
         numbers.balance_numbers,
         making.lacks_weighted_sums,
     ),
     "lyapunov": Measurement(
         making.measure_lyapunov,
-        {"": lambda result, _: plot_lyapunov_spectrum(result)},
+        {"": _figure("lyapunov:plot_lyapunov_spectrum")},
         numbers.lyapunov_numbers,
     ),
     "ablation": Measurement(
         making.measure_ablation,
-        {"": lambda result, _: plot_ablation(result)},
+        {"": _figure("interventions:plot_ablation")},
         numbers.ablation_numbers,
         making.lacks_Ns,
     ),
@@ -142,25 +150,25 @@ MEASUREMENTS: dict[str, Measurement] = {
     "perturbation_tau": _perturbation("tau", _lacks_tau),
     "retraining": Measurement(
         making.measure_retraining,
-        {"": lambda result, _: plot_retraining(result)},
+        {"": _figure("memory:plot_retraining")},
         numbers.numbers_by_N("relative_accuracy", "relative accuracy after retraining"),
         making.lacks_Ns,
     ),
     "forgetting": Measurement(
         making.measure_forgetting,
-        {"": lambda result, s: plot_forgetting(result["accuracy"], s.trained)},
+        {"": _figure("memory:plot_forgetting", lambda result, s: (result["accuracy"], s.trained))},
         numbers.forgetting_numbers,
         making.lacks_Ns,
     ),
     "generalisation": Measurement(
         making.measure_generalisation,
-        {"": lambda result, s: plot_generalisation(result, s.trained)},
+        {"": _figure("memory:plot_generalisation", lambda result, s: (result, s.trained))},
         numbers.generalisation_numbers,
         making.lacks_Ns,
     ),
     "resolution": Measurement(
         making.measure_resolution,
-        {"": _plot_resolution},
+        {"": _figure("resolution:plot_resolution", lambda result, s: (result, (making.asked_bits(s).repeat,)))},
         numbers.resolution_numbers,
         _lacks_time_steps,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ import xarray as xr
 
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.trials import trial_gate_timescales
+from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for
 from tauscope.tasks import BinaryMemoryTask, Task
@@ -38,6 +40,8 @@ class Subject:
         Of the measurement.
     course : dict of Model
         The network at the start of its training (0) and after epochs of it, where it was kept.
+    tell : callable
+        Called with how far a long measurement is, in words.
     """
 
     model: Model
@@ -45,6 +49,7 @@ class Subject:
     trained: tuple[int, int]
     seed: int
     course: Mapping[int, Model] = field(default_factory=dict)
+    tell: Callable[[str], None] = lambda _: None
 
     @property
     def bits(self) -> BinaryMemoryTask | None:
@@ -64,14 +69,30 @@ class Subject:
     def driven(self, by_bits: _Analysis, by_trials: _Analysis, **options: Any) -> Any:
         """Measure by the analysis that drives the network as in training, with its options."""
         analysis = by_trials if self.bits is None else by_bits
+        for name in options:
+            if name not in (known := inspect.signature(analysis).parameters):
+                kind = "answers trials" if self.bits is None else "is driven by random bits"
+                choices = nearest(name, [each for each in known if each not in ("model", "task", "generator")])
+                raise InputError(f"{name} is no option of a network that {kind}: {choices}")
         return analysis(self.model, **(self.drive() | options))
 
-    def trials(self) -> Task:
-        """Return the task as one of trials of one length: bits end with the question for the largest N."""
+    def trials(self, steps: int | None = None) -> Task:
+        """Return the task as one of trials of one length: bits end with the question for the largest N.
+
+        Parameters
+        ----------
+        steps : int, optional
+            Of a trial of bits, rounded up to whole ones; by default `TRIAL_STEPS`, or as many as the largest N asks for.
+        """
         if self.bits is None:
+            if steps is not None:
+                raise InputError(f"trial_steps is {steps}: expected none, the network's trials have their own length")
             return self.task
-        N = self.trained[1]
-        return self.bits.replace(Ns=(N,), length=max(N, -(-TRIAL_STEPS // self.bits.repeat)))
+        N, repeat = self.trained[1], self.bits.repeat
+        if steps is None:
+            steps = max(N * repeat, TRIAL_STEPS)
+        require_at_least("trial_steps", steps, N * repeat)
+        return self.bits.replace(Ns=(N,), length=-(-steps // repeat))
 
     def tau(self) -> xr.DataArray | None:
         """Return the units' own timescales: τ, the gates' for gated cells, ``None`` where a cell has neither."""

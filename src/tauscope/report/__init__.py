@@ -13,7 +13,10 @@ else:
         {"tauscope.report.comparison": ("comparison_page",), "tauscope.report.page": ("report_page",)},
     )
 
-__all__ = ["COMPARISON_GENERATOR", "GENERATOR", "comparison_page", "report_page"]
+__all__ = ["COMPARISON_GENERATOR", "GENERATOR", "UNDRAWN", "comparison_page", "report_page"]
 
 GENERATOR, COMPARISON_GENERATOR = "tauscope report", "tauscope compare"
 """Names of the programs in the ``generator`` tag of the pages of a run and of a comparison."""
+
+UNDRAWN = 'class="undrawn"'
+"""Stands in a page for every figure that could not be drawn; text in it is escaped and cannot hold it."""

@@ -186,7 +186,7 @@ def _curves(history: Sequence[dict[str, Any]], published: bool, tasks: _Tasks) -
     if not history or published or metric_of(tasks) != "accuracy":
         return [_curve(history, tasks)] if history else []
     progress = drawn(
-        plot_progress({"this run": history}),
+        lambda: plot_progress({"this run": history}),
         "Largest N solved after every epoch",
         f"Largest N that was solved (accuracy of the newest head, and mean, above {SOLVED:.0%}) after every epoch. "
         "1 network.",
@@ -198,7 +198,7 @@ def _curve(history: Sequence[dict[str, Any]], tasks: _Tasks) -> Picture:
     what = words(metric_of(tasks)).capitalize()
     fresh = "sequences" if what == "Accuracy" else "trials"
     return drawn(
-        plot_training(history, tasks),
+        lambda: plot_training(history, tasks),
         f"{what} and loss after every epoch",
         f"{what} on fresh {fresh}, and loss, after every epoch. 1 network, {count(len(history), 'epoch')}.",
     )

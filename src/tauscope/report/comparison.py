@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -190,11 +191,11 @@ def _progress(runs: Sequence[_Run]) -> list[Picture]:
         }
         if histories and metric == "accuracy":
             caption = f"The largest N that each run had solved after every epoch. {count(len(histories), 'run')}."
-            pictures.append(drawn(plot_progress(histories), "Largest N solved after every epoch", caption))
+            pictures.append(drawn(partial(plot_progress, histories), "Largest N solved after every epoch", caption))
         elif histories:
             what = words(metric).capitalize()
             caption = f"{what} of each run on fresh trials after every epoch. {count(len(histories), 'run')}."
-            pictures.append(drawn(plot_scores(histories, metric), f"{what} after every epoch", caption))
+            pictures.append(drawn(partial(plot_scores, histories, metric), f"{what} after every epoch", caption))
     return pictures
 
 
@@ -263,9 +264,9 @@ def _against_N(number: str, runs: Sequence[_Run], by_run: Mapping[str, Mapping[i
         curves[group] = xr.DataArray(values, dims=("network", "N"), coords={"N": Ns}).dropna("N", how="all")
     if not any(bool(np.isfinite(curve).any()) for curve in curves.values()):
         return []
-    ax = plot_against_N(curves, number, looks=looks_of(curves))
+    draw = partial(plot_against_N, curves, number, looks=looks_of(curves))
     caption = f"{number[0].upper()}{number[1:]} against the largest N that a checkpoint solved. {len(runs)} networks."
-    return [drawn(ax, f"{number} against N", caption)]
+    return [drawn(draw, f"{number} against N", caption)]
 
 
 def _perturbation(name: str, runs: Sequence[_Run], results: Mapping[str, xr.Dataset]) -> list[Picture]:
@@ -277,9 +278,9 @@ def _perturbation(name: str, runs: Sequence[_Run], results: Mapping[str, xr.Data
         group: xr.concat([results[run.label][["relative_accuracy"]] for run in members], "network")
         for group, members in _by_group(runs)
     }
-    ax = plot_perturbation_of_networks(joined, looks=looks_of(joined))
+    draw = partial(plot_perturbation_of_networks, joined, looks=looks_of(joined))
     title = TEXTS[name].title
-    return [drawn(ax, f"{title} of all runs", f"{TEXTS[name].captions['']} {len(runs)} networks.")]
+    return [drawn(draw, f"{title} of all runs", f"{TEXTS[name].captions['']} {len(runs)} networks.")]
 
 
 def _by_group(runs: Sequence[_Run]) -> Iterable[tuple[str, list[_Run]]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tauscope.measurements import MEASUREMENTS, number_table
 from tauscope.measurements.keeping import subject_of
 from tauscope.plotting.summary import plot_against_N
 from tauscope.report.about import About
-from tauscope.report.parts import Link, Picture, Problem, Table, drawn, link, picture, problem
+from tauscope.report.parts import Link, Picture, Problem, Table, drawn, link, picture, problem, rendered
 from tauscope.report.texts import TEXTS, sample
 from tauscope.runs.loading import checkpoints_of, trained_Ns
 from tauscope.runs.results import load_result
@@ -163,7 +164,7 @@ def _pictures(measured: Measured, run: Path) -> tuple[list[Picture], list[Proble
             pictures.append(_picture(measured, name, run))
         except Exception as error:  # a result of another version, or its network, can lack anything
             reason = ValueError(f"has a figure that cannot be drawn: {error!r}")
-            problems.append(problem(measured.path, reason, run))
+            problems.append(replace(problem(measured.path, reason, run), undrawn=True))
     return pictures, problems
 
 
@@ -173,11 +174,11 @@ def _picture(measured: Measured, name: str, run: Path) -> Picture:
     alt = f"{text.title} of {measured.checkpoint}" + (f": {name}" if name else "")
     caption = f"{text.captions[name]} {sample(measured.result)}"
     file = measured.path.with_name(measured.path.stem + (f"_{name}" if name else "") + ".png")
-    # Figures are written before their result: a later figure belongs to another result.
+    # A result is touched when its figures are drawn: a later figure belongs to another result.
     belongs = file.is_file() and file.stat().st_mtime <= measured.path.stat().st_mtime
     stored = picture(file.read_bytes(), alt, caption) if belongs else None
     draw = MEASUREMENTS[measured.analysis].figures[name]
-    return stored or drawn(draw(measured.result, subject_of(run / measured.checkpoint)), alt, caption)
+    return stored or rendered(draw(measured.result, subject_of(run / measured.checkpoint)), alt, caption)
 
 
 def _entry(measured: Measured, pictures: list[Picture], about: About, page: Path) -> Entry:
@@ -229,5 +230,5 @@ def _against_N(results: Sequence[Measured], main: list[str], curriculum: str) ->
         if np.isfinite(values).any():
             what = f"{name[0].upper()}{name[1:]} against the largest N that a checkpoint solved."
             caption = f"{what} {sample(results[0].result)}"
-            pictures.append(drawn(plot_against_N({curriculum: values}, name), f"{name} against N", caption))
+            pictures.append(drawn(partial(plot_against_N, {curriculum: values}, name), f"{name} against N", caption))
     return pictures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from tauscope.jobs.pool import reason
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -24,7 +26,7 @@ class Picture:
     Attributes
     ----------
     source : str
-        ``data:`` address.
+        ``data:`` address; empty where it could not be drawn.
     width, height : int
         Size in pixels.
     alt, caption : str
@@ -56,10 +58,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that could not be shown, and why."""
+    """A file that could not be shown, and why; also a result of which a figure could not be drawn."""
 
     file: str
     reason: str
+    undrawn: bool = False
 
 
 def render(template: str, **content: Any) -> str:
@@ -102,18 +105,32 @@ def picture(content: bytes, alt: str, caption: str) -> Picture | None:
     return Picture(f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height, alt, caption)
 
 
-def drawn(ax: Axes, alt: str, caption: str) -> Picture:
+def rendered(ax: Axes, alt: str, caption: str) -> Picture:
     """Return the figure of these axes as an image for the page.
 
     Examples
     --------
     >>> from tauscope.plotting.style import new_axes
-    >>> drawn(new_axes(), "nothing", "An empty figure.").width
+    >>> rendered(new_axes(), "nothing", "An empty figure.").width
     680
     """
     content = io.BytesIO()
     cast(Figure, ax.figure).savefig(content, format="png", dpi=200, metadata={"Software": None})
     return cast(Picture, picture(content.getvalue(), alt, caption))
+
+
+def drawn(draw: Callable[[], Axes], alt: str, caption: str) -> Picture:
+    """Return a figure as an image for the page, or in its place what kept it from being drawn.
+
+    Examples
+    --------
+    >>> drawn(lambda: 1 / 0, "nothing", "An empty figure.").caption.partition(" (")[0]
+    'An empty figure. It cannot be drawn: ZeroDivisionError: division by zero'
+    """
+    try:
+        return rendered(draw(), alt, caption)
+    except Exception as error:  # fonts, TeX, a backend or a figure function can fail in any way; the page goes on
+        return Picture("", 0, 0, alt, f"{caption} It cannot be drawn: {reason(error)}")
 
 
 def link(path: Path, page: Path) -> Link:
@@ -150,9 +167,9 @@ def problem(path: Path, error: Exception, *folders: Path) -> Problem:
     Examples
     --------
     >>> problem(Path("/runs/1/a.nc"), ValueError("/runs/1/a.nc is damaged: no signature"))
-    Problem(file='a.nc', reason='is damaged: no signature')
+    Problem(file='a.nc', reason='is damaged: no signature', undrawn=False)
     """
-    reason = " ".join(str(error).split())
+    text = " ".join(str(error).split())
     for folder in (path.parent, *folders):
-        reason = reason.replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)
-    return Problem(path.name, reason.removeprefix(path.name).lstrip(" :") or type(error).__name__)
+        text = text.replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)
+    return Problem(path.name, text.removeprefix(path.name).lstrip(" :") or type(error).__name__)

@@ -98,7 +98,7 @@ def work(send: Callable[[Progress], None], network: Network, device: str) -> lis
             send(Progress(len(records), epochs, f"measuring {what.replace('_', ' ')} at N = {N}"))
             try:
                 cell = network.config.cell if ":" in network.config.cell else None
-                measure(asked, here, device=device, cell=cell, pictures=False)
+                measure(asked, here, device=device, cell=cell)
             except Exception as error:  # the other measurements still get their results
                 problems.append(f"{what} at N = {N}: {reason(error)}")
     return problems

@@ -1,0 +1,72 @@
+"""What a measurement takes: recorded for one network, scaled by the speed of the network at hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import torch
+
+from tauscope.measurements.retraining import RETRAINING
+from tauscope.measurements.subject import Subject
+from tauscope.models.trace import run
+
+COSTS = {
+    "performance": 0.7,
+    "timescales": 2.0,
+    "dimensionality": 0.3,
+    "sequentiality": 0.5,
+    "connectivity": 0.1,
+    "balance": 0.1,
+    "lyapunov": 4.0,
+    "ablation": 0.5,
+    "perturbation_recurrent": 0.4,
+    "perturbation_tau": 0.4,
+    "retraining": 800.0,
+    "forgetting": 0.1,
+    "generalisation": 0.2,
+    "resolution": 26.0,
+}
+"""Processor seconds for a leaky network of 100 units that solved N = 12, that of ``make demo``, with all defaults."""
+
+_REFERENCE = 0.028
+"""Processor seconds in which that network went through the trials of `_seconds`."""
+
+_STEPS, _TRIALS = 500, 100
+
+
+def estimate(subject: Subject, names: Iterable[str], epochs: int = RETRAINING.epochs) -> dict[str, float]:
+    """Estimate the processor seconds of measurements, from a run of the network that takes a fraction of one.
+
+    Parameters
+    ----------
+    subject : Subject
+        The network.
+    names : iterable of str
+        Keys of `tauscope.measurements.MEASUREMENTS`.
+    epochs : int
+        Of retraining, at each N.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
+    >>> costs = estimate(Subject(model, ts.Parity(), (2, 3), seed=0), ["retraining", "balance"])
+    >>> costs["retraining"] > 1000 * costs["balance"] > 0
+    True
+    """
+    speed = _seconds(subject) / _REFERENCE
+    costs = {name: COSTS[name] * speed for name in names}
+    return costs | ({"retraining": costs["retraining"] * epochs / RETRAINING.epochs} if "retraining" in costs else {})
+
+
+@torch.no_grad()
+def _seconds(subject: Subject) -> float:
+    """Return the processor seconds in which a network goes through some trials, after as many to warm up."""
+    generator = subject.generator()
+    inputs = torch.zeros(_STEPS, _TRIALS, subject.model.n_inputs, device=generator.device)
+    for _ in range(2):
+        start = time.process_time()
+        run(subject.model, inputs, generator)
+        seconds = time.process_time() - start
+    return seconds
