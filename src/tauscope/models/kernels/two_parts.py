@@ -52,11 +52,11 @@ class UnitWise(Protocol):
         """Return the next state; z may be written over. ``wanted``: whether gradients will be, and that of the noise."""
 
     def backward(
-        self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: Tensor
+        self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]
     ) -> tuple[Sequence[Tensor | None], Sequence[Tensor | None], Tensor | None]:
         """Write the gradient of z to ``delta``, and return those of the state before, the parameters and the noise.
 
-        Steps come from the last to the first.
+        ``delta`` is in two pieces where rows of z are the input's alone, these first. Steps come from the last to the first.
         """
 
 
@@ -104,7 +104,7 @@ class Differentiated:
         return tuple(part.detach() for part in after)
 
     def backward(
-        self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: Tensor
+        self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]
     ) -> tuple[Sequence[Tensor | None], Sequence[Tensor | None], Tensor | None]:
         """Return gradients, as `UnitWise` says."""
         del z
@@ -119,10 +119,11 @@ class Differentiated:
         if followed:
             outputs, incoming = zip(*followed, strict=True)
             found = torch.autograd.grad(outputs, (*leaves, *self.parameters), incoming, allow_unused=True)
-        if found[0] is None:
-            delta.zero_()
-        else:
-            delta.copy_(found[0])
+        first = 0
+        for piece in delta:
+            last = first + piece.shape[1]
+            _ = piece.zero_() if found[0] is None else piece.copy_(found[0][:, first:last])
+            first = last
         n_states = 1 + len(state)
         noise = found[n_states] if len(leaves) > n_states else None
         return found[1:n_states], found[len(leaves) :], noise
@@ -248,14 +249,15 @@ class _TwoParts(Kernel):
             state = tuple(room[t] for room in rooms) if rule.reads_states else others[:n_states]
             back, parts, from_noise = rule.backward(z, state, [_free(part, held) for part in g], delta)
             if clip is not None:
-                delta.clamp_(-clip, clip)
+                for piece in delta:
+                    piece.clamp_(-clip, clip)
             weights.add(t)
             own = [_sum(total, part) for total, part in zip(own, parts, strict=True)]
             if g_noise is not None and from_noise is not None:
                 g_noise[t] = from_noise
-            through = _product(delta[:, len(bias) - len(U) :], U, U_t, back[0])
+            through = _product(delta[-1], U, U_t, back[0])
             g = [_kept(old, new, held) for old, new in zip(g, (through, *back[1:]), strict=True)]
-        return None, None, None, *weights.totals, weights.g_inputs, g_noise, None, *g, *own
+        return None, None, None, *weights.totals(), weights.g_inputs, g_noise, None, *g, *own
 
 
 def _room(initial: Tensor, n_steps: int) -> Tensor:
@@ -299,20 +301,26 @@ def _product(delta: Tensor, U: Tensor, U_t: Tensor, added: Tensor | None) -> Ten
 
 
 class _WeightGradients:
-    """Gradients of the maps, and of the inputs, summed over blocks of steps from the last to the first."""
+    """Gradients of the maps, and of the inputs, summed over blocks of steps from the last to the first.
+
+    The gradient of z is kept in two pieces, rows that the input alone drives and the others: what products read has to lie
+    in one piece.
+    """
 
     def __init__(self, W: Tensor, U: Tensor, bias: Tensor, inputs: Tensor, states: Tensor, of_inputs: bool) -> None:
-        n_steps, n_batch, _ = inputs.shape
+        n_steps, n_batch, n_channels = inputs.shape
         self._W, self._inputs, self._states, self._n_steps = W, inputs, states, n_steps
         self._together = min(n_steps, -(-_COLUMNS // max(1, n_batch)))
-        self._deltas = bias.new_empty(self._together, n_batch, len(bias))
-        self._slots = self._deltas.unbind(0)
-        self._first = len(bias) - len(U)
+        self._pieces = [
+            bias.new_empty(self._together, n_batch, n_rows) for n_rows in (len(bias) - len(U), len(U)) if n_rows
+        ]
+        self._slots = list(zip(*[piece.unbind(0) for piece in self._pieces], strict=True))
+        self._of_U = U.new_zeros(U.shape[1], U.shape[0])
+        self._of_columns = [bias.new_zeros(n_channels + 1, piece.shape[2]) for piece in self._pieces]
         self.g_inputs = torch.empty_like(inputs) if of_inputs else None
-        self.totals = (torch.zeros_like(W), torch.zeros_like(U), torch.zeros_like(bias))
 
-    def slot(self, t: int) -> Tensor:
-        """Return where the gradient with respect to z of a step has to be written, ``[batch, row]``."""
+    def slot(self, t: int) -> tuple[Tensor, ...]:
+        """Return where the gradient with respect to z of a step has to be written, ``[batch, row]`` each."""
         return self._slots[t % self._together]
 
     def add(self, t: int) -> None:
@@ -320,18 +328,32 @@ class _WeightGradients:
         if t % self._together:
             return
         end = min(t + self._together, self._n_steps)
-        deltas = self._deltas[: end - t].flatten(0, 1)
         inputs, states = self._inputs[t:end].flatten(0, 1), self._states[t:end].flatten(0, 1)
-        of_W, of_U, of_bias = self.totals
-        driven = deltas[:, : len(of_W)]
-        if inputs.shape[1] < _NARROW:
-            of_W.addmm_(driven.t(), inputs)
-        else:
-            add_matmul_nt(of_W, driven.t(), inputs.t())
-        add_matmul_nt(of_U, deltas[:, self._first :].t(), states.t())
-        of_bias.add_(deltas.sum(dim=0))
+        columns = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
+        pieces = [piece[: end - t].flatten(0, 1) for piece in self._pieces]
+        for total, piece in zip(self._of_columns, pieces, strict=True):
+            _add_transposed(total, columns, piece)
+        _add_transposed(self._of_U, states, pieces[-1])
         if self.g_inputs is not None:
-            torch.mm(driven, self._W, out=self.g_inputs[t:end].flatten(0, 1))
+            first, out = 0, self.g_inputs[t:end].flatten(0, 1).zero_()
+            for piece in pieces:
+                rows = self._W[first : first + piece.shape[1]]
+                out.addmm_(piece[:, : len(rows)], rows)
+                first += piece.shape[1]
+
+    def totals(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients of W, U and the bias."""
+        columns = torch.cat(self._of_columns, dim=1)
+        return columns[:-1, : len(self._W)].t(), self._of_U.t(), columns[-1]
+
+
+def _add_transposed(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add ``aᵀ b`` to a sum; a is copied by the fastest product, b is not."""
+    if a.shape[1] < _NARROW:
+        # Bound by memory: whatever reads the operands as they lie.
+        total.addmm_(a.t(), b)
+    else:
+        add_matmul_nt(total, a.t(), b.t())
 
 
 def _free(gradient: Tensor | None, held: Tensor | None) -> Tensor | None:
