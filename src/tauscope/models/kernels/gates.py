@@ -9,10 +9,9 @@ from torch import Tensor
 
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.kernel import clip_gradient
-from tauscope.models.kernels.two_parts import Pointwise, State
+from tauscope.models.kernels.two_parts import Back, Pointwise, State, Step
 
 _sigmoid, _tanh = ACTIVATIONS["sigmoid"], ACTIVATIONS["tanh"]
-Back = tuple[Sequence[Tensor | None], Sequence[Tensor | None], Tensor | None]
 
 
 class GRUGates:
@@ -34,8 +33,6 @@ class GRUGates:
     """
 
     parameters: tuple[Tensor, ...] = ()
-    reads_states = True
-    spent = False
 
     def __init__(self, afunc: str = "tanh", keeps: bool = True, clip: float | None = None) -> None:
         self._phi, self._keeps, self._clip = ACTIVATIONS[afunc], keeps, clip
@@ -52,9 +49,8 @@ class GRUGates:
         h = (1 - u) * n + u * h if self._keeps else (1 - u) * h + u * n
         return (h if noise is None else h + noise,)
 
-    def forward(self, z: Tensor, state: State, noise: Tensor | None, wanted: tuple[bool, bool]) -> State:
+    def forward(self, z: Tensor, state: State, noise: Tensor | None) -> State:
         """Return the next state; z then holds n, r, u and what it held of h."""
-        del wanted
         n_units = state[0].shape[1]
         new, reset, update, from_h = z.split(n_units, dim=1)
         gates = z[:, n_units : 3 * n_units]
@@ -64,9 +60,9 @@ class GRUGates:
         h = torch.lerp(new, state[0], update) if self._keeps else torch.lerp(state[0], new, update)
         return (h if noise is None else h.add_(noise),)
 
-    def backward(self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]) -> Back:
+    def backward(self, step: Step, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]) -> Back:
         """Return gradients, as `UnitWise` says."""
-        g, h, (of_new, others) = gradients[0], state[0], delta
+        z, (h,), g, (of_new, others) = step.z, step.state, gradients[0], delta
         if g is None:
             of_new.zero_()
             others.zero_()
@@ -115,8 +111,6 @@ class LSTMGates:
     """
 
     parameters: tuple[Tensor, ...] = ()
-    reads_states = True
-    spent = False
 
     def plain(self, parameters: Sequence[Tensor]) -> Pointwise:
         """Return the pointwise part by plain operations."""
@@ -130,9 +124,8 @@ class LSTMGates:
         h = torch.sigmoid(o) * torch.tanh(c)
         return (h if noise is None else h + noise, c)
 
-    def forward(self, z: Tensor, state: State, noise: Tensor | None, wanted: tuple[bool, bool]) -> State:
+    def forward(self, z: Tensor, state: State, noise: Tensor | None) -> State:
         """Return the next state; z then holds the gates."""
-        del wanted
         i, f, g, o = z.split(state[0].shape[1], dim=1)
         # One call for all gates: tanh z = 2 σ(2 z) - 1, as in `tanh_`.
         g.add_(g)
@@ -142,10 +135,11 @@ class LSTMGates:
         h = tanh_(c.clone()).mul_(o)
         return (h if noise is None else h.add_(noise), c)
 
-    def backward(self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]) -> Back:
+    def backward(self, step: Step, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]) -> Back:
         """Return gradients, as `UnitWise` says."""
+        z, (_, before), _ = step
         g_h, g_c, (of_z,) = *gradients, delta
-        n_units, before = state[1].shape[1], state[1]
+        n_units = before.shape[1]
         i, f, g, o = z.split(n_units, dim=1)
         of_i, of_f, of_g, of_o = of_z.split(n_units, dim=1)
         if g_h is None:
