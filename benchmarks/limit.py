@@ -16,12 +16,12 @@ BATCH, UNITS = 256, 500
 Work = Callable[[], object]
 
 
-def paths(dtype: torch.dtype = torch.float32, batch: int = BATCH) -> dict[str, Work]:
+def paths(dtype: torch.dtype = torch.float32, batch: int = BATCH, units: int = UNITS) -> dict[str, Work]:
     """Return the ways to compute three products of a batch, by name."""
     generator = torch.Generator().manual_seed(0)
-    a = torch.randn(3, batch, UNITS, generator=generator).to(dtype)
-    b = torch.randn(3, UNITS, UNITS, generator=generator).to(dtype)
-    out = torch.zeros(batch, UNITS, dtype=dtype)
+    a = torch.randn(3, batch, units, generator=generator).to(dtype)
+    b = torch.randn(3, units, units, generator=generator).to(dtype)
+    out = torch.zeros(batch, units, dtype=dtype)
     pairs = list(zip(a.unbind(0), b.unbind(0), strict=True))
     ways: dict[str, Work] = {
         "torch.mm": lambda: [torch.mm(x, y) for x, y in pairs],
@@ -36,7 +36,7 @@ def paths(dtype: torch.dtype = torch.float32, batch: int = BATCH) -> dict[str, W
 
 
 def fastest(
-    dtype: torch.dtype = torch.float32, batch: int = BATCH, rounds: int = 15, repeats: int = 5
+    dtype: torch.dtype = torch.float32, batch: int = BATCH, units: int = UNITS, rounds: int = 15, repeats: int = 5
 ) -> tuple[str, Work, dict[str, float]]:
     """Return the fastest path and the speed of all of them.
 
@@ -44,8 +44,8 @@ def fastest(
     ----------
     dtype : torch.dtype
         Of the operands.
-    batch : int
-        Rows of the left one.
+    batch, units : int
+        Rows of the left one; rows and columns of the right one.
     rounds, repeats : int
         Rounds of measurement over all paths; repeats of three products a round.
 
@@ -59,7 +59,7 @@ def fastest(
         GFLOP/s of every path in its best round: what else the machine does can only slow a path down, so the best
         round misjudges none, as a median may on a machine at work.
     """
-    ways = paths(dtype, batch)
+    ways = paths(dtype, batch, units)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for work in ways.values():
         work()
@@ -69,7 +69,7 @@ def fastest(
             for _ in range(repeats):
                 work()
             seconds[name].append((time.perf_counter() - start) / repeats)
-    flops = 3 * 2 * batch * UNITS * UNITS
+    flops = 3 * 2 * batch * units * units
     speeds = {name: flops / min(times) / 1e9 for name, times in seconds.items()}
     best = max(speeds, key=lambda name: speeds[name])
     return best, ways[best], speeds

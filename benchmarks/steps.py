@@ -22,34 +22,34 @@ def n_bits(N: int) -> int:
     return round(N + 2 + 1.5 * N)
 
 
-class ElmanCell(ts.Cell):
-    """`torch.nn.RNN` with ReLU."""
+class TorchCell(ts.Cell):
+    """A recurrence of `torch.nn` and its kernel, which knows neither noise nor held states."""
 
-    def __init__(self, n_inputs: int, n_units: int) -> None:
+    def __init__(self, kind: type[nn.RNN] | type[nn.GRU] | type[nn.LSTM], n_inputs: int, n_units: int) -> None:
         super().__init__(n_inputs, n_units)
-        self.rnn = nn.RNN(n_inputs, n_units, nonlinearity="relu")
+        options = {"nonlinearity": "relu"} if kind is nn.RNN else {}
+        self.rnn = kind(n_inputs, n_units, **options)
+        self.n_states = 2 if kind is nn.LSTM else 1
 
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
-        """Return the next state; private noise has no place here."""
-        del noise
-        return (self.rnn(x.unsqueeze(0), state[0].unsqueeze(0))[1][0],)
+        """Return the next state."""
+        return self.sequence(x.unsqueeze(0), state, noise=noise)[1]
 
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Run a sequence by torch's kernel, which knows neither noise nor held states."""
+        """Run a sequence by torch's kernel."""
         del noise, hold
-        outputs, last = self.rnn(inputs, state[0].unsqueeze(0))
-        return outputs, (last[0],)
+        before = tuple(part.unsqueeze(0) for part in state)
+        outputs, last = self.rnn(inputs, before if self.n_states > 1 else before[0])
+        return outputs, tuple(part[0] for part in (last if self.n_states > 1 else (last,)))
 
 
 def network(kind: str, device: str = "cpu") -> ts.Model:
     """Return a network of 500 units with 100 heads."""
     generator = torch.Generator(device).manual_seed(0)
-    if kind in ("gru", "lstm"):
-        return ts.build_model(kind, UNITS, generator=generator)
-    if kind == "rnn":
-        cell = ElmanCell(1, UNITS).to(device)
+    if kind in ("rnn", "gru", "lstm"):
+        cell = TorchCell(getattr(nn, kind.upper()), 1, UNITS).to(device)
         return ts.Model([cell], ts.Heads(UNITS, [f"N{N}" for N in range(2, 102)], 2, False, generator))
     return ts.LeakyRNN(UNITS, precision=kind, generator=generator)
 

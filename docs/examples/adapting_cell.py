@@ -13,7 +13,7 @@ from tauscope.models import State, Weight, init
 from tauscope.plotting.timescales import plot_autocorrelations
 
 
-class AdaptingCell(ts.Cell):
+class AdaptingCell(ts.TwoPartCell):
     """h ← relu(W h + W_in x + b - β a + noise), a ← ρ a + (1 - ρ) h, with trainable β for every unit and ρ = 0.8."""
 
     n_states = 2
@@ -25,10 +25,14 @@ class AdaptingCell(ts.Cell):
         self.beta = nn.Parameter(init.uniform((n_units,), 0.0, 0.5, generator))
         self.rho = 0.8
 
-    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
-        """Return the next state, by the class's equation."""
+    def maps(self) -> ts.Maps:
+        """Return what the cell multiplies."""
+        return ts.Maps.of(self.input, self.recurrent)
+
+    def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        """Return what each unit does with its drive z."""
         h, a = state
-        drive = self.recurrent(h) + self.input(x) - self.beta * a
+        drive = z - self.beta * a
         h = torch.relu(drive if noise is None else drive + noise)
         return h, self.rho * a + (1 - self.rho) * h
 

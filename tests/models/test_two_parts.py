@@ -198,7 +198,6 @@ def test_a_loss_on_the_last_state_alone_or_on_none_of_it(kind: type[Summed], whi
 
 
 def test_the_backward_pass_can_be_repeated() -> None:
-    """The graphs of the steps are used up by the first; the second takes plain operations."""
     cell = Peephole()
     inputs, state, _, _ = problem(cell)
     states, _ = cell.sequence(inputs, state)

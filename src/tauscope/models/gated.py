@@ -13,6 +13,7 @@ from tauscope._draws import require_generator
 from tauscope.models import init
 from tauscope.models.cell import State
 from tauscope.models.kernels.gates import GRUGates, LSTMGates
+from tauscope.models.kernels.kernel import is_transformed
 from tauscope.models.kernels.two_parts import UnitWise
 from tauscope.models.two_parts import Maps, TwoPartCell
 from tauscope.models.weights import Role, Weight
@@ -55,7 +56,7 @@ class _GatedCell(TwoPartCell):
     ) -> tuple[Tensor, State]:
         """Run a sequence by the fast recurrence; elsewhere than on a processor by torch's kernel, where that serves."""
         known = inputs.device.type != "cpu" and not parametrize.is_parametrized(self.rnn)
-        if not known or noise is not None or hold is not None or torch._C._are_functorch_transforms_active():
+        if not known or noise is not None or hold is not None or is_transformed((inputs, *state)):
             return super().sequence(inputs, state, noise=noise, hold=hold)
         before = tuple(one.unsqueeze(0) for one in state)
         outputs, last = self.rnn(inputs, before if self.n_states > 1 else before[0])

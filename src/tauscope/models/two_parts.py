@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tauscope.errors import InputError
 from tauscope.models.cell import Cell, State
+from tauscope.models.kernels.kernel import is_transformed
 from tauscope.models.kernels.two_parts import Differentiated, UnitWise, joined, two_parts
 from tauscope.models.weights import Weight
 
@@ -146,7 +147,7 @@ class TwoPartCell(Cell):
             At the first call, if `maps` or `pointwise` is not what it should be.
         """
         maps = self.maps()
-        if not self._judged and not torch._C._are_functorch_transforms_active():
+        if not self._judged and not is_transformed((inputs, *state, maps.input, maps.recurrent, maps.bias)):
             _judge(self, maps, state)
             self._judged = True
         return two_parts(
@@ -158,10 +159,11 @@ def _judge(cell: TwoPartCell, maps: Maps, state: State) -> None:
     """Refuse a cell whose parts are not what they should be, tried on two trials."""
     name = type(cell).__name__
     _judge_maps(name, cell, maps)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(0)
 
     def drawn(like: Tensor, width: int) -> Tensor:
-        return torch.randn(2, width, generator=generator).to(like.device, like.dtype)
+        numbers = torch.randn(2, width, generator=generator, dtype=torch.float32, device="cpu")
+        return numbers.to(like.device, like.dtype)
 
     z, before = drawn(maps.bias, len(maps.bias)), tuple(drawn(part, part.shape[1]) for part in state)
     noise = drawn(state[0], cell.n_units)

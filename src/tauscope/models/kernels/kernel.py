@@ -73,7 +73,7 @@ class Kernel(torch.autograd.Function):
     @classmethod
     def run(cls, *arguments: Any) -> Any:
         """Compute by the kernel, or by plain operations within a transform of torch."""
-        return cls.plain(*arguments) if _is_transformed(arguments) else cls.apply(*arguments)
+        return cls.plain(*arguments) if is_transformed(arguments) else cls.apply(*arguments)
 
     @staticmethod
     def keep(ctx: Any, arguments: Sequence[Any], *kept: Tensor | None) -> None:
@@ -90,7 +90,7 @@ class Kernel(torch.autograd.Function):
             tensor if other is None else other for tensor, other in zip(saved[n_kept:], ctx.others, strict=True)
         ]
         given = Given(arguments, saved[:n_kept], ctx.needs_input_grad)
-        if torch.is_grad_enabled() or _is_transformed(gradients):
+        if torch.is_grad_enabled() or is_transformed(gradients):
             return cls._plain_derivative(given, gradients)
         return cls.first_derivative(given, *gradients)
 
@@ -131,7 +131,7 @@ def clip_gradient(z: Tensor, clip: float | None) -> Tensor:
     return z
 
 
-def _is_transformed(values: Sequence[Any]) -> bool:
+def is_transformed(values: Sequence[Any]) -> bool:
     """Return whether torch follows more through these values than their ordinary gradients."""
     if torch._C._are_functorch_transforms_active():
         return True

@@ -9,7 +9,7 @@ gradients are one product each. How the pointwise part is computed and different
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from tauscope.models.kernels.kernel import Given, Kernel, clip_gradient
 State = tuple[Tensor, ...]
 Pointwise = Callable[[Tensor, State, Tensor | None], State]
 
-_FUSED_BELOW = 1 << 20
+_FUSED_BELOW = 1 << 21
 """Below this many multiply-adds a step, one call that multiplies and adds beats the fastest product and a sum."""
 _BLOCK = 1 << 20
 """Numbers of z in a block of steps whose inputs are multiplied at once: as many as stay in the cache."""
@@ -30,6 +30,27 @@ _NARROW = 16
 """Channels below which a product is bound by memory, and `torch.mm` reads its operands as they lie."""
 
 
+Back = tuple[Sequence[Tensor | None], Sequence[Tensor | None], Tensor | None]
+
+
+class Step(NamedTuple):
+    """What is known of a step on the way back.
+
+    Attributes
+    ----------
+    z : Tensor [batch, row]
+        As `UnitWise.forward` left it.
+    state : tuple of Tensor [batch, ...]
+        State before the step.
+    noise : Tensor [batch, unit], optional
+        Private noise.
+    """
+
+    z: Tensor
+    state: State
+    noise: Tensor | None
+
+
 class UnitWise(Protocol):
     """How the pointwise part of a sequence is computed and differentiated; an object for each sequence."""
 
@@ -37,31 +58,23 @@ class UnitWise(Protocol):
     def parameters(self) -> tuple[Tensor, ...]:
         """What the pointwise part uses beside its arguments and may get a gradient."""
 
-    @property
-    def reads_states(self) -> bool:
-        """Whether `backward` reads z, as `forward` left it, and the states; otherwise they are not kept."""
-
-    @property
-    def spent(self) -> bool:
-        """Whether `backward` cannot be called again."""
-
     def plain(self, parameters: Sequence[Tensor]) -> Pointwise:
         """Return the pointwise part with these parameters, by operations that torch differentiates."""
 
-    def forward(self, z: Tensor, state: State, noise: Tensor | None, wanted: tuple[bool, bool]) -> State:
-        """Return the next state; z may be written over. ``wanted``: whether gradients will be, and that of the noise."""
+    def forward(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        """Return the next state; z may be written over."""
 
-    def backward(
-        self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: Tensor
-    ) -> tuple[Sequence[Tensor | None], Sequence[Tensor | None], Tensor | None]:
+    def backward(self, step: Step, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]) -> Back:
         """Write the gradient of z to ``delta``, and return those of the state before, the parameters and the noise.
 
-        Steps come from the last to the first.
+        ``delta`` is in two pieces where rows of z are the input's alone, these first. Steps come from the last to the first.
         """
 
 
 class Differentiated:
-    """A pointwise part that torch differentiates, step by step: `forward` keeps the graph of every step.
+    """A pointwise part that torch differentiates: computed once more at every step on the way back, with a graph.
+
+    The numbers of one step are in the cache then, which graphs kept from the way there would not be.
 
     Parameters
     ----------
@@ -69,15 +82,10 @@ class Differentiated:
         With a method ``pointwise(z, state, noise)``.
     """
 
-    reads_states = False
-
     def __init__(self, cell: nn.Module) -> None:
         self._cell: Any = cell
         named = {name: one for name, one in cell.named_parameters() if one.requires_grad}
         self._names, self.parameters = tuple(named), tuple(named.values())
-        self._graphs: list[tuple[State, State]] = []
-        self._n_noise = 0
-        self.spent = False
 
     def plain(self, parameters: Sequence[Tensor]) -> Pointwise:
         """Return the cell's pointwise part, with these parameters in the place of its own."""
@@ -88,28 +96,21 @@ class Differentiated:
         module = _Called(self._cell)
         return lambda z, state, noise: torch.func.functional_call(module, named, (z, state, noise))
 
-    def forward(self, z: Tensor, state: State, noise: Tensor | None, wanted: tuple[bool, bool]) -> State:
+    def forward(self, z: Tensor, state: State, noise: Tensor | None) -> State:
         """Return the next state, as `UnitWise` says."""
-        if not wanted[0]:
-            after: State = self._cell.pointwise(z, state, noise)
-            return after
-        # Views of rooms that later steps write elsewhere in: `detach` would take that for a change of these.
-        leaves = [part.data.requires_grad_() for part in (z, *state)]
-        if wanted[1] and noise is not None:
-            noise = noise.data.requires_grad_()
-            leaves.append(noise)
-        with torch.enable_grad():
-            after = self._cell.pointwise(leaves[0], tuple(leaves[1 : 1 + len(state)]), noise)
-        self._graphs.append((tuple(leaves), after))
-        return tuple(part.detach() for part in after)
+        after: State = self._cell.pointwise(z, state, noise)
+        return after
 
-    def backward(
-        self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: Tensor
-    ) -> tuple[Sequence[Tensor | None], Sequence[Tensor | None], Tensor | None]:
+    def backward(self, step: Step, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]) -> Back:
         """Return gradients, as `UnitWise` says."""
-        del z
-        self.spent = True
-        leaves, after = self._graphs.pop()
+        leaves = [part.detach().requires_grad_() for part in (step.z, *step.state)]
+        if step.noise is not None:
+            leaves.append(step.noise.detach().requires_grad_())
+        n_states = 1 + len(step.state)
+        with torch.enable_grad():
+            after = self._cell.pointwise(
+                leaves[0], tuple(leaves[1:n_states]), None if step.noise is None else leaves[-1]
+            )
         followed = [
             (part, gradient)
             for part, gradient in zip(after, gradients, strict=True)
@@ -119,13 +120,12 @@ class Differentiated:
         if followed:
             outputs, incoming = zip(*followed, strict=True)
             found = torch.autograd.grad(outputs, (*leaves, *self.parameters), incoming, allow_unused=True)
-        if found[0] is None:
-            delta.zero_()
-        else:
-            delta.copy_(found[0])
-        n_states = 1 + len(state)
-        noise = found[n_states] if len(leaves) > n_states else None
-        return found[1:n_states], found[len(leaves) :], noise
+        first = 0
+        for piece in delta:
+            last = first + piece.shape[1]
+            _ = piece.zero_() if found[0] is None else piece.copy_(found[0][:, first:last])
+            first = last
+        return found[1:n_states], found[len(leaves) :], found[n_states] if step.noise is not None else None
 
 
 class _Called(nn.Module):
@@ -208,19 +208,19 @@ class _TwoParts(Kernel):
         hold: Tensor | None,
         *others: Tensor,
     ) -> tuple[Tensor, ...]:
-        state, wanted = others[:n_states], (any(ctx.needs_input_grad), bool(ctx.needs_input_grad[7]))
+        state, wanted = others[:n_states], any(ctx.needs_input_grad)
         # Of what no backward pass reads, the last alone is kept.
-        rooms = [_room(part, len(inputs)) for part in (state if rule.reads_states else state[:1])]
+        rooms = [_room(part, len(inputs)) for part in (state if wanted else state[:1])]
         zs = []
         for t, z in enumerate(_driven(W, bias, inputs)):
             _add_product(z[:, len(bias) - len(U) :], state[0], U)
             before, held = state, None if hold is None else hold[t, :, None]
-            moved = rule.forward(z, before, None if noise is None else noise[t], wanted)
+            moved = rule.forward(z, before, None if noise is None else noise[t])
             if held is not None:
                 moved = tuple(torch.where(held, old, new) for old, new in zip(before, moved, strict=True))
             kept = tuple(room[t + 1].copy_(new) for room, new in zip(rooms, moved, strict=False))
             state = kept + moved[len(kept) :]
-            if rule.reads_states and wanted[0]:
+            if wanted:
                 zs.append(z)
         arguments = (rule, clip, n_states, W, U, bias, inputs, noise, hold, *others)
         Kernel.keep(ctx, arguments, *rooms, *zs)
@@ -230,10 +230,7 @@ class _TwoParts(Kernel):
     @staticmethod
     def first_derivative(given: Given, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         rule, clip, n_states, W, U, bias, inputs, noise, hold, *others = given.arguments
-        if rule.spent:
-            return _TwoParts._plain_derivative(given, gradients)
-        n_rooms = n_states if rule.reads_states else 1
-        rooms, zs = given.kept[:n_rooms], given.kept[n_rooms:]
+        rooms, zs = given.kept[:n_states], given.kept[n_states:]
         g_states, *last = gradients
         g: list[Any] = [None if part is None else part.clone() for part in last]
         weights = _WeightGradients(W, U, bias, inputs, rooms[0], bool(given.wanted[6]))
@@ -244,18 +241,19 @@ class _TwoParts(Kernel):
             if g_states is not None:
                 g[0] = g_states[t] if g[0] is None else g[0].add_(g_states[t])
             held = None if hold is None else hold[t, :, None]
-            delta, z = weights.slot(t), zs[t] if zs else inputs[t]
-            state = tuple(room[t] for room in rooms) if rule.reads_states else others[:n_states]
-            back, parts, from_noise = rule.backward(z, state, [_free(part, held) for part in g], delta)
+            delta = weights.slot(t)
+            step = Step(zs[t], tuple(room[t] for room in rooms), None if noise is None else noise[t])
+            back, parts, from_noise = rule.backward(step, [_free(part, held) for part in g], delta)
             if clip is not None:
-                delta.clamp_(-clip, clip)
+                for piece in delta:
+                    piece.clamp_(-clip, clip)
             weights.add(t)
             own = [_sum(total, part) for total, part in zip(own, parts, strict=True)]
             if g_noise is not None and from_noise is not None:
                 g_noise[t] = from_noise
-            through = _product(delta[:, len(bias) - len(U) :], U, U_t, back[0])
+            through = _product(delta[-1], U, U_t, back[0])
             g = [_kept(old, new, held) for old, new in zip(g, (through, *back[1:]), strict=True)]
-        return None, None, None, *weights.totals, weights.g_inputs, g_noise, None, *g, *own
+        return None, None, None, *weights.totals(), weights.g_inputs, g_noise, None, *g, *own
 
 
 def _room(initial: Tensor, n_steps: int) -> Tensor:
@@ -299,20 +297,26 @@ def _product(delta: Tensor, U: Tensor, U_t: Tensor, added: Tensor | None) -> Ten
 
 
 class _WeightGradients:
-    """Gradients of the maps, and of the inputs, summed over blocks of steps from the last to the first."""
+    """Gradients of the maps, and of the inputs, summed over blocks of steps from the last to the first.
+
+    The gradient of z is kept in two pieces, rows that the input alone drives and the others: what products read has to lie
+    in one piece.
+    """
 
     def __init__(self, W: Tensor, U: Tensor, bias: Tensor, inputs: Tensor, states: Tensor, of_inputs: bool) -> None:
-        n_steps, n_batch, _ = inputs.shape
+        n_steps, n_batch, n_channels = inputs.shape
         self._W, self._inputs, self._states, self._n_steps = W, inputs, states, n_steps
         self._together = min(n_steps, -(-_COLUMNS // max(1, n_batch)))
-        self._deltas = bias.new_empty(self._together, n_batch, len(bias))
-        self._slots = self._deltas.unbind(0)
-        self._first = len(bias) - len(U)
+        self._pieces = [
+            bias.new_empty(self._together, n_batch, n_rows) for n_rows in (len(bias) - len(U), len(U)) if n_rows
+        ]
+        self._slots = list(zip(*[piece.unbind(0) for piece in self._pieces], strict=True))
+        self._of_U = U.new_zeros(U.shape[1], U.shape[0])
+        self._of_columns = [bias.new_zeros(n_channels + 1, piece.shape[2]) for piece in self._pieces]
         self.g_inputs = torch.empty_like(inputs) if of_inputs else None
-        self.totals = (torch.zeros_like(W), torch.zeros_like(U), torch.zeros_like(bias))
 
-    def slot(self, t: int) -> Tensor:
-        """Return where the gradient with respect to z of a step has to be written, ``[batch, row]``."""
+    def slot(self, t: int) -> tuple[Tensor, ...]:
+        """Return where the gradient with respect to z of a step has to be written, ``[batch, row]`` each."""
         return self._slots[t % self._together]
 
     def add(self, t: int) -> None:
@@ -320,18 +324,32 @@ class _WeightGradients:
         if t % self._together:
             return
         end = min(t + self._together, self._n_steps)
-        deltas = self._deltas[: end - t].flatten(0, 1)
         inputs, states = self._inputs[t:end].flatten(0, 1), self._states[t:end].flatten(0, 1)
-        of_W, of_U, of_bias = self.totals
-        driven = deltas[:, : len(of_W)]
-        if inputs.shape[1] < _NARROW:
-            of_W.addmm_(driven.t(), inputs)
-        else:
-            add_matmul_nt(of_W, driven.t(), inputs.t())
-        add_matmul_nt(of_U, deltas[:, self._first :].t(), states.t())
-        of_bias.add_(deltas.sum(dim=0))
+        columns = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
+        pieces = [piece[: end - t].flatten(0, 1) for piece in self._pieces]
+        for total, piece in zip(self._of_columns, pieces, strict=True):
+            _add_transposed(total, columns, piece)
+        _add_transposed(self._of_U, states, pieces[-1])
         if self.g_inputs is not None:
-            torch.mm(driven, self._W, out=self.g_inputs[t:end].flatten(0, 1))
+            first, out = 0, self.g_inputs[t:end].flatten(0, 1).zero_()
+            for piece in pieces:
+                rows = self._W[first : first + piece.shape[1]]
+                out.addmm_(piece[:, : len(rows)], rows)
+                first += piece.shape[1]
+
+    def totals(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients of W, U and the bias."""
+        columns = torch.cat(self._of_columns, dim=1)
+        return columns[:-1, : len(self._W)].t(), self._of_U.t(), columns[-1]
+
+
+def _add_transposed(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add ``aᵀ b`` to a sum; a is copied by the fastest product, b is not."""
+    if a.shape[1] < _NARROW:
+        # Bound by memory: whatever reads the operands as they lie.
+        total.addmm_(a.t(), b)
+    else:
+        add_matmul_nt(total, a.t(), b.t())
 
 
 def _free(gradient: Tensor | None, held: Tensor | None) -> Tensor | None:
