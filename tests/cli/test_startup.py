@@ -82,7 +82,7 @@ REFUSED = [
     ("train --task tracking --start eii", "did you mean 'ei'"),
     ("train --task tracking --dt 0", "dt is 0.0"),
     ("train --task text --text milto", "did you mean 'milton'"),
-    ("train --task text --text foreign.html", "test part has 1 characters: expected less"),
+    ("train --task text --text foreign.html", "test part has 0 characters: expected less"),
     ("train --task text --cell mi --rank 3", "rank is 3, an option of cell 'cp'"),
     ("train --cell cp --rank -1", "rank is -1: expected at least 0"),
     ("train -c slidng", "did you mean 'sliding'"),
