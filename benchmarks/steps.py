@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import tauscope as ts
 from benchmarks.limit import BATCH, UNITS, Work
 from tauscope.learning.training import _step
-from tauscope.models.base import State
+from tauscope.models.cell import State
 
 
 def n_bits(N: int) -> int:

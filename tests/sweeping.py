@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from problems import LinearCell
-from tauscope.models.base import State
+from tauscope.models.cell import State
 from tauscope.runs.checkpoints import load_state
 from tauscope.runs.folder import read_metrics
 

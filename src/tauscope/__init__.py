@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tauscope import analysis
     from tauscope.analysis.accuracy import evaluate
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
+    from tauscope.learning.interrupts import Interrupted
     from tauscope.learning.recipe import Recipe
     from tauscope.learning.training import Training, train
     from tauscope.measurements.retraining import forgetting, retrain
@@ -35,6 +36,7 @@ else:
                 "single",
                 "sliding",
             ),
+            "tauscope.learning.interrupts": ("Interrupted",),
             "tauscope.learning.recipe": ("Recipe",),
             "tauscope.learning.training": ("Training", "train"),
             "tauscope.measurements.retraining": ("forgetting", "retrain"),
@@ -70,6 +72,7 @@ __all__ = [
     "Head",
     "Heads",
     "InputError",
+    "Interrupted",
     "LSTMCell",
     "LeakyCell",
     "LeakyRNN",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import numbers
+import operator
 from collections.abc import Iterable
+from typing import SupportsIndex, cast
 
 
 class InputError(ValueError):
@@ -65,7 +68,68 @@ def require_at_least(name: str, value: float, minimum: float) -> None:
 
     Examples
     --------
-    >>> require_at_least("batch size", 256, 1)
+    >>> require_at_least("tau", 1.5, 1.0)
     """
-    if not value >= minimum:
+    try:
+        enough = bool(value >= minimum)
+    except (TypeError, ValueError, RuntimeError):  # also an array or a tensor of several numbers
+        raise InputError(f"{name} is {value!r}: expected a number of at least {minimum}") from None
+    if not enough:
         raise InputError(f"{name} is {value}: expected at least {minimum} (nearest valid value: {minimum})")
+
+
+def require_count(name: str, value: object, minimum: int = 1) -> None:
+    """Raise an `InputError` unless the value is a whole number at or above the minimum.
+
+    Examples
+    --------
+    >>> require_count("batch size", 256)
+    """
+    try:
+        number = operator.index(cast(SupportsIndex, value))
+    except TypeError:
+        raise InputError(f"{name} is {value!r}: expected a whole number of at least {minimum}") from None
+    require_at_least(name, number, minimum)
+
+
+def require_instance(name: str, value: object, kind: type | tuple[type, ...], example: str) -> None:
+    """Raise an `InputError` unless the value is an instance of the class or of one of the classes.
+
+    Parameters
+    ----------
+    name : str
+        What the value is for.
+    value : object
+        What was given.
+    kind : type or tuple of type
+        What it must be an instance of.
+    example : str
+        What was expected, in words.
+
+    Raises
+    ------
+    InputError
+        If it is not; of a class in the place of its instance, the line says so.
+
+    Examples
+    --------
+    >>> require_instance("seed", 3, int, "a whole number")
+    >>> require_instance("seed", int, int, "a whole number, such as 3")
+    Traceback (most recent call last):
+    tauscope.errors.InputError: seed is the class int itself: expected a whole number, such as 3
+    """
+    if isinstance(value, kind):
+        return
+    given = f"the class {value.__name__} itself" if isinstance(value, type) else f"of type {type(value).__name__}"
+    raise InputError(f"{name} is {given}: expected {example}")
+
+
+def require_positive(name: str, value: object) -> None:
+    """Raise an `InputError` unless the value is a number above 0.
+
+    Examples
+    --------
+    >>> require_positive("lr", 0.1)
+    """
+    if not (isinstance(value, numbers.Real) and float(value) > 0):
+        raise InputError(f"{name} is {value!r}: expected a number above 0")

@@ -75,7 +75,7 @@ def test_epochs_without_gain_are_those_since_the_last_record(
         (lambda: Plateau(0.5, min_lr=-1.0), "min_lr is -1"),
         (lambda: ts.Recipe(patience=0), "patience is 0: expected at least 1"),
         (lambda: ts.Recipe(gain=-0.1), "gain is -0.1"),
-        (lambda: ts.Recipe(betas=(0.9, 1.0)), r"betas is \(0.9, 1.0\): expected"),
+        (lambda: ts.Recipe(betas=(0.9, 1.0)), r"betas is 1.0: expected a number in \[0, 1\)"),
         (lambda: ts.Recipe(eps=math.nan), "eps is nan"),
         (lambda: ts.Recipe(split="validate"), "did you mean 'valid'"),
         (lambda: ts.Recipe(dtype="float16"), "dtype 'float16' is unknown"),

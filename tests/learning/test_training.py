@@ -18,8 +18,9 @@ from torch import Tensor
 
 import tauscope as ts
 from rounding import tolerance, undecided
-from tauscope.learning import curricula, training
+from tauscope.learning import curricula
 from tauscope.learning.learners import Supervised
+from tauscope.learning.recipe import generators
 from tauscope.models import ReluRNN
 from tauscope.tasks import BinaryMemoryTask
 
@@ -114,7 +115,7 @@ def test_steps_are_clipped_nesterov_sgd_on_the_loss_summed_over_heads(
     ts.train(trained, ts.Parity(), curriculum, options, on_step=lambda _, loss: losses.append(loss))
     asked = ((2, 3), (2, 3), (2, 3, 4), (2, 3, 4))
 
-    draws = training.generators(options.seed)
+    draws = generators(options.seed)
     parameters = {name: one for name, one in expected.named_parameters() if one.requires_grad}
     velocity: dict[str, Tensor] = {}
     for loss, Ns in zip(losses, asked, strict=True):
@@ -194,7 +195,7 @@ def test_a_record_holds_the_mean_loss_and_the_accuracy_on_fresh_sequences() -> N
     assert record["loss"] == pytest.approx(np.mean(losses), rel=1e-12)
     assert len(losses) == 4
 
-    draws, right, near = training.generators(options.seed)["test"], np.zeros(3), np.zeros(3)
+    draws, right, near = generators(options.seed)["test"], np.zeros(3), np.zeros(3)
     for _ in range(options.test_steps):
         batch = ts.DelayedMatchToSample((2, 3, 4), length=(4, 9)).sample(options.batch_size, draws)
         logits = pure_logits(model, batch.inputs, draws, (2, 3, 4)).detach()
@@ -425,7 +426,7 @@ def test_a_raised_max_N_reopens_a_finished_curriculum(monkeypatch: pytest.Monkey
 
 def test_the_generators_of_a_run_are_independent_and_set_by_its_seed() -> None:
     def draws(seed: int) -> list[tuple[float, ...]]:
-        return [tuple(torch.rand(3, generator=one).tolist()) for one in training.generators(seed).values()]
+        return [tuple(torch.rand(3, generator=one).tolist()) for one in generators(seed).values()]
 
     assert draws(0) == draws(0)
     assert len({*draws(0), *draws(1), *draws(2**40)}) == 12
@@ -443,7 +444,7 @@ def test_the_generators_of_a_run_are_independent_and_set_by_its_seed() -> None:
         ({"lr": math.nan}, "lr is nan"),
         ({"clip": -2.0}, "clip is -2.0"),
         ({"momentum": 1.0}, r"momentum is 1.0: expected a number in \[0, 1\)"),
-        ({"momentum": math.nan}, "momentum is nan"),
+        ({"momentum": math.nan}, "momentum is nan: expected at least 0"),
         ({"seed": -1}, "seed is -1: expected at least 0"),
         ({"duplicates": (7, 0)}, "duplicates is 0: expected at least 1"),
     ],
@@ -484,7 +485,7 @@ def test_a_score_is_the_ratio_of_sums_over_all_batches() -> None:
     options = recipe(epochs=1, steps_per_epoch=1, test_steps=9, batch_size=2)
     curriculum = ts.Curriculum([ts.Stage("only")], ts.Criterion(task.metric, epochs=1))
     score = ts.train(model, task, curriculum, options).history[0]["fractional_loss"][0]
-    draws, parts, ratios = training.generators(options.seed)["test"], np.zeros(2), []
+    draws, parts, ratios = generators(options.seed)["test"], np.zeros(2), []
     for _ in range(options.test_steps):
         batch = task.sample(options.batch_size, draws)
         with torch.no_grad():

@@ -11,8 +11,8 @@ from torch import Tensor
 
 import tauscope as ts
 from tauscope.learning.objectives import activity_penalty
-from tauscope.learning.training import generators
-from tauscope.models.base import Cell, State
+from tauscope.learning.recipe import generators
+from tauscope.models.cell import Cell, State
 from tauscope.runs.config import MemoryConfig
 
 SMALL: dict[str, Any] = {

@@ -10,8 +10,8 @@ import xarray as xr
 from scipy.special import betaincinv
 
 from tauscope.errors import require_at_least, require_choice
-from tauscope.models.base import Model
-from tauscope.models.trace import run
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for, run
 from tauscope.tasks.binary import BinaryMemoryTask, head_name
 
 
@@ -99,8 +99,7 @@ def evaluate(
         asked_heads = [N for N in asked.Ns if model.heads.shared or head_name(N) in model.heads.names]
     else:
         asked_heads = list(heads)
-    if generator is None:
-        generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
+    generator = generator_for(model, generator)
     right = _count_right(model, asked, asked_heads, n_sequences, batch_size, generator)
     low, high = binomial_interval(right, n_sequences)
     result = xr.DataArray(
@@ -129,7 +128,7 @@ def _count_right(
 ) -> np.ndarray:
     """Return the number of right answers ``[head, N]`` at the last step."""
     task = task.replace(labels="last")
-    right = torch.zeros(len(heads), len(task.Ns), dtype=torch.long)
+    right = torch.zeros(len(heads), len(task.Ns), dtype=torch.long, device="cpu")
     for first in range(0, n_sequences, batch_size):
         batch = task.sample(min(batch_size, n_sequences - first), generator)
         outputs = run(model, batch, generator, heads=[*map(head_name, heads)], first=len(batch.inputs) - 1).outputs

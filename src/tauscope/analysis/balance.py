@@ -10,7 +10,8 @@ from torch import Tensor
 
 from tauscope.analysis.connectivity import recurrent_matrices
 from tauscope.errors import InputError, NotApplicableError
-from tauscope.models.base import Cell, Model
+from tauscope.models.cell import Cell
+from tauscope.models.model import Model
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tauscope.errors import InputError
-from tauscope.models.base import Cell, Model
+from tauscope.models.cell import Cell
+from tauscope.models.model import Model
 
 
 def recurrent_matrices(cell: Cell) -> dict[str, Tensor]:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tauscope.analysis.simulation import probabilities, segments, simulate
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
 from tauscope.models.kernels.gemm import matmul_nt
+from tauscope.models.model import Model
 
 
 class StreamingCovariance:

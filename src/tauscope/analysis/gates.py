@@ -9,7 +9,7 @@ import xarray as xr
 
 from tauscope.analysis.simulation import probabilities, random_bits
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 
 
 @torch.no_grad()

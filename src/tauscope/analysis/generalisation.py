@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.models.trace import run
 from tauscope.tasks.base import validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask
@@ -97,7 +97,7 @@ def generalise(
     asked = task.replace(Ns=Ns, p=p, labels="every", length=warm_up + n_steps)
     errors, total = _cross_validated(_samples(model, asked, n_trials, warm_up, generator), n_trials, n_folds, ridges)
     best = errors.argmin(dim=0)
-    weights = _ridge_weights(total, ridges)[best, :, torch.arange(len(Ns))].T
+    weights = _ridge_weights(total, ridges)[best, :, torch.arange(len(Ns), device=best.device)].T
     accuracy = _test_accuracy(model, asked, weights, n_trials, warm_up, generator)
     result = _dataset(accuracy, errors, best, asked, ridges)
     return result.assign_attrs(n_steps=n_steps, warm_up=warm_up, p=p, n_folds=n_folds, seed=str(seed))
@@ -121,7 +121,7 @@ class _Sums:
     @classmethod
     def zeros(cls, n_states: int, n_labels: int) -> _Sums:
         size = n_states + 1
-        zeros = torch.zeros(size, size + n_labels, dtype=torch.float64)
+        zeros = torch.zeros(size, size + n_labels, dtype=torch.float64, device="cpu")
         return cls(zeros[:, :size].clone(), zeros[:, size:].clone(), zeros[0, size:].clone())
 
     def add(self, states: Tensor, labels: Tensor) -> None:
@@ -164,7 +164,7 @@ def _ridge_weights(sums: _Sums, ridges: Sequence[float]) -> Tensor:
     covariance = sums.gram[:-1, :-1] / n - torch.outer(mean, mean)
     overlap = sums.overlap[:-1] / n - torch.outer(mean, label_mean)
     values, vectors = torch.linalg.eigh(covariance)
-    penalties = torch.tensor(ridges, dtype=torch.float64)[:, None] * values.mean()
+    penalties = values.new_tensor(ridges)[:, None] * values.mean()
     # Directions without variance have no weight, whatever the penalty.
     resolved = values > values[-1] * len(values) * torch.finfo(torch.float64).eps
     gain = torch.where(resolved, 1 / torch.where(resolved, values + penalties, 1.0), 0.0)
@@ -197,7 +197,7 @@ def _test_accuracy(
     model: Model, task: BinaryMemoryTask, weights: Tensor, n_trials: int, warm_up: int, generator: torch.Generator
 ) -> Tensor:
     """Return the accuracy ``[N, trial]`` of read-out weights ``[state + 1, N]`` on fresh trials."""
-    right, n_samples = torch.zeros(n_trials, weights.shape[1], dtype=torch.float64), 0
+    right, n_samples = weights.new_zeros(n_trials, weights.shape[1]), 0
     for states, labels in _samples(model, task, n_trials, warm_up, generator):
         said = states.double().cpu() @ weights[:-1] + weights[-1]
         right += ((said > 0) == (labels > 0).cpu()).double().sum(dim=0)
@@ -209,7 +209,7 @@ def _cross_validated(
     samples: Iterator[tuple[Tensor, Tensor]], n_trials: int, n_folds: int, ridges: Sequence[float]
 ) -> tuple[Tensor, _Sums]:
     """Return the mean squared error ``[ridge, label]`` on the folds left out, and the sums over all samples."""
-    fold = torch.arange(n_trials) % n_folds
+    fold = torch.arange(n_trials, device="cpu") % n_folds
     sums: list[_Sums] = []
     for states, labels in samples:
         sums = sums or [_Sums.zeros(states.shape[-1], labels.shape[-1]) for _ in range(n_folds)]

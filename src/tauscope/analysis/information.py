@@ -13,8 +13,8 @@ from torch import Tensor
 from tauscope.analysis.balance import mean_rates
 from tauscope.errors import InputError
 from tauscope.models.balanced import BalancedCell
-from tauscope.models.base import Model
-from tauscope.models.trace import run
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for, run
 from tauscope.tasks.base import OUT
 from tauscope.tasks.tracking import Tracking
 
@@ -190,7 +190,7 @@ def information(
     for cell in model.layers:
         if isinstance(cell, BalancedCell) and cell.dt != task.dt:
             raise InputError(f"the network's dt is {cell.dt}, the task's {task.dt}: expected one time step for both")
-    generator = generator or torch.Generator(next(model.parameters()).device).manual_seed(0)
+    generator = generator_for(model, generator)
     seed = generator.initial_seed()
     signals = task.replace(n_steps=n_steps).sample(n_trials, generator).inputs
     states = noisy_states(model, signals, generator)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from tauscope.analysis.transforms import PERTURBED, ablate, perturb
 from tauscope.analysis.variants import run_variants
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
+from tauscope.models.model import Model
 from tauscope.models.weights import sharing_copy
 from tauscope.tasks.binary import BinaryMemoryTask, head_name
 
@@ -310,7 +311,7 @@ class _Trials:
         batch = asked.sample(protocol.n_trials, generator)
         state = model.initial_state(protocol.n_trials, generator)
         # The last step of every bit after the warm-up.
-        step = torch.arange(1, len(batch.inputs) + 1)
+        step = torch.arange(1, len(batch.inputs) + 1, device="cpu")
         counted = (step > protocol.warm_up * task.repeat) & (step % task.repeat == 0)
         noise = model.draw_noise(len(batch.inputs), protocol.n_trials, generator)
         inputs = batch.inputs.to(model.hidden(state))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from tauscope.analysis.trials import generator_for
 from tauscope.errors import require_at_least
-from tauscope.models.base import Model
-from tauscope.models.trace import run
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for, run
 from tauscope.tasks.base import Batch
 from tauscope.tasks.text import Text
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tauscope.analysis.lyapunov import flatten
 from tauscope.analysis.modes import step_jacobian
 from tauscope.errors import InputError
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
+from tauscope.models.model import Model
 from tauscope.tasks.base import OUT
 
 Array = NDArray[np.float64]
@@ -70,11 +71,11 @@ def linearise(model: Model, head: str = OUT, state: tuple[State, ...] | None = N
     moved = float((step(silence, z) - z).abs().max())
     if not moved <= _STILL:
         raise InputError(f"the state moves by {moved:.3g} in a step without input: expected a fixed point")
-    units = torch.eye(model.n_units).to(z)
+    units = torch.eye(model.n_units, dtype=z.dtype, device=z.device)
     readout = (model.readout(units, head) - model.readout(torch.zeros_like(units), head)).T
     # Heads see the first tensor of each layer's state.
-    seen = torch.cat([torch.full((part.shape[1],), i == 0) for layer in state for i, part in enumerate(layer)])
+    first = [torch.full_like(part[0], i == 0, dtype=torch.bool) for layer in state for i, part in enumerate(layer)]
     full = readout.new_zeros(len(readout), z.shape[1])
-    full[:, seen.to(z.device)] = readout
+    full[:, torch.cat(first)] = readout
     jacobian = step_jacobian(model, state, silence)[0]
     return Linearisation(jacobian.double().cpu().numpy(), full.double().cpu().numpy())

@@ -12,10 +12,12 @@ import xarray as xr
 from torch import Tensor
 from torch.func import jvp, vmap
 
+from tauscope._draws import normal
 from tauscope.analysis.simulation import probabilities, random_bits
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
 from tauscope.models.kernels.subnormals import flushing
+from tauscope.models.model import Model
 
 _TRACE_POINTS = 100
 _BLOCK_STEPS = 1024
@@ -162,7 +164,7 @@ def exponents_along(
     z, flat_step = flatten(model, state)
     if n_exponents > z.shape[1]:
         raise InputError(f"{n_exponents} exponents of a state of size {z.shape[1]}: expected at most {z.shape[1]}")
-    start = torch.randn(*z.shape, n_exponents, generator=generator, device=generator.device)
+    start = normal((*z.shape, n_exponents), generator)
     Q = torch.linalg.qr(start.to(z)).Q
     series = (itertools.repeat(None) if one is None else one for one in (noise, hold))
     shown = zip(inputs, *series, strict=False)

@@ -14,9 +14,10 @@ from torch.func import jvp, vmap
 
 from tauscope.analysis.lyapunov import flatten
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State
 from tauscope.models.kernels.subnormals import flushing
-from tauscope.models.trace import run
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for, run
 from tauscope.tasks.base import Task
 
 Array = NDArray[np.float64]
@@ -47,7 +48,7 @@ def step_jacobian(model: Model, state: tuple[State, ...], x: Tensor) -> Tensor:
     [0.75, 0.75, 0.75]
     """
     z, step = flatten(model, state)
-    directions = torch.eye(z.shape[1]).to(z).expand(len(z), -1, -1)
+    directions = torch.eye(z.shape[1], dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
 
     def push(direction: Tensor) -> Tensor:
         moved: Tensor = jvp(lambda point: step(x, point), (z,), (direction,))[1]
@@ -106,7 +107,7 @@ def modes(model: Model, task: Task, *, n_trials: int = 10, generator: torch.Gene
     ((3, 50, 2), True)
     """
     require_at_least("number of trials", n_trials, 1)
-    generator = generator or torch.Generator(next(model.parameters()).device).manual_seed(0)
+    generator = generator_for(model, generator)
     seed = generator.initial_seed()
     batch = task.sample(n_trials, generator)
     state = model.initial_state(n_trials, generator, batch.start)

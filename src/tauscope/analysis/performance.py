@@ -8,9 +8,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from tauscope.analysis.sequentiality import task_states
-from tauscope.analysis.trials import generator_for
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for
 from tauscope.tasks.base import Task
 from tauscope.tasks.delayed import DelayedResponseTask
 

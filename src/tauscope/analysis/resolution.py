@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tauscope.analysis.accuracy import binomial_interval
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
-from tauscope.models.trace import run
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for, run
 from tauscope.tasks.base import validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask
 
@@ -86,12 +86,11 @@ def resolution(
         require_at_least("k", k, 1)
     require_at_least("number of sequences", n_sequences, 1)
     require_at_least("batch size", batch_size, 1)
-    if generator is None:
-        generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
+    generator = generator_for(model, generator)
     seed = generator.initial_seed()
     networks = [model.at_resolution(k) for k in ks]
     bare = task.replace(Ns=Ns, p=p, labels="last", repeat=1, plus_minus=False)
-    right = torch.zeros(len(ks), len(Ns), dtype=torch.long)
+    right = torch.zeros(len(ks), len(Ns), dtype=torch.long, device="cpu")
     for first in range(0, n_sequences, batch_size):
         bits = bare.sample(min(batch_size, n_sequences - first), generator).inputs[..., 0]
         start = model.initial_state(bits.shape[1], generator)

@@ -8,7 +8,8 @@ import xarray as xr
 
 from tauscope.analysis.balance import mean_rates
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for
 
 
 @torch.no_grad()
@@ -63,7 +64,7 @@ def response_time(
     require_at_least("number of trials", n_trials, 1)
     require_at_least("burn-in", burn_in, 0)
     require_at_least("number of steps", n_steps, 2)
-    generator = generator or torch.Generator(next(model.parameters()).device).manual_seed(0)
+    generator = generator_for(model, generator)
     initial = model.initial_state(n_trials, generator)
     noise = model.draw_noise(burn_in + n_steps, n_trials, generator)
     inputs = model.hidden(initial).new_full((burn_in + n_steps, n_trials, model.n_inputs), mean)

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Model
-from tauscope.models.trace import run
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for, run
 from tauscope.tasks.base import Batch, Task
 
 MODES = ("robust", "reference")
@@ -53,8 +53,7 @@ def task_states(
     (torch.Size([9, 3, 8]), torch.Size([1]))
     """
     require_at_least("number of trials", n_trials, 1)
-    if generator is None:
-        generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
+    generator = generator_for(model, generator)
     batch = task.sample(n_trials, generator)
     return run(model, batch, generator).states, batch
 
@@ -92,8 +91,7 @@ def sequentiality(
     >>> result.sequentiality.dims, result.attrs["mode"]
     (('trial',), 'robust')
     """
-    if generator is None:
-        generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
+    generator = generator_for(model, generator)
     seed = generator.initial_seed()
     states, _ = task_states(model, task, n_trials, generator)
     return sequentiality_index(states, mode=mode, generator=generator).assign_attrs(seed=str(seed))

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from tauscope._draws import uniform
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.models.trace import run
 
 # Numbers in a block of activity: 16 MB in float32, long enough to feed a matrix product well.
@@ -46,7 +47,7 @@ def probabilities(p: float | Sequence[float] | None, n_trials: int, generator: t
     """
     require_at_least("number of trials", n_trials, 1)
     if p is None:
-        return torch.rand(n_trials, generator=generator, device=generator.device)
+        return uniform((n_trials,), generator)
     given = torch.as_tensor(p, dtype=torch.float32, device=generator.device)
     if given.dim() and given.shape != (n_trials,):
         raise InputError(f"p has shape {tuple(given.shape)}: expected one number or {n_trials}, one for each trial")
@@ -89,7 +90,7 @@ def random_bits(
             [-1.,  1.]])
     """
     n_bits = -(-n_steps // repeat)
-    draws = torch.rand(n_bits, len(p), n_channels, generator=generator, device=generator.device)
+    draws = uniform((n_bits, len(p), n_channels), generator)
     bits = (draws < p[:, None]).float().repeat_interleave(repeat, dim=0)[:n_steps]
     return 2 * bits - 1 if plus_minus else bits
 

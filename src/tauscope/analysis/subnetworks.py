@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tauscope.analysis.balance import input_map
 from tauscope.errors import InputError, NotApplicableError
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.tasks.base import OUT
 
 Array = NDArray[np.float64]

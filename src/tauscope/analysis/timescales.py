@@ -293,12 +293,12 @@ def _uncertainty(
         resampled = np.tensordot(some, covariance, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
             taus.append(fit_exponentials(resampled / resampled[..., :1], options.tau_max, error).tau)
-    resamples = torch.full((options.bootstrap, len(usable)), torch.nan, dtype=torch.float64)
+    resamples = torch.full((options.bootstrap, len(usable)), torch.nan, dtype=torch.float64, device="cpu")
     resamples[:, torch.from_numpy(usable)] = torch.from_numpy(np.concatenate(taus))
     # A resample in which a unit is silent throughout has no τ_net and is left out.
     n_fitted = resamples.isfinite().sum(0)
     deviation = (resamples - resamples.nanmean(0)).square().nansum(0)
-    low, high = resamples.nanquantile(torch.tensor([0.025, 0.975], dtype=torch.float64), 0)
+    low, high = resamples.nanquantile(resamples.new_tensor([0.025, 0.975]), 0)
     std = torch.where(n_fitted > 1, deviation / (n_fitted - 1), torch.nan).sqrt()
     return {
         "tau_net_std": ("unit", std.numpy()),

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tauscope._draws import normal
 from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Cell, Model, State
+from tauscope.models.cell import Cell, State
 from tauscope.models.leaky import LeakyCell
+from tauscope.models.model import Model
 from tauscope.models.weights import Weight, masked_copy
 
 ABLATION_MODES = ("silence", "published")
@@ -138,7 +140,7 @@ def ablate(model: Model, units: int | Sequence[int], mode: str = "silence") -> M
     if mode == "published":
         _cut_as_published(twin, chosen)
         return twin
-    silent = torch.zeros(model.n_units, dtype=torch.bool)
+    silent = torch.zeros(model.n_units, dtype=torch.bool, device="cpu")
     silent[chosen] = True
     cells = zip(twin.layers, silent.split([cell.n_units for cell in twin.layers]), strict=True)
     twin.cells = nn.ModuleList(_silence(cell, own) for cell, own in cells)
@@ -195,7 +197,7 @@ def perturb(model: Model, which: str, epsilon: float, generator: torch.Generator
             if weight.least is not None:
                 # A τ below one step acts as one step, and is moved from there.
                 tensor = tensor.clamp(min=weight.least)
-            d = movable * torch.randn(tensor.shape, generator=generator, device=generator.device).to(tensor)
+            d = movable * normal(tuple(tensor.shape), generator).to(tensor)
             if which == "tau":
                 d = d.abs()
             weight.put(tensor + epsilon * (movable * tensor).norm() * d / d.norm())

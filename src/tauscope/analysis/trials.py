@@ -15,7 +15,8 @@ from tauscope.analysis.lyapunov import exponents_along
 from tauscope.analysis.sequentiality import task_states
 from tauscope.analysis.timescales import fit_variables, with_units
 from tauscope.errors import InputError, NotApplicableError, require_at_least
-from tauscope.models.base import Model
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for
 from tauscope.tasks.base import Batch, Task
 from tauscope.tasks.delayed import DelayedResponseTask
 
@@ -333,18 +334,6 @@ def _run(model: Model, task: Task, n_trials: int, generator: torch.Generator | N
     if not states.isfinite().all():
         raise InputError("the activity is not finite: expected a network that stays bounded on its task")
     return states, batch, str(generator.initial_seed())
-
-
-def generator_for(model: Model, given: torch.Generator | None) -> torch.Generator:
-    """Return the given generator, or one with seed 0 where the network is.
-
-    Examples
-    --------
-    >>> import tauscope as ts
-    >>> generator_for(ts.LeakyRNN(2, generator=torch.Generator().manual_seed(1)), None).initial_seed()
-    0
-    """
-    return given or torch.Generator(model.hidden(model.initial_state(1)).device).manual_seed(0)
 
 
 def _delay(task: Task, batch: Batch) -> tuple[slice, Tensor]:

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from tauscope.analysis.transforms import SilencedCell
-from tauscope.models.base import Cell, Model, State
+from tauscope.models.cell import Cell, State
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.gemm import matmul_nt
 from tauscope.models.leaky import LeakyCell, LeakyRNN
+from tauscope.models.model import Model
 from tauscope.models.readout import Heads
 
 # Weights that differ between variants are read at every step; those of a chunk should stay in the cache.

@@ -1,4 +1,4 @@
-"""Being told to stop: by Ctrl-C, by a scheduler, by ``kill``."""
+"""Signals that tell a process to stop: Ctrl-C, those of a scheduler or of ``kill``, and the end of a terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+# There is no SIGHUP on Windows.
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @contextlib.contextmanager
 def collect_signals(*, patient: bool = False) -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of ending, so that work under way can be saved.
+    """Collect SIGINT, SIGTERM and SIGHUP instead of ending, so that work under way can be saved.
+
+    A signal that the process was started to ignore, as ``nohup`` starts it, stays ignored.
 
     Parameters
     ----------
@@ -32,17 +35,18 @@ def collect_signals(*, patient: bool = False) -> Iterator[list[int]]:
     """
     caught: list[int] = []
     before = {number: signal.getsignal(number) for number in STOPPING}
+    heeded = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
 
     def note(number: int, _: object) -> None:
         caught.append(number)
         if not patient:
-            for one in STOPPING:
-                signal.signal(one, signal.SIG_DFL)
+            for further in heeded:
+                signal.signal(further, signal.SIG_DFL)
 
-    for number in STOPPING:
+    for number in heeded:
         signal.signal(number, note)
     try:
         yield caught
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in heeded:
+            signal.signal(number, before[number])

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.errors import InputError, require_at_least, require_choice, require_count, require_instance
 from tauscope.tasks.base import METRICS, OUT, Stage, Task
 from tauscope.tasks.binary import head_name
 
 if TYPE_CHECKING:
-    from tauscope.models.base import Model
+    from tauscope.models.model import Model
 
 SOLVED = 0.98
 """Accuracy that the mean over active heads and the newest head must both exceed (Khajehabdollahi et al. 2024)."""
@@ -56,7 +56,7 @@ class Criterion:
         if self.threshold is None and self.metric == "accuracy":
             object.__setattr__(self, "threshold", SOLVED)
         if self.epochs is not None:
-            require_at_least("epochs", self.epochs, 1)
+            require_count("epochs", self.epochs)
         elif self.threshold is None and not self.goes_on:
             raise InputError(f"a criterion of {self.metric} without a threshold: expected one, or a number of epochs")
 
@@ -87,7 +87,7 @@ class Curriculum:
 
     Parameters
     ----------
-    stages : sequence of Stage
+    stages : iterable of Stage
         With different names; see `single`, `cumulative`, `sliding`, `once` and `ladder`.
     criterion : Criterion, optional
         When the next one follows; by default an accuracy above 98 %.
@@ -108,9 +108,13 @@ class Curriculum:
     (True, 'N2_N3')
     """
 
-    def __init__(self, stages: Sequence[Stage], criterion: Criterion | None = None) -> None:
+    def __init__(self, stages: Iterable[Stage], criterion: Criterion | None = None) -> None:
+        require_instance("stages", stages, Iterable, "stages, such as ts.cumulative(last=6)")
         self.stages = tuple(stages)
-        self.criterion = criterion or Criterion()
+        self.criterion = Criterion() if criterion is None else criterion
+        for stage in self.stages:
+            require_instance("a stage", stage, Stage, 'a Stage, such as ts.Stage("N2", {"Ns": (2,)}, ("N2",))')
+        require_instance("criterion", self.criterion, Criterion, "a Criterion, such as ts.Criterion(threshold=0.95)")
         self.position, self.epoch, self.finished = 0, 0, False
         if not self.stages or len({stage.name for stage in self.stages}) < len(self.stages):
             raise InputError(
@@ -181,6 +185,25 @@ class Curriculum:
         if self.criterion.epochs is not None:
             return epoch >= self.criterion.epochs * len(self.stages)
         return solved and stage == self.stages[-1].name and not self.criterion.goes_on
+
+
+def as_curriculum(given: Curriculum | Iterable[Stage]) -> Curriculum:
+    """Return a curriculum itself, or that of stages with the usual criterion.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+
+    Examples
+    --------
+    >>> as_curriculum(cumulative(last=3)).stage.name
+    'N2_N2'
+    """
+    if isinstance(given, Curriculum):
+        return given
+    require_instance("curriculum", given, Iterable, "a Curriculum or stages, such as ts.cumulative(last=6)")
+    return Curriculum(given)
 
 
 def require_asked(curriculum: Curriculum, task: Task) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tauscope.models import Model
-    from tauscope.models.base import State
+    from tauscope.models.cell import State
     from tauscope.tasks.base import Batch
 
 Generators = Mapping[str, "torch.Generator"]

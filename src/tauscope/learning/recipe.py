@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tauscope.errors import InputError, require_at_least, require_choice
+import numpy as np
+
+from tauscope._lazy import torch
+from tauscope.errors import (
+    InputError,
+    require_at_least,
+    require_choice,
+    require_count,
+    require_instance,
+    require_positive,
+)
 from tauscope.learning.objectives import ACTIVITY, Term
-from tauscope.learning.schedules import Schedule, require_positive
+from tauscope.learning.schedules import Schedule
 
 OPTIMIZERS = ("sgd", "adam")
 DTYPES = ("float32", "float64")
@@ -88,7 +99,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "test_steps"):
-            require_at_least(name.replace("_", " "), getattr(self, name), 1)
+            require_count(name.replace("_", " "), getattr(self, name))
         choices = {"optimizer": OPTIMIZERS, "activity": ACTIVITY, "split": SPLITS, "dtype": (None, *DTYPES)}
         for name, options in choices.items():
             require_choice(name, getattr(self, name), options)
@@ -96,16 +107,30 @@ class Recipe:
             require_at_least(name.replace("_", " "), getattr(self, name), 0.0)
         for name in ("lr", "clip"):
             require_positive(name, getattr(self, name))
-        for name, rates in (("momentum", (self.momentum,)), ("betas", self.betas)):
-            if not all(0 <= rate < 1 for rate in rates):
-                raise InputError(
-                    f"{name} is {getattr(self, name)}: expected a number in [0, 1) (nearest valid value: 0.1)"
-                )
-        require_at_least("seed", self.seed, 0)
+        require_count("seed", self.seed, 0)
         if self.patience is not None:
-            require_at_least("patience", self.patience, 1)
+            require_count("patience", self.patience)
+        for name in ("betas", "terms", "duplicates"):
+            values = getattr(self, name)
+            if values is not None:
+                require_instance(name, values, Iterable, "a tuple")
+                object.__setattr__(self, name, tuple(values))
+        if len(self.betas) != 2:
+            raise InputError(f"betas are {self.betas}: expected two numbers, such as (0.9, 0.999)")
+        for name, rate in (("momentum", self.momentum), *(("betas", rate) for rate in self.betas)):
+            require_at_least(name, rate, 0.0)
+            if not rate < 1:
+                raise InputError(f"{name} is {rate}: expected a number in [0, 1) (nearest valid value: 0.1)")
         for k in self.duplicates or ():
-            require_at_least("duplicates", k, 1)
+            require_count("duplicates", k)
+        for term in self.terms:
+            require_instance(
+                "a term", term, Term, "a Term, such as Term(1e-3, lambda trace, batch, model: trace.states.mean())"
+            )
+        if self.schedule is not None and (isinstance(self.schedule, type) or not hasattr(self.schedule, "rate")):
+            raise InputError(
+                f"schedule is {self.schedule!r}: expected a schedule, such as Steps({{60: 0.3}}) or Plateau(0.5)"
+            )
 
     @property
     def objective(self) -> tuple[Term, ...]:
@@ -113,3 +138,29 @@ class Recipe:
         if not self.activity_cost:
             return self.terms
         return (Term(self.activity_cost, *ACTIVITY[self.activity]), *self.terms)
+
+
+def generators(seed: int, device: torch.device | str = "cpu") -> dict[str, torch.Generator]:
+    """Return the independent generators of a run.
+
+    Parameters
+    ----------
+    seed : int
+        Root seed.
+    device : torch.device or str
+        Where they draw.
+
+    Returns
+    -------
+    dict of torch.Generator
+        ``init`` (weights), ``data`` (training sequences), ``state`` (initial states), ``test`` (all of testing).
+
+    Examples
+    --------
+    >>> sorted(generators(0))
+    ['data', 'init', 'state', 'test']
+    """
+    names = ("init", "data", "state", "test")
+    seeds = np.random.SeedSequence(seed).generate_state(len(names), dtype=np.uint64)
+    # CUDA generators take signed 64-bit seeds only.
+    return {name: torch.Generator(device).manual_seed(int(own) >> 1) for name, own in zip(names, seeds, strict=True)}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_at_least, require_count, require_instance, require_positive
 
 Better = Literal["more", "less"]
 
@@ -50,9 +50,10 @@ class Steps:
     factors: Mapping[int, float]
 
     def __post_init__(self) -> None:
+        require_instance("factors", self.factors, Mapping, "factors by epoch, such as {60: 0.3}")
         object.__setattr__(self, "factors", dict(sorted(self.factors.items())))
         for epoch, factor in self.factors.items():
-            require_at_least("epoch of a step", epoch, 1)
+            require_count("epoch of a step", epoch)
             require_positive("factor", factor)
 
     def rate(self, lr: float, scores: Sequence[Sequence[float]], better: Better) -> float:
@@ -91,10 +92,11 @@ class Plateau:
     min_lr: float = 0.0
 
     def __post_init__(self) -> None:
-        require_at_least("patience", self.patience, 0)
+        require_count("patience", self.patience, 0)
         for name in ("threshold", "min_lr"):
             require_at_least(name, getattr(self, name), 0.0)
-        if not 0 < self.factor < 1:
+        require_positive("factor", self.factor)
+        if not self.factor < 1:
             raise InputError(f"factor is {self.factor}: expected a number between 0 and 1")
 
     def rate(self, lr: float, scores: Sequence[Sequence[float]], better: Better) -> float:
@@ -128,14 +130,3 @@ def epochs_without_gain(scores: Iterable[float], better: Better, gain: float) ->
         else:
             waited += 1
     return waited
-
-
-def require_positive(name: str, value: float) -> None:
-    """Raise an `InputError` unless the value is a number above 0.
-
-    Examples
-    --------
-    >>> require_positive("lr", 0.1)
-    """
-    if not value > 0:
-        raise InputError(f"{name} is {value}: expected a number above 0")

@@ -14,45 +14,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tauscope._lazy import torch
-from tauscope.errors import DivergedError, InputError
-from tauscope.learning.curricula import Curriculum, plain_fields, require_fitting, stage_name
+from tauscope.errors import DivergedError, InputError, require_at_least, require_instance
+from tauscope.learning.curricula import Curriculum, as_curriculum, plain_fields, require_fitting, stage_name
+from tauscope.learning.interrupts import Interrupted, noting_interrupts, noting_raised
 from tauscope.learning.learners import Learner, Supervised
-from tauscope.learning.recipe import Recipe
+from tauscope.learning.recipe import Recipe, generators
 from tauscope.learning.schedules import epochs_without_gain
 from tauscope.tasks.base import Stage, Task
+from tauscope.tasks.check import check_task, require_kept
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from tauscope.models.base import Model
+    from tauscope.models.model import Model
 
 CANNOT_FLUSH = "this processor cannot take subnormal numbers for zero: long sequences may train slowly"
-
-
-def generators(seed: int, device: torch.device | str = "cpu") -> dict[str, torch.Generator]:
-    """Return the independent generators of a run.
-
-    Parameters
-    ----------
-    seed : int
-        Root seed.
-    device : torch.device or str
-        Where they draw.
-
-    Returns
-    -------
-    dict of torch.Generator
-        ``init`` (weights), ``data`` (training sequences), ``state`` (initial states), ``test`` (all of testing).
-
-    Examples
-    --------
-    >>> sorted(generators(0))
-    ['data', 'init', 'state', 'test']
-    """
-    names = ("init", "data", "state", "test")
-    seeds = np.random.SeedSequence(seed).generate_state(len(names), dtype=np.uint64)
-    # CUDA generators take signed 64-bit seeds only.
-    return {name: torch.Generator(device).manual_seed(int(own) >> 1) for name, own in zip(names, seeds, strict=True)}
 
 
 @dataclass
@@ -89,6 +65,13 @@ class Training:
     flushes_subnormals: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
+        from tauscope.models.model import require_model
+        from tauscope.models.trace import generator_for
+
+        require_model(self.model)
+        require_instance("task", self.template, Task, "a task, such as ts.Parity()")
+        require_instance("curriculum", self.curriculum, Curriculum, "a Curriculum")
+        require_instance("recipe", self.recipe, Recipe, "a Recipe, such as ts.Recipe(epochs=10)")
         require_fitting(self.curriculum, self.template, self.model)
         if self.recipe.dtype is not None:
             self.model.to(getattr(torch, self.recipe.dtype))
@@ -96,12 +79,21 @@ class Training:
         self._learner = self.learner or Supervised(self.model, self.template, terms, duplicates=duplicates)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.records: list[dict[str, Any]] = []
+        self._require_trainable()
         # It needs one to begin with; `ask` adds the others.
         self.optimizer = _optimizer(self.parameters[:1], self.recipe)
         # What was left on the network would be added to.
         self.model.zero_grad()
         self.ask()
-        self.generators = generators(self.recipe.seed, next(self.model.parameters()).device)
+        self.generators = generators(self.recipe.seed, generator_for(self.model, None).device)
+
+    def _require_trainable(self) -> None:
+        """Refuse a stage in which every parameter is frozen."""
+        for stage in self.curriculum.stages:
+            if not any(parameter.requires_grad for parameter in self._learner.at(stage).parameters()):
+                raise InputError(
+                    f"stage {stage.name} has no parameter to train: expected at least one that requires a gradient"
+                )
 
     @property
     def task(self) -> Task:
@@ -163,11 +155,18 @@ class Training:
         )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state, which is left as it is."""
-        self.model.load_state_dict(state["model"])
-        self._optimize(len(state["optimizer"]["param_groups"][0]["params"]))
-        # The optimiser keeps the very tensors that it is given, and changes them.
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        """Go on from a saved state, which is left as it is.
+
+        Raises
+        ------
+        InputError
+            If it is not a state of a training of this network, curriculum and optimiser.
+        """
+        require_instance("state", state, dict, "what Training.state_dict() returns")
+        missing = sorted(self.state_dict().keys() - state.keys() - {"flushes_subnormals"})
+        if missing:
+            raise InputError(f"state has no {missing[0]}: expected what Training.state_dict() returns")
+        self._load_weights(state["model"], state["optimizer"])
         for name, generator in self.generators.items():
             generator.set_state(state["generators"][name].cpu())
         self.curriculum.load_state_dict(state["curriculum"])
@@ -176,6 +175,18 @@ class Training:
         self.flushes_subnormals = state.get("flushes_subnormals", False)
         if not isinstance(self.flushes_subnormals, bool):
             raise InputError(f"flushes_subnormals is {self.flushes_subnormals!r}: expected true or false")
+
+    def _load_weights(self, weights: dict[str, Any], moments: dict[str, Any]) -> None:
+        try:
+            self.model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InputError(f"state is of another network: {' '.join(str(error).split())}") from error
+        (group,) = moments["param_groups"]
+        if ("betas" in group) != (self.recipe.optimizer == "adam"):
+            raise InputError(f"state is of another optimiser: expected that of {self.recipe.optimizer}")
+        self._optimize(len(group["params"]))
+        # The optimiser keeps the very tensors that it is given, and changes them.
+        self.optimizer.load_state_dict(copy.deepcopy(moments))
 
 
 class Store(Protocol):
@@ -237,9 +248,12 @@ def train(
     Raises
     ------
     InputError
-        If a stage does not fit the task, the network or the curriculum's criterion.
+        If a stage does not fit the task, the network or the curriculum's criterion, if the task keeps chance or a state of
+        its own, or if anything is not what its name says.
     DivergedError
         If the loss or its gradient is not finite; the weights are those before that step.
+    Interrupted
+        After Ctrl-C, between two steps; its ``training`` is what was reached.
 
     Examples
     --------
@@ -250,20 +264,33 @@ def train(
     >>> training.epoch, training.history[0]["stage"], training.history[0]["solved"]
     (1, 'N2_N2', False)
     """
-    if not isinstance(curriculum, Curriculum):
-        curriculum = Curriculum(curriculum)
-    training = Training(model, task, curriculum, recipe or Recipe(), learner)
+    for name, call in (("on_step", on_step), ("on_epoch", on_epoch), ("stop", stop)):
+        if call is not None and not callable(call):
+            raise InputError(f"{name} is of type {type(call).__name__}: expected a function")
+    if store is not None and not (hasattr(store, "save_state") and hasattr(store, "save_epoch")):
+        raise InputError(f"store is of type {type(store).__name__}: expected save_state and save_epoch, see `Store`")
+    require_at_least("save_every", save_every, 0.0)
+    training = Training(model, task, as_curriculum(curriculum), Recipe() if recipe is None else recipe, learner)
     if state is not None:
         training.load_state_dict(state)
+    elif training.curriculum.epoch or training.curriculum.finished:
+        raise InputError(
+            f"the curriculum was used for {training.curriculum.epoch} epochs: expected a new one, such as "
+            "ts.Curriculum(curriculum.stages, curriculum.criterion), or the state to go on from"
+        )
+    check_task(training.task)
+    require_kept(task, training.curriculum.stages[-1])
     from tauscope.models.kernels.gemm import keep_freed_memory
     from tauscope.models.kernels.subnormals import flushing
 
     keep_freed_memory()
-    with flushing(training.flushes_subnormals) as flushed:
+    with flushing(training.flushes_subnormals) as flushed, noting_interrupts() as caught:
         if training.flushes_subnormals and not flushed:
             training.flushes_subnormals = False
             warnings.warn(CANNOT_FLUSH, RuntimeWarning, stacklevel=2)
-        _loop(training, store, save_every, on_step, on_epoch, stop)
+        _loop(training, store, save_every, on_step, on_epoch, stop, caught)
+    if caught:
+        raise Interrupted(training)
     return training
 
 
@@ -274,8 +301,9 @@ def _loop(
     on_step: Callable[[Training, float], None] | None,
     on_epoch: Callable[[Training, dict[str, Any]], None] | None,
     stop: Callable[[], bool],
+    caught: list[int],
 ) -> None:
-    """Take steps and finish epochs until the training is finished or told to stop."""
+    """Take steps and finish epochs until the training is finished, told to stop or interrupted."""
     last_save = time.monotonic()
     while not training.finished:
         training.ask()
@@ -286,9 +314,12 @@ def _loop(
             loss = _step(training)
             training.loss_sum += loss
             training.step += 1
-            if on_step is not None:
-                on_step(training, loss)
-            stopping = stop()
+            stopping = False
+            with noting_raised(caught):
+                if on_step is not None:
+                    on_step(training, loss)
+                stopping = stop()
+            stopping = stopping or bool(caught)
             if store is not None and (stopping or time.monotonic() - last_save >= save_every):
                 store.save_state(training)
                 last_save = time.monotonic()
@@ -302,7 +333,10 @@ def _loop(
             store.save_epoch(training, record["stage"] if keep else None)
             last_save = time.monotonic()
         if on_epoch is not None:
-            on_epoch(training, record)
+            with noting_raised(caught):
+                on_epoch(training, record)
+        if caught:
+            return
 
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
@@ -353,6 +387,8 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
     }
     if recipe.schedule is not None:
         record["lr"] = training.optimizer.param_groups[0]["lr"]
+    # What a stage asks may be changed by whoever made it.
+    record = copy.deepcopy(record)
     training.records.append(record)
     if recipe.patience is not None and not solved:
         better = training.curriculum.criterion.direction

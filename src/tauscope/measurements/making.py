@@ -24,7 +24,7 @@ from tauscope.analysis.trials import trial_dimensionality, trial_lyapunov, trial
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.measurements.retraining import RETRAINING, forgetting, retrain
 from tauscope.measurements.subject import Subject
-from tauscope.models.base import Model
+from tauscope.models.model import Model
 from tauscope.tasks import BinaryMemoryTask, DelayedResponseTask
 
 BEYOND = 10

@@ -11,7 +11,8 @@ import xarray as xr
 
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.trials import trial_gate_timescales
-from tauscope.models.base import Model
+from tauscope.models.model import Model
+from tauscope.models.trace import generator_for
 from tauscope.tasks import BinaryMemoryTask, Task
 
 _Analysis = Callable[..., Any]
@@ -52,7 +53,7 @@ class Subject:
 
     def generator(self) -> torch.Generator:
         """Return a fresh generator on the network's device."""
-        return torch.Generator(next(self.model.parameters()).device).manual_seed(self.seed)
+        return generator_for(self.model, None).manual_seed(self.seed)
 
     def drive(self) -> dict[str, Any]:
         """Return the options of measurements that drive the network as in training: by random bits, or by its trials."""

@@ -7,10 +7,11 @@ from tauscope.models.names import CELLS
 
 if TYPE_CHECKING:
     from tauscope.models.balanced import BalancedCell, BalancedRNN
-    from tauscope.models.base import Cell, Model, State
     from tauscope.models.build import build_model, cell_maker, user_cell
+    from tauscope.models.cell import Cell, State
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
+    from tauscope.models.model import Model
     from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
@@ -31,7 +32,8 @@ else:
         __name__,
         {
             "tauscope.models.balanced": ("BalancedCell", "BalancedRNN"),
-            "tauscope.models.base": ("Cell", "Model", "State"),
+            "tauscope.models.cell": ("Cell", "State"),
+            "tauscope.models.model": ("Model",),
             "tauscope.models.build": ("build_model", "cell_maker", "user_cell"),
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),

@@ -9,11 +9,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from tauscope.errors import DivergedError, InputError, require_at_least, require_choice
-from tauscope.models.base import Model, State
+from tauscope._draws import normal
+from tauscope.errors import DivergedError, InputError, require_at_least, require_choice, require_count
+from tauscope.models.cell import State
 from tauscope.models.init import linear_of
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.rate import rate_recurrence
+from tauscope.models.model import Model
 from tauscope.models.names import BALANCED_STARTS
 from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads
@@ -49,7 +51,7 @@ def random_balanced(n_units: int, g: float, balance: float, generator: torch.Gen
     >>> random_balanced(4, 0.0, 2.0, torch.Generator())[0]
     tensor([ 0.0000, -0.5000, -0.5000, -0.5000])
     """
-    noise = torch.randn(n_units, n_units, generator=generator, device=generator.device)
+    noise = normal((n_units, n_units), generator)
     return (g / math.sqrt(n_units) * noise - balance / n_units).fill_diagonal_(0)
 
 
@@ -88,7 +90,8 @@ def excitatory_inhibitory(n_units: int, g: float, generator: torch.Generator) ->
             f"number of units is {n_units}: expected an even one with start 'ei' (nearest valid value: {n_units + 1})"
         )
     half = n_units // 2
-    means = torch.tensor(_EI_MEANS, device=generator.device).repeat_interleave(half, 0).repeat_interleave(half, 1)
+    means = torch.tensor(_EI_MEANS, dtype=torch.float32, device=generator.device)
+    means = means.repeat_interleave(half, 0).repeat_interleave(half, 1)
     return (random_balanced(n_units, g, 0.0, generator) + means / half).fill_diagonal_(0)
 
 
@@ -155,14 +158,14 @@ class BalancedCell(RateCell):
         afunc: str = "relu",
         mean_input: float = 1.0,
     ) -> None:
-        require_at_least("number of units", n_units, 1)
+        require_count("number of units", n_units)
         require_choice("start", start, BALANCED_STARTS)
         require_choice("activation function", afunc, ACTIVATIONS)
         for name, value in (("balance", balance), ("g", g), ("sigma", sigma)):
             require_at_least(name, value, 0.0)
         if not 0 < dt <= 1:
             raise InputError(f"dt is {dt}: expected a time step over τ in (0, 1], such as 0.2")
-        noise = torch.randn(n_units, n_inputs, generator=generator, device=generator.device)
+        noise = normal((n_units, n_inputs), generator)
         input = linear_of(1 + 0.01 * noise, bias=False)
         if start == "balanced":
             recurrent = linear_of(random_balanced(n_units, g, balance, generator), bias=False)
@@ -171,8 +174,8 @@ class BalancedCell(RateCell):
         super().__init__(n_inputs, n_units, input, recurrent, diagonal=False)
         self.dt, self.sigma, self.afunc, self.mean_input = dt, sigma, afunc, mean_input
         self.input_scale = 1 / n_inputs
-        self.register_buffer("bias", torch.zeros(n_units, device=generator.device))
-        self.register_buffer("rest", torch.zeros(n_units, device=generator.device))
+        self.register_buffer("bias", torch.zeros_like(input.weight[:, 0]))
+        self.register_buffer("rest", torch.zeros_like(input.weight[:, 0]))
         self.settle()
 
     @property
@@ -200,8 +203,7 @@ class BalancedCell(RateCell):
 
     def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor:
         """Draw the private noise of a sequence, standard normal, ``[time, batch, unit]``."""
-        noise = torch.randn(n_steps, batch_size, self.n_units, generator=generator, device=generator.device)
-        return noise.to(self.rest)
+        return normal((n_steps, batch_size, self.n_units), generator).to(self.rest)
 
     def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
         """Return the state of rest, the same for the whole batch."""
@@ -267,7 +269,7 @@ class RateHeads(Heads):
         super().__init__(n_units, ("out",), n_outputs, True, generator)
         self.afunc = afunc
         linear = cast(nn.Linear, self.linears[0])
-        noise = torch.randn(n_outputs, n_units, generator=generator, device=generator.device)
+        noise = normal((n_outputs, n_units), generator)
         linear.weight = nn.Parameter(1 + 0.2 * noise)
         linear.bias = nn.Parameter(torch.zeros_like(linear.bias), requires_grad=False)
 

@@ -10,10 +10,11 @@ from typing import cast
 import torch
 
 from tauscope._named import imported
-from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.models.base import Cell, Model
+from tauscope.errors import InputError, nearest
+from tauscope.models.cell import Cell, layer_sizes
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
+from tauscope.models.model import Model
 from tauscope.models.names import CELLS, RANK
 from tauscope.models.readout import Heads, numbered
 from tauscope.models.second_order import SECOND_ORDER, CPCell
@@ -146,7 +147,6 @@ def build_model(
     for name, (value, default) in leaky.items():
         if value != default:
             raise InputError(f"{name} {value!r} is for leaky networks: expected {default!r} for cell {cell!r}")
-    sizes = (n_units,) if isinstance(n_units, int) else tuple(n_units)
-    require_at_least("number of layers", len(sizes), 1)
+    sizes = layer_sizes(n_units)
     cells = [maker(below, size, generator) for below, size in zip((n_inputs, *sizes), sizes, strict=False)]
     return Model(cells, Heads(sizes[-1], numbered(n_heads), n_outputs, shared_head, generator))

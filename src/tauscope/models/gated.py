@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from tauscope.models import init
-from tauscope.models.base import Cell, State
+from tauscope.models.cell import Cell, State
 from tauscope.models.weights import Role, Weight
 
 
@@ -24,7 +24,7 @@ class _GatedCell(Cell):
     def __init__(self, n_inputs: int, n_units: int, generator: torch.Generator) -> None:
         super().__init__(n_inputs, n_units)
         # Made on the meta device, so that torch's own initialisation draws nothing from the global generator.
-        self.rnn = self.kind(n_inputs, n_units, device="meta").to_empty(device=generator.device)
+        self.rnn = self.kind(n_inputs, n_units, device="meta", dtype=torch.float32).to_empty(device=generator.device)
         bound = 1 / math.sqrt(n_units)
         with torch.no_grad():
             for parameter in self.rnn.parameters():

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from tauscope._draws import require_generator
+
 
 def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
     """Draw i.i.d. uniform numbers on the generator's device.
@@ -30,7 +32,8 @@ def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Ge
     >>> uniform((3,), 1.0, 2.0, torch.Generator().manual_seed(0)).round(decimals=2)
     tensor([1.5000, 1.7700, 1.0900])
     """
-    return torch.empty(shape, device=generator.device).uniform_(low, high, generator=generator)
+    require_generator(generator)
+    return torch.empty(shape, dtype=torch.float32, device=generator.device).uniform_(low, high, generator=generator)
 
 
 def linear_(weight: Tensor, bias: Tensor | None, generator: torch.Generator) -> None:
@@ -66,7 +69,7 @@ def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True)
     >>> linear(4, 2, torch.Generator().manual_seed(0)).weight.shape
     torch.Size([2, 4])
     """
-    module = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias, device=generator.device)
+    module = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias, dtype=torch.float32, device=generator.device)
     linear_(module.weight, module.bias, generator)
     return module
 
@@ -79,7 +82,9 @@ def linear_of(weight: Tensor, bias: bool = True) -> nn.Linear:
     >>> linear_of(torch.ones(1, 2))(torch.tensor([1.0, 2.0]))
     tensor([3.], grad_fn=<ViewBackward0>)
     """
-    linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=bias, device=weight.device)
+    linear = nn.utils.skip_init(
+        nn.Linear, weight.shape[1], weight.shape[0], bias=bias, dtype=weight.dtype, device=weight.device
+    )
     linear.weight = nn.Parameter(weight)
     if bias:
         nn.init.zeros_(linear.bias)

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope._draws import normal
+from tauscope.errors import InputError, require_at_least, require_choice, require_count
 from tauscope.models import init
-from tauscope.models.base import Model, State
+from tauscope.models.cell import State, layer_sizes
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.leaky import leaky_inside, leaky_matrix, leaky_outside
+from tauscope.models.model import Model
 from tauscope.models.names import FORMS, PRECISIONS
 from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads, numbered
@@ -86,7 +88,7 @@ class LeakyCell(RateCell):
     ) -> None:
         require_choice("model type", form, FORMS)
         require_choice("activation function", afunc, ACTIVATIONS)
-        require_at_least("number of units", n_units, 1)
+        require_count("number of units", n_units)
         require_at_least("tau", 1.0 if tau is None else tau, 1.0)
         require_at_least("sigma", sigma, 0.0)
         require_at_least("start", start, 0.0)
@@ -134,7 +136,7 @@ class LeakyCell(RateCell):
         """Draw the private noise of a sequence, normal with the standard deviation ``sigma``, ``[time, batch, unit]``."""
         if self.sigma == 0:
             return None
-        noise = torch.randn(n_steps, batch_size, self.n_units, generator=generator, device=generator.device)
+        noise = normal((n_steps, batch_size, self.n_units), generator)
         return noise.mul_(self.sigma).to(self.recurrent.weight)
 
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
@@ -232,8 +234,7 @@ class LeakyRNN(Model):
         tau: float | None = None,
         precision: str = "fp32",
     ) -> None:
-        sizes = (n_units,) if isinstance(n_units, int) else tuple(n_units)
-        require_at_least("number of layers", len(sizes), 1)
+        sizes = layer_sizes(n_units)
         require_choice("precision", precision, PRECISIONS)
         if len(set(sizes)) != 1:
             raise InputError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tauscope.models.base import Cell, State
+from tauscope.models.cell import Cell, State
 from tauscope.models.weights import Weight
 
 
@@ -33,7 +33,9 @@ class RateCell(Cell):
     def __init__(self, n_inputs: int, n_units: int, input: nn.Linear, recurrent: nn.Linear, diagonal: bool) -> None:
         super().__init__(n_inputs, n_units)
         self.input, self.recurrent = input, recurrent
-        empty = None if diagonal else 1 - torch.eye(n_units, device=recurrent.weight.device)
+        empty = (
+            None if diagonal else 1 - torch.eye(n_units, dtype=recurrent.weight.dtype, device=recurrent.weight.device)
+        )
         self.register_buffer("off_diagonal", empty, persistent=False)
 
     @property

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_count
 from tauscope.models import init
 from tauscope.models.weights import Weight
 
@@ -47,7 +47,11 @@ class Heads(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        require_at_least("number of heads", len(names), 1)
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise InputError(f"names of heads are {names!r}: expected a list of names, such as ['N2', 'N3']")
+        require_count("number of heads", len(names))
+        require_count("number of units", n_units)
+        require_count("number of outputs", n_outputs)
         self.names = tuple(names)
         self.shared = shared
         self.linears = nn.ModuleList(init.linear(n_units, n_outputs, generator, bias) for _ in self.names)

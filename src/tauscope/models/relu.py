@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from tauscope.errors import InputError, require_at_least, require_choice
-from tauscope.models.base import Cell, Model, State
+from tauscope._draws import normal
+from tauscope.errors import InputError, require_at_least, require_choice, require_count
+from tauscope.models.cell import Cell, State
 from tauscope.models.init import linear_of
 from tauscope.models.kernels.hebbian import hebbian
 from tauscope.models.kernels.leaky import leaky_inside
+from tauscope.models.model import Model
 from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads
 from tauscope.models.weights import Weight
@@ -44,7 +46,7 @@ def near_identity(n_units: int, lambda_0: float, sigma_0: float, generator: torc
     >>> near_identity(3, 0.9, 0.0, torch.Generator().manual_seed(0)).diagonal()
     tensor([0.9000, 0.9000, 0.9000])
     """
-    noise = torch.randn(n_units, n_units, generator=generator, device=generator.device)
+    noise = normal((n_units, n_units), generator)
     return (sigma_0 / math.sqrt(n_units) * noise).fill_diagonal_(lambda_0)
 
 
@@ -57,7 +59,7 @@ def scaled_orthogonal(n_units: int, lambda_0: float, generator: torch.Generator)
     >>> (W @ W.t()).diagonal()
     tensor([0.2500, 0.2500, 0.2500])
     """
-    Q, R = torch.linalg.qr(torch.randn(n_units, n_units, generator=generator, device=generator.device))
+    Q, R = torch.linalg.qr(normal((n_units, n_units), generator))
     # Without the signs, Q would not be uniform: the decomposition fixes them by a convention of its own.
     return lambda_0 * Q * R.diagonal().sign()
 
@@ -72,7 +74,7 @@ def glorot_normal(n_in: int, n_out: int, gain: float, generator: torch.Generator
     >>> glorot_normal(300, 300, 0.95, torch.Generator().manual_seed(0)).std() * 300**0.5
     tensor(0.9...)
     """
-    noise = torch.randn(n_out, n_in, generator=generator, device=generator.device)
+    noise = normal((n_out, n_in), generator)
     return gain * math.sqrt(2 / (n_in + n_out)) * noise
 
 
@@ -155,7 +157,7 @@ class ReluCell(RateCell):
         start: str = "diagonal",
         clip: float = 100.0,
     ) -> None:
-        require_at_least("number of units", n_units, 1)
+        require_count("number of units", n_units)
         input = linear_of(glorot_normal(n_inputs, n_units, 0.95, generator))
         recurrent = linear_of(_start(n_units, lambda_0, sigma_0, start, generator))
         super().__init__(n_inputs, n_units, input, recurrent, diagonal=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from tauscope.models.base import Cell, State
+    from tauscope.models.cell import Cell, State
 
 
 class Solver(Protocol):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
-from tauscope.models.base import Model, State
+from tauscope._draws import require_generator
+from tauscope.errors import InputError
+from tauscope.models.cell import State
+from tauscope.models.model import Model, require_model
 from tauscope.models.solvers import Fast, Solver
 
 
@@ -77,12 +80,12 @@ def run(
     ----------
     model : Model
         The network.
-    batch : Batch or Tensor [time, batch, channel]
+    batch : Batch, or Tensor or array [time, batch, channel]
         The trials, or their input alone; cast to the network's device and precision.
     generator : torch.Generator
         Source of the initial states, drawn first, and of the private noise.
     heads : sequence of str
-        Names of the heads that are read out.
+        Names of the heads that are read out; a name alone is a sequence of one.
     solver : Solver
         How the states are found.
     noise : float
@@ -101,7 +104,7 @@ def run(
     Raises
     ------
     InputError
-        If inputs, initial states or heads do not fit the network.
+        If the network is no `Model`, or trials, generator, initial states or heads do not fit it.
 
     Examples
     --------
@@ -112,15 +115,59 @@ def run(
     >>> trace.states.shape, trace.outputs.shape
     (torch.Size([1, 4, 8]), torch.Size([1, 4, 2, 2]))
     """
-    shown: Trials = _Inputs(batch) if isinstance(batch, Tensor) else batch
+    require_model(model)
+    require_generator(generator)
+    shown, heads = _shown(batch, model.n_inputs), [heads] if isinstance(heads, str) else heads
     n_steps, n_trials = shown.inputs.shape[:2]
     if state is None:
         state = model.initial_state(n_trials, generator, shown.start)
     private = model.draw_noise(n_steps, n_trials, generator) if noise else None
     if private is not None and noise != 1:
         private = noise * private
-    like = state[0][0]
+    like = model.hidden(model.require_state(state, n_trials))
     inputs = shown.inputs.to(like.device, like.dtype.to_real())
     states, final, info = model.solve(inputs, state, noise=private, hold=shown.hold, solver=solver, first=first)
     outputs = model.readout(states, heads) if len(heads) else states.new_empty(*states.shape[:2], 0)
     return Trace(states, outputs, final, info)
+
+
+def _shown(batch: object, n_inputs: int) -> Trials:
+    """Return trials of whatever may stand for them."""
+    if hasattr(batch, "inputs") and isinstance(batch.inputs, Tensor):
+        shown: Trials = cast(Trials, batch)
+    else:
+        shown = _Inputs(batch if isinstance(batch, Tensor) else _tensor(batch))
+    if shown.inputs.dim() != 3 or shown.inputs.shape[-1] != n_inputs:
+        raise InputError(f"inputs have shape {tuple(shown.inputs.shape)}: expected [time, batch, {n_inputs}]")
+    return shown
+
+
+def _tensor(values: object) -> Tensor:
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"the trials are of type {type(values).__name__}: expected a Batch, such as task.sample(8, generator), "
+            "or inputs [time, batch, channel]"
+        ) from None
+
+
+def generator_for(model: Model, given: torch.Generator | None) -> torch.Generator:
+    """Return the given generator, or one with seed 0 where the network is.
+
+    Raises
+    ------
+    InputError
+        If the network is no `Model`, or what is given is no generator.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> generator_for(ts.LeakyRNN(2, generator=torch.Generator().manual_seed(1)), None).initial_seed()
+    0
+    """
+    require_model(model)
+    if given is None:
+        return torch.Generator(model.hidden(model.initial_state(1)).device).manual_seed(0)
+    require_generator(given)
+    return given

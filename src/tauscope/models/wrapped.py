@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least
-from tauscope.models.base import Cell, Model, State
+from tauscope.models.cell import Cell, State
+from tauscope.models.model import Model
 from tauscope.models.readout import Heads
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import abc
 import copy
+import functools
 import inspect
 import itertools
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from tauscope._lazy import torch
-from tauscope.errors import InputError, nearest
+from tauscope.errors import InputError, nearest, require_instance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,13 +129,22 @@ class Task(abc.ABC):
             If the task has no such field, or does not take that value.
         """
         twin = copy.copy(self)
+        known = fields_of(self)
         for name, value in values.items():
-            if name not in vars(self):
-                raise InputError(f"{type(self).__name__} has no field {name!r}: {nearest(name, vars(self))}")
+            if name not in known:
+                raise InputError(f"{type(self).__name__} has no field {name!r}: {nearest(name, known)}")
             # Tasks are frozen; this copy is nobody else's yet.
             object.__setattr__(twin, name, value)
+        # It may be derived from another value now.
+        for name in _members(type(self))[2]:
+            vars(twin).pop(name, None)
         # What a dataclass requires of its fields.
-        getattr(twin, "__post_init__", lambda: None)()
+        finish = getattr(twin, "__post_init__", lambda: None)
+        if lost := ", ".join(inspect.signature(finish).parameters):
+            raise InputError(
+                f"{type(self).__name__}.__post_init__ takes {lost}, which is not kept: expected a field in the place of an InitVar"
+            )
+        finish()
         return twin
 
     def settled(self) -> Task:
@@ -147,8 +157,9 @@ class Task(abc.ABC):
     def at(self, stage: Stage) -> Task:
         """Return the task as a stage asks it; this one is not changed."""
         ask = dict(stage.ask)
-        task: Task = ask.pop("task", self)
-        return task.replace(**ask)
+        task = ask.pop("task", self)
+        require_instance(f"the task of stage {stage.name}", task, Task, "a task, such as ts.Parity()")
+        return cast(Task, task).replace(**ask)
 
     @abc.abstractmethod
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
@@ -172,6 +183,29 @@ class Task(abc.ABC):
         """Return the score of every head on one batch, ``[head]``."""
         part, whole = self.tally(outputs, batch)
         return part / whole
+
+
+def fields_of(task: Task) -> list[str]:
+    """Return the names of what a task holds: its fields, those of slots, and properties that can be set.
+
+    Examples
+    --------
+    >>> from tauscope.tasks import Parity
+    >>> fields_of(Parity())[:2]
+    ['Ns', 'p']
+    """
+    held, (slots, settable, derived) = getattr(task, "__dict__", {}), _members(type(task))
+    slots = [name for name in slots if hasattr(task, name)]
+    return [name for name in dict.fromkeys([*held, *slots, *settable]) if name not in derived]
+
+
+@functools.cache
+def _members(kind: type) -> tuple[list[str], list[str], list[str]]:
+    """Return the names of a class's slots, of its properties that can be set, and of what it derives once and keeps."""
+    slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+    members = inspect.getmembers_static(kind)
+    settable = [name for name, value in members if getattr(value, "fset", None) is not None]
+    return slots, settable, [name for name, value in members if isinstance(value, functools.cached_property)]
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from tauscope._draws import require_draw, uniform
 from tauscope._lazy import torch
-from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.errors import InputError, require_choice, require_count
 from tauscope.tasks.base import Batch, ClassificationTask, Head, validate_Ns
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class BinaryMemoryTask(ClassificationTask):
         object.__setattr__(self, "Ns", validate_Ns(self.Ns))
         if self.p is not None and not 0 <= self.p <= 1:
             raise InputError(f"p is {self.p}: expected a probability (nearest valid value: {float(self.p > 1)})")
-        require_at_least("repeat", self.repeat, 1)
+        require_count("repeat", self.repeat)
         require_choice("labels", self.labels, ("last", "every"))
         low, high = self.length_range
         if low > high:
@@ -120,10 +121,11 @@ class BinaryMemoryTask(ClassificationTask):
             ``[bits * repeat, batch, head]`` with ``weight [bits * repeat, 1, head]``; ``info["p"] [batch]``.
         """
         del split
+        require_draw(batch_size, generator)
         low, high = self.length_range
         n_bits = int(torch.randint(low, high + 1, (), generator=generator, device=generator.device))
         p = self._bias(batch_size, generator)
-        bits = (torch.rand(n_bits, batch_size, generator=generator, device=generator.device) < p).float()
+        bits = (uniform((n_bits, batch_size), generator) < p).float()
         return self.batch_of(bits, info={"p": p})
 
     def batch_of(self, bits: Tensor, info: dict[str, Tensor] | None = None) -> Batch:
@@ -197,8 +199,8 @@ class Parity(BinaryMemoryTask):
 
     def _bias(self, batch_size: int, generator: torch.Generator) -> Tensor:
         if self.p is None:
-            return torch.rand(batch_size, generator=generator, device=generator.device)
-        return torch.full((batch_size,), self.p, device=generator.device)
+            return uniform((batch_size,), generator)
+        return torch.full((batch_size,), self.p, dtype=torch.float32, device=generator.device)
 
     def _answers(self, bits: Tensor, shown: Tensor) -> Tensor:
         ones = torch.cat([bits.new_zeros(1, bits.shape[1]), bits.cumsum(dim=0)])
@@ -230,7 +232,8 @@ class DelayedMatchToSample(BinaryMemoryTask):
         return 1.0 if N == 1 else p**2 + (1 - p) ** 2
 
     def _bias(self, batch_size: int, generator: torch.Generator) -> Tensor:
-        return torch.full((batch_size,), 0.5 if self.p is None else self.p, device=generator.device)
+        p = 0.5 if self.p is None else self.p
+        return torch.full((batch_size,), p, dtype=torch.float32, device=generator.device)
 
     def _answers(self, bits: Tensor, shown: Tensor) -> Tensor:
         sample = (shown[:, None] - torch.tensor(self.Ns, device=bits.device)).clamp(min=0)

@@ -1,10 +1,21 @@
-"""Whether a task is what it says: the shapes of its batches, its loss and its scores."""
+"""Whether a task is what it says: the shapes of its batches, its loss and its scores, and where its chance comes from."""
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import inspect
+import pickle
+import random
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
 from tauscope._lazy import torch
 from tauscope.errors import InputError
-from tauscope.tasks.base import Batch, Task
+from tauscope.tasks.base import Batch, Stage, Task, fields_of
 
 _TRIALS = 2
 
@@ -21,7 +32,7 @@ def check_task(task: Task) -> None:
     ------
     InputError
         If inputs are not ``[time, batch, channel]`` of ``n_inputs`` channels, there are more answers than steps, or the
-        loss or the two sums of a tally are not ``[head]``.
+        loss or the two sums of a tally are not ``[head]``; or if the same generator draws other trials a second time.
 
     Examples
     --------
@@ -31,7 +42,7 @@ def check_task(task: Task) -> None:
     name = type(task).__name__
     if not task.heads:
         raise InputError(f"{name} has no heads: expected at least one question")
-    batch = task.sample(_TRIALS, torch.Generator().manual_seed(0))
+    batch = _repeated(task)
     if not isinstance(batch, Batch):
         raise InputError(f"{name}.sample returned a {type(batch).__name__}: expected a Batch")
     _require_shape(f"the inputs of {name}", batch.inputs, (len(batch.inputs), _TRIALS, task.n_inputs))
@@ -42,7 +53,7 @@ def check_task(task: Task) -> None:
         raise InputError(
             f"the heads {', '.join(task.heads)} have {[n_outputs, *others]} outputs: expected equally many"
         )
-    outputs = torch.zeros(len(batch.targets), _TRIALS, n_heads, n_outputs)
+    outputs = batch.inputs.new_zeros(len(batch.targets), _TRIALS, n_heads, n_outputs)
     try:
         loss, sums = task.loss(outputs, batch), task.tally(outputs, batch)
     except (RuntimeError, IndexError, ValueError) as error:
@@ -52,6 +63,135 @@ def check_task(task: Task) -> None:
     _require_shape(f"the loss of {name}", loss, (n_heads,))
     for part in sums:
         _require_shape(f"a sum of the tally of {name}", part, (n_heads,))
+
+
+def _repeated(task: Task) -> Batch:
+    """Draw trials twice from the same seed, refusing chance that is not the generator's; the task is left as it is.
+
+    A run is resumed by putting its generators back, which does not reach a generator, a counter or an iterator of a task's
+    own.
+    """
+    name, task = type(task).__name__, _copied(task)
+    with _globals_kept():
+        first = task.sample(_TRIALS, torch.Generator().manual_seed(0))
+        held = _held(task)
+        second = task.sample(_TRIALS, torch.Generator().manual_seed(0))
+    if isinstance(first, Batch) and not _same_trials(first, second):
+        raise InputError(
+            f"{name}.sample draws other trials from the same generator, so that a run cannot be resumed: expected all chance "
+            "from the generator, such as np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))"
+        )
+    for field, value in _held(task).items():
+        if value != held[field]:
+            warnings.warn(
+                f"{name}.sample changes {name}.{field}: a run that is resumed begins with it anew",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+    return first
+
+
+def require_kept(task: Task, stage: Stage) -> None:
+    """Refuse a task of which a copy, or a copy with what a stage asks, is not what it should be.
+
+    Parameters
+    ----------
+    task : Task
+        As it was given.
+    stage : Stage
+        What is asked of it.
+
+    Raises
+    ------
+    InputError
+        If a copy has other values than the task, or a value that its ``__init__`` would derive anew is that of before.
+
+    Examples
+    --------
+    >>> from tauscope.tasks import Parity
+    >>> require_kept(Parity(), Stage("N7", {"Ns": (7,)}))
+    """
+    _require_same(task, task.replace(), "a copy of it has")
+    if "task" in stage.ask:
+        return
+    kind = type(task)
+    options = [option for option in inspect.signature(kind).parameters if option in fields_of(task)]
+    values = {option: getattr(task, option) for option in options}
+    try:
+        anew, asked = kind(**values), kind(**{**values, **stage.ask})
+    except Exception:  # a constructor of a user's own takes what it likes
+        return
+    if all(_same(getattr(anew, name, None), getattr(task, name)) for name in fields_of(task)):
+        _require_same(asked, task.at(stage), f"a copy of it at stage {stage.name} has", "made anew, it has")
+
+
+def _require_same(task: Task, copied: Task, where: str, before: str = "it has") -> None:
+    for name in fields_of(task):
+        ours, theirs = getattr(task, name), getattr(copied, name, None)
+        if not _same(ours, theirs):
+            raise InputError(
+                f"{type(task).__name__}.{name}: {before} {ours!r}, {where} {theirs!r}; expected a __post_init__ that derives it "
+                "from fields and changes none, or a property"
+            )
+
+
+def _same(ours: object, theirs: object) -> bool:
+    return ours is theirs or _text(ours) == _text(theirs)
+
+
+def _held(task: Task) -> dict[str, object]:
+    """Return what a task holds in a form that can be compared; of large arrays, whether they were changed in place."""
+    return {name: _text(getattr(task, name)) for name in fields_of(task)}
+
+
+def _text(value: Any) -> object:
+    if isinstance(value, torch.Tensor):
+        return id(value), value._version
+    if isinstance(value, np.ndarray):
+        return id(value), value.shape
+    try:
+        return pickle.dumps(value)
+    except Exception:  # what cannot be written down is the same as long as it is the same object
+        return id(value)
+
+
+def _copied(task: Task) -> Task:
+    """Return a copy whose state is its own, which shares arrays: they are large, and nobody draws from them by changing them."""
+    shared = {
+        id(value): value
+        for value in getattr(task, "__dict__", {}).values()
+        if isinstance(value, torch.Tensor | np.ndarray)
+    }
+    try:
+        return copy.deepcopy(task, shared)
+    except Exception:  # an iterator or an open file has no copy
+        return task
+
+
+@contextlib.contextmanager
+def _globals_kept() -> Iterator[None]:
+    """Put back the global generators, from which a task should not draw."""
+    ours, numpys, pythons = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        torch.set_rng_state(ours)
+        np.random.set_state(numpys)  # noqa: NPY002
+        random.setstate(pythons)
+
+
+def _same_trials(first: Batch, second: Batch) -> bool:
+    pairs = ((first.inputs, second.inputs), (first.targets, second.targets), (first.hold, second.hold))
+    return all(
+        ours is theirs
+        or (
+            ours is not None
+            and theirs is not None
+            and ours.shape == theirs.shape
+            and bool(((ours == theirs) | (ours != ours)).all())
+        )
+        for ours, theirs in pairs
+    )
 
 
 def _require_shape(what: str, tensor: torch.Tensor, shape: tuple[int, ...]) -> None:

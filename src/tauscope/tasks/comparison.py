@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from tauscope._draws import uniform
 from tauscope._lazy import torch
 from tauscope.tasks.base import Batch, weighted_mean
 from tauscope.tasks.delayed import PopulationTask, Trials
@@ -118,11 +119,10 @@ class ChangeDetection(DecisionTask):
 
     def trials(self, batch_size: int, generator: torch.Generator) -> Trials:
         """Draw trials; ``info`` has ``stimulus [batch, location, epoch]``, ``log_odds`` and ``probability [batch]``."""
-        device = generator.device
-        first = math.pi * torch.rand(batch_size, self.n_locations, generator=generator, device=device)
-        anew = math.pi * torch.rand(batch_size, 1, generator=generator, device=device)
-        change = torch.rand(batch_size, generator=generator, device=device) < 0.5
-        where = torch.randint(self.n_locations, (batch_size, 1), generator=generator, device=device)
+        first = math.pi * uniform((batch_size, self.n_locations), generator)
+        anew = math.pi * uniform((batch_size, 1), generator)
+        change = uniform((batch_size,), generator) < 0.5
+        where = torch.randint(self.n_locations, (batch_size, 1), generator=generator, device=generator.device)
         second = torch.where(change[:, None], first.scatter(1, where, anew), first)
         shown, asked = self._spikes(first, generator), self._spikes(second, generator)
         return _decision(shown, asked, change, self.log_odds(shown, asked), torch.stack([first, second], dim=-1))
@@ -187,7 +187,7 @@ class TwoAlternativeChoice(DecisionTask):
 
     def trials(self, batch_size: int, generator: torch.Generator) -> Trials:
         """Draw trials; ``info`` has ``stimulus``, ``log_odds`` and ``probability [batch]``."""
-        right = torch.rand(batch_size, 1, generator=generator, device=generator.device) < 0.5
+        right = uniform((batch_size, 1), generator) < 0.5
         stimulus = self.place * (2 * right.float() - 1)
         shown = self._spikes(stimulus, generator)
         asked = self._spontaneous(batch_size, generator)
@@ -235,7 +235,7 @@ class Comparison(DecisionTask):
 
     def trials(self, batch_size: int, generator: torch.Generator) -> Trials:
         """Draw trials; ``info`` has ``stimulus [batch, epoch]``, ``log_odds`` and ``probability [batch]``."""
-        draws = torch.rand(batch_size, 2, generator=generator, device=generator.device)
+        draws = uniform((batch_size, 2), generator)
         stimulus = self.largest * (2 * draws - 1)
         first, second = stimulus[:, :1], stimulus[:, 1:]
         shown, asked = self._spikes(first, generator), self._spikes(second, generator)

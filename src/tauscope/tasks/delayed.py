@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from tauscope._draws import require_draw
 from tauscope._lazy import torch
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_at_least, require_count
 from tauscope.tasks.base import OUT, Batch, Head, Task
 from tauscope.tasks.populations import Tuning, spread, sweeping_bump
 
@@ -63,13 +65,13 @@ class DelayedResponseTask(Task):
 
     def __post_init__(self) -> None:
         for name, minimum in (("stim_steps", 1), ("resp_steps", 1), ("n_in", 2)):
-            require_at_least(name, getattr(self, name), minimum)
+            require_count(name, getattr(self, name), minimum)
         if isinstance(self.delay_steps, list):
             object.__setattr__(self, "delay_steps", tuple(self.delay_steps))
         if not self.delays:
             raise InputError("no delay is given: expected a number of steps, or several such as (10, 40, 70, 100)")
         for delay in self.delays:
-            require_at_least("delay_steps", delay, 1)
+            require_count("delay_steps", delay)
         if not -self.resp_steps <= self.score_step < 0:
             raise InputError(
                 f"score_step is {self.score_step}: expected -{self.resp_steps} ... -1, a step of the response "
@@ -84,7 +86,7 @@ class DelayedResponseTask(Task):
     @property
     def delays(self) -> tuple[int, ...]:
         """Lengths that a delay can have, in steps."""
-        return (self.delay_steps,) if isinstance(self.delay_steps, int) else self.delay_steps
+        return tuple(self.delay_steps) if isinstance(self.delay_steps, Iterable) else (self.delay_steps,)
 
     @property
     def n_steps(self) -> int:
@@ -116,7 +118,7 @@ class DelayedResponseTask(Task):
             steps and what the task's ideal observer knows.
         """
         del split
-        require_at_least("batch size", batch_size, 1)
+        require_draw(batch_size, generator)
         inputs, answers, info = self._draw(batch_size, generator)
         delays = torch.tensor(self.delays, device=generator.device)
         chosen = torch.randint(len(delays), (batch_size,), generator=generator, device=generator.device)
@@ -217,5 +219,6 @@ class PopulationTask(DelayedResponseTask):
 
     def _spontaneous(self, batch_size: int, generator: torch.Generator) -> Tensor:
         """Return the spikes ``[trial, channel]`` of an epoch in which nothing is shown."""
-        rates = torch.full((batch_size, self.n_locations * self.n_in), self.spontaneous, device=generator.device)
+        shape = (batch_size, self.n_locations * self.n_in)
+        rates = torch.full(shape, self.spontaneous, dtype=torch.float32, device=generator.device)
         return torch.poisson(rates, generator=generator)

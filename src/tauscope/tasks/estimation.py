@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tauscope._draws import uniform
 from tauscope._lazy import torch
 from tauscope.tasks.base import Batch, weighted_mean
 from tauscope.tasks.delayed import DelayedResponseTask, PopulationTask, Trials
@@ -153,7 +154,7 @@ class GatedDelayedEstimation(DelayedEstimation):
         stimulus = _orientations(batch_size, self.n_locations, generator)
         spikes = self._spikes(stimulus, generator)
         cued = torch.randint(self.n_locations, (batch_size, 1), generator=generator, device=generator.device)
-        rates = torch.full((batch_size, self.n_locations), self.spontaneous, device=generator.device)
+        rates = torch.full_like(stimulus, self.spontaneous)
         rates.scatter_(1, cued, self.cue_gain * self.spontaneous)
         cue = torch.poisson(rates.repeat_interleave(self.n_in, dim=1), generator=generator)
         estimate = self.tuning.estimate(spikes).gather(1, cued)
@@ -189,13 +190,15 @@ class DelayedSine(DelayedResponseTask):
     noise: ClassVar[float] = 0.1
 
     def _draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        inputs = torch.zeros(self.n_steps, batch_size, self.n_in, device=generator.device)
+        shape = (self.n_steps, batch_size, self.n_in)
+        inputs = torch.zeros(shape, dtype=torch.float32, device=generator.device)
         delay = inputs[self.stim_steps : -self.resp_steps]
         delay.normal_(0.0, self.noise, generator=generator)
         return inputs, self._curve(generator.device).view(-1, 1, 1).expand(-1, batch_size, -1), {}
 
     def _curve(self, device: torch.device | str = "cpu") -> Tensor:
-        return torch.sin(self.alpha * torch.linspace(0, math.pi, self.resp_steps, device=device))
+        x = torch.linspace(0, math.pi, self.resp_steps, dtype=torch.float32, device=device)
+        return torch.sin(self.alpha * x)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the mean absolute error of ``outputs [answer, batch, 1, 1]``, ``[1]``."""
@@ -219,4 +222,4 @@ class DelayedSine(DelayedResponseTask):
 
 
 def _orientations(batch_size: int, n_locations: int, generator: torch.Generator) -> Tensor:
-    return math.pi * torch.rand(batch_size, n_locations, generator=generator, device=generator.device)
+    return math.pi * uniform((batch_size, n_locations), generator)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
+from tauscope._draws import require_draw
 from tauscope._lazy import torch
-from tauscope.errors import InputError, nearest, require_at_least
+from tauscope.errors import InputError, nearest, require_count
 from tauscope.tasks.base import OUT, Batch, Head, Task, weighted_mean, weighted_sums
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def boundary_matrix(dim: int, lags: int, code: str | Code) -> Tensor:
             [ 1,  0,  0,  0]], dtype=torch.int32)
     """
     entries = _entries(dim, lags, code)
-    F = torch.zeros(dim, lags * dim)
+    F = torch.zeros(dim, lags * dim, dtype=torch.float32, device="cpu")
     for i, (column, sign) in enumerate(entries):
         F[i, column] = sign
     return F
@@ -111,8 +112,8 @@ def boundary_matrix(dim: int, lags: int, code: str | Code) -> Tensor:
 
 def _entries(dim: int, lags: int, code: str | Code) -> list[tuple[int, float]]:
     """Return column and sign of the entry of every row of F, without torch, so that options can be judged without it."""
-    require_at_least("dim", dim, 1)
-    require_at_least("lags", lags, 1)
+    require_count("dim", dim)
+    require_count("lags", lags)
     a, b, c = parse_code(dim, code)
     columns = [k for k in range(lags * dim) if a >> k & 1] if a >= 0 else []
     if len(columns) != dim or a >= 2 ** (lags * dim):
@@ -213,7 +214,7 @@ class History(Task):
     metric: ClassVar[str] = "accuracy"
 
     def __post_init__(self) -> None:
-        require_at_least("horizon", self.horizon, 1)
+        require_count("horizon", self.horizon)
         _entries(self.dim, self.lags, self.map)
 
     @property
@@ -254,10 +255,10 @@ class History(Task):
             ``inputs [lags + horizon, batch, component]``; ``targets [horizon, batch, 1, component]``.
         """
         del split
-        require_at_least("batch size", batch_size, 1)
+        require_draw(batch_size, generator)
         shape = (self.lags, batch_size, self.dim)
         bits = torch.randint(2, shape, generator=generator, device=generator.device)
-        return self.batch_of(2.0 * bits - 1.0)
+        return self.batch_of(2 * bits.float() - 1)
 
     def batch_of(self, shown: Tensor) -> Batch:
         """Make the batch of given vectors.

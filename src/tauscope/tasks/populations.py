@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tauscope._lazy import torch
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +71,7 @@ class CircularTuning:
     both_ends: bool = False
 
     def __post_init__(self) -> None:
-        require_at_least("number of neurons", self.n, 2)
+        require_count("number of neurons", self.n, 2)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -80,7 +80,7 @@ class CircularTuning:
 
     def preferred(self, device: torch.device | str = "cpu") -> Tensor:
         """Return φ, ``[neuron]``, in radians."""
-        steps = torch.arange(self.n, device=device, dtype=torch.get_default_dtype())
+        steps = torch.arange(self.n, device=device, dtype=torch.float32)
         return math.pi * steps / (self.n - self.both_ends)
 
     def rates(self, stimulus: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class GaussianTuning:
     reach: float
 
     def __post_init__(self) -> None:
-        require_at_least("number of neurons", self.n, 2)
+        require_count("number of neurons", self.n, 2)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -158,7 +158,7 @@ class GaussianTuning:
 
     def preferred(self, device: torch.device | str = "cpu") -> Tensor:
         """Return φ, ``[neuron]``."""
-        return torch.linspace(-self.reach, self.reach, self.n, device=device)
+        return torch.linspace(-self.reach, self.reach, self.n, dtype=torch.float32, device=device)
 
     def rates(self, stimulus: Tensor) -> Tensor:
         """Return the mean counts at gain 1, ``[..., neuron]``, for stimuli ``[...]``."""
@@ -242,7 +242,7 @@ def sweeping_bump(
     if n_steps < 1:
         raise InputError(f"a bump over {n_steps} steps: expected at least 1")
     low, high = tuning.span
-    place = torch.linspace(low, high, n_steps, device=generator.device)
+    place = torch.linspace(low, high, n_steps, dtype=torch.float32, device=generator.device)
     distance = place[:, None] - tuning.preferred(generator.device)
     scale = 1.0 if in_units else math.pi / (high - low)
     rates = amplitude * torch.exp(-10 * (scale * distance) ** 2)

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from tauscope._draws import normal, require_draw
 from tauscope._lazy import torch
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_count
 from tauscope.tasks.base import OUT, Batch, Head, Task
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def ornstein_uhlenbeck(
     >>> signal.var(), (signal[1:] * signal[:-1]).mean()
     (tensor(1.0...), tensor(0.5...))
     """
-    signal = torch.randn(n_steps, *shape, generator=generator, device=generator.device)
+    signal = normal((n_steps, *shape), generator)
     if from_mean:
         signal[0] = 0
     signal[1:] *= math.sqrt(1 - rho**2)
@@ -112,8 +113,8 @@ class Tracking(Task):
     metric: ClassVar[str] = "relative_error"
 
     def __post_init__(self) -> None:
-        require_at_least("number of signals", self.n_signals, 1)
-        require_at_least("number of steps", self.n_steps, 1)
+        require_count("number of signals", self.n_signals)
+        require_count("number of steps", self.n_steps)
         for name in ("dt", "tau_signal", "amplitude"):
             value = getattr(self, name)
             if not 0 < value < math.inf:
@@ -167,7 +168,7 @@ class Tracking(Task):
             ``inputs [time, batch, signal]``, and ``targets [answer, batch, 1, signal]``, the same at the asked steps.
         """
         del split
-        require_at_least("batch size", batch_size, 1)
+        require_draw(batch_size, generator)
         shape = (batch_size, self.n_signals)
         signal = ornstein_uhlenbeck(self.n_steps, shape, self.rho, generator, from_mean=self.reference)
         inputs = self.mean + self.std * signal

@@ -40,7 +40,7 @@ def tracked(subject: Subject) -> Tracking:
 
 def median_tau_net(model: Model, task: Tracking, generator: torch.Generator) -> float:
     """Return the median τ_net over units, in steps, under the mean input and the network's own noise."""
-    inputs = torch.full((_BURN_IN + _RECORDED, 1, task.n_signals), task.mean)
+    inputs = model.hidden(model.initial_state(1)).new_full((_BURN_IN + _RECORDED, 1, task.n_signals), task.mean)
     stream = StreamingAutocovariance(_LAGS)
     stream.update(noisy_states(model, inputs, generator)[_BURN_IN:])
     measured = stream.result()

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.learning.curricula import CURRICULUM_NAMES, Curriculum, cumulative, once, single, sliding
-from tauscope.learning.recipe import OPTIMIZERS, Recipe
-from tauscope.learning.training import generators
+from tauscope.learning.recipe import OPTIMIZERS, Recipe, generators
 from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, PRECISIONS, RANK
 from tauscope.runs.config.base import Config, option
 from tauscope.runs.config.setup import require_rank

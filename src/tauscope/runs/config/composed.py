@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tauscope._named import imported
 from tauscope.errors import InputError, require_at_least
 from tauscope.learning.curricula import Curriculum, require_asked, require_fitting
-from tauscope.learning.recipe import OPTIMIZERS, Recipe
-from tauscope.learning.training import generators
+from tauscope.learning.recipe import OPTIMIZERS, Recipe, generators
 from tauscope.runs.config import own
 from tauscope.runs.config.base import Config, option
 from tauscope.runs.config.setup import SCHEDULES, SETUPS, Setup, curriculum_from, setup_of_class

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tauscope.errors import InputError, nearest, require_at_least, require_choice
 from tauscope.learning.curricula import Criterion, Curriculum, ladder
-from tauscope.learning.recipe import Recipe
-from tauscope.learning.training import generators
+from tauscope.learning.recipe import Recipe, generators
 from tauscope.runs.config.base import Config, option
 from tauscope.tasks import OUT, POPULATION_TASKS, DelayedResponseTask, population_task_name
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.learning.curricula import Criterion, Curriculum
-from tauscope.learning.recipe import Recipe
-from tauscope.learning.training import generators
+from tauscope.learning.recipe import Recipe, generators
 from tauscope.models.names import ACTIVATION_NAMES, BALANCED_STARTS
 from tauscope.runs.config.base import Config, option
 from tauscope.tasks import Stage, Tracking

@@ -1,8 +1,7 @@
-"""What a cell and a model are: pure steps, stacked, with named read-out heads."""
+"""What a model is: cells, stacked, with named read-out heads."""
 
 from __future__ import annotations
 
-import abc
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -10,142 +9,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_count, require_instance
+from tauscope.models.cell import Cell, State
 from tauscope.models.readout import Heads
-from tauscope.models.solvers import Fast, Solver, loop
+from tauscope.models.solvers import Fast, Solver
 from tauscope.models.weights import Weight
-
-State = tuple[Tensor, ...]
-"""State of one cell: tensors [batch, unit], of which the first is what other layers and the read-out see."""
-
-
-class Cell(nn.Module, abc.ABC):
-    """One layer of a recurrent network, given by a pure step.
-
-    A cell of one's own subclasses this, takes ``(n_inputs, n_units, generator)`` and implements `step`; everything
-    in tauscope then runs on it. `sequence` may be overridden by a faster equal of the loop over `step`; `weights` says
-    what can be measured and perturbed.
-
-    Parameters
-    ----------
-    n_inputs : int
-        Channels of the input.
-    n_units : int
-        Number of units.
-
-    Attributes
-    ----------
-    n_states : int
-        Number of tensors in a state.
-    weighted_sum : bool
-        Whether all that drives a unit is the sum of its `weights` times what they come from, and of its biases.
-    """
-
-    n_states = 1
-    weighted_sum = False
-
-    def __init__(self, n_inputs: int, n_units: int) -> None:
-        super().__init__()
-        require_at_least("number of units", n_units, 1)
-        self.n_inputs = n_inputs
-        self.n_units = n_units
-
-    @abc.abstractmethod
-    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
-        """Return the next state.
-
-        Parameters
-        ----------
-        x : Tensor [batch, channel]
-            Input of this step.
-        state : tuple of Tensor [batch, unit]
-            State before the step; never changed in place.
-        noise : Tensor [batch, unit], optional
-            Private noise, added where the cell's equation says.
-
-        Returns
-        -------
-        tuple of Tensor [batch, unit]
-            State after the step.
-        """
-
-    @property
-    def tau(self) -> Tensor | None:
-        """Single-unit timescales in steps, ``[unit]``; ``None`` where the cell has none."""
-        return None
-
-    def retention(self, x: Tensor, state: State) -> Tensor | None:
-        """Return the share of every unit's memory that the next step keeps, ``[batch, unit]``; ``None`` where undefined.
-
-        A leaky unit keeps 1 - 1/τ; a GRU unit keeps its update gate z, an LSTM unit its forget gate f.
-        """
-        del x, state
-        return None
-
-    def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
-        """Return the state before the first step: zeros, unless a cell draws it from the generator."""
-        del generator
-        like = next(itertools.chain(self.parameters(), self.buffers()), torch.empty(0))
-        return tuple(like.new_zeros(batch_size, self.n_units) for _ in range(self.n_states))
-
-    def draw_noise(self, n_steps: int, batch_size: int, generator: torch.Generator) -> Tensor | None:
-        """Return the private noise that the cell is trained with, ``[time, batch, unit]``; ``None`` where it has none."""
-        del n_steps, batch_size, generator
-        return None
-
-    def settle(self) -> None:
-        """Find anew what depends on the weights but is not followed at every step; before every epoch of training."""
-
-    def at_resolution(self, k: int) -> Cell:
-        """Return this cell with time steps of 1/k of a bit, where it has a continuous-time form."""
-        raise InputError(f"{type(self).__name__} cannot run at k = {k}: expected model type 'continuous'")
-
-    @property
-    def intact(self) -> Cell:
-        """The cell itself, or the one that it is an ablated form of."""
-        return self
-
-    def rates(self, states: Tensor) -> Tensor:
-        """Return what units in these states ``[..., unit]`` pass on to each other; the states, unless a cell says else."""
-        return states
-
-    def weights(self) -> Mapping[str, Weight]:
-        """Return the weights that analyses and transforms may know of, by the names that they have in the cell.
-
-        A cell that does not say has none that are known.
-
-        Examples
-        --------
-        >>> from tauscope.models import LeakyCell
-        >>> list(LeakyCell(1, 4, torch.Generator().manual_seed(0)).weights())
-        ['input.weight', 'recurrent.weight', 'input.bias', 'recurrent.bias', 'raw_tau']
-        """
-        return {}
-
-    def sequence(
-        self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """Run `step` over a sequence, by the loop or what equals it.
-
-        Parameters
-        ----------
-        inputs : Tensor [time, batch, channel]
-            Input of every step.
-        state : tuple of Tensor [batch, ...]
-            State before the first step.
-        noise : Tensor [time, batch, unit], optional
-            Private noise, as `step` takes it.
-        hold : Tensor [time, batch] of bool, optional
-            Steps at which the state stays as it is.
-
-        Returns
-        -------
-        outputs : Tensor [time, batch, unit]
-            First component of every state.
-        state : tuple of Tensor [batch, ...]
-            State after the last step.
-        """
-        return loop(self, inputs, state, noise, hold)
 
 
 class Model(nn.Module):
@@ -167,12 +35,18 @@ class Model(nn.Module):
     ----------
     n_inputs, n_units : int
         Channels of the input; units of all layers together.
+
+    Raises
+    ------
+    InputError
+        If a part is not what it is for, or does not fit the others.
     """
 
     def __init__(
         self, cells: Sequence[Cell], heads: Heads, skip_input: bool = False, start: nn.Module | None = None
     ) -> None:
         super().__init__()
+        cells = _require_parts(cells, heads, start, skip_input)
         self.cells = nn.ModuleList(cells)
         # Before the heads, of which an optimiser may see only the first ones.
         self.start = start
@@ -235,11 +109,19 @@ class Model(nn.Module):
             State after the last step.
         info : mapping of Tensor
             What the solver says, by layer and name.
+
+        Raises
+        ------
+        InputError
+            If a tensor is none, or does not fit the network in shape, precision or device.
         """
+        require_instance("inputs", inputs, Tensor, "a tensor [time, batch, channel]; `tauscope.run` takes arrays too")
         if inputs.dim() != 3 or inputs.shape[-1] != self.n_inputs:
             raise InputError(f"inputs have shape {tuple(inputs.shape)}: expected [time, batch, {self.n_inputs}]")
-        if state is None:
-            state = self.initial_state(inputs.shape[1])
+        n_steps, n_trials = inputs.shape[:2]
+        state = self.require_state(self.initial_state(n_trials) if state is None else state, n_trials)
+        _require_series("noise", noise, (n_steps, n_trials, self.n_units))
+        _require_series("hold", hold, (n_steps, n_trials))
         rest = len(inputs) - first
         # A gradient for every state is a matrix of gradients; to begin anew without one is worth it if the rest is short.
         info: dict[str, Tensor] = {}
@@ -261,6 +143,24 @@ class Model(nn.Module):
             return self.hidden(tuple(final)).unsqueeze(0), tuple(final), info
         states = layers[0] if len(layers) == 1 else torch.cat(layers, dim=-1)
         return states if len(states) == rest else states[first:], tuple(final), info
+
+    def require_state(self, state: object, n_trials: int) -> tuple[State, ...]:
+        """Return a state, or raise an `InputError` if it is none of this network's for so many trials."""
+        expected = "expected a tuple of tensors for each layer, all in a tuple, such as model.initial_state(8)"
+        if isinstance(state, Tensor) or not isinstance(state, Sequence) or len(state) != len(self.cells):
+            size = f" of {len(state)}" if isinstance(state, Sequence) else ""
+            raise InputError(f"state is a {type(state).__name__}{size}, the network has {len(self.cells)}: {expected}")
+        for cell, own in zip(self.layers, state, strict=True):
+            if (
+                isinstance(own, Tensor)
+                or not isinstance(own, Sequence)
+                or not all(isinstance(one, Tensor) for one in own)
+            ):
+                raise InputError(f"the state of a layer is a {type(own).__name__}: {expected}")
+            if not own or own[0].shape != (n_trials, cell.n_units):
+                shape = tuple(own[0].shape) if own else ()
+                raise InputError(f"the state of a layer has shape {shape}: expected {(n_trials, cell.n_units)}")
+        return tuple(tuple(own) for own in state)
 
     def step(self, x: Tensor, state: tuple[State, ...], noise: Tensor | None = None) -> tuple[State, ...]:
         """Return the next state; pure, and the definition that `forward` is tested against.
@@ -406,7 +306,7 @@ class Model(nn.Module):
             return drawn[0]
         if all(one is None for one in drawn):
             return None
-        like = next(self.parameters())
+        like = next(one for one in drawn if one is not None)
         silent = (like.new_zeros(n_steps, batch_size, cell.n_units) for cell in self.layers)
         return torch.cat([quiet if one is None else one for one, quiet in zip(drawn, silent, strict=True)], dim=-1)
 
@@ -418,3 +318,49 @@ class Model(nn.Module):
 
 def _cut(series: Tensor | None, step: int) -> tuple[Any, Any]:
     return (None, None) if series is None else (series[:step], series[step:])
+
+
+def require_model(value: object) -> None:
+    """Raise an `InputError` unless it is a `Model`; of one that is wrapped into something, say where it is.
+
+    Examples
+    --------
+    >>> require_model(nn.Linear(1, 1))
+    Traceback (most recent call last):
+    tauscope.errors.InputError: the network is of type Linear: expected a tauscope Model, such as by tauscope.wrap
+    """
+    expected = "a tauscope Model, such as by tauscope.wrap"
+    for name in ("module", "_orig_mod"):
+        if isinstance(getattr(value, name, None), Model):
+            expected = f"the Model in it, .{name}"
+    require_instance("the network", value, Model, expected)
+
+
+def _require_parts(cells: object, heads: object, start: object, skip_input: bool) -> list[Cell]:
+    """Return the cells of a network, or raise an `InputError` if its parts are none or do not fit each other."""
+    if isinstance(cells, Cell) or not isinstance(cells, Iterable):
+        require_instance("cells", cells, list, "a list of cells, the first one nearest to the input")
+    layers = list(cast(Iterable[Cell], cells))
+    require_count("number of layers", len(layers))
+    for cell in layers:
+        require_instance("a layer", cell, Cell, "a tauscope Cell, such as LeakyCell(1, 8, generator)")
+    for below, cell in itertools.pairwise(layers):
+        n_inputs = below.n_units + skip_input * layers[0].n_inputs
+        if cell.n_inputs != n_inputs:
+            raise InputError(f"a layer has {cell.n_inputs} inputs: expected {n_inputs}, as those below have outputs")
+    require_instance("heads", heads, Heads, "tauscope Heads, such as Heads(8, ['out'], 2, False, generator)")
+    for linear in cast(Heads, heads).linears[:1]:
+        if linear.in_features != layers[-1].n_units:
+            raise InputError(f"heads read {linear.in_features} units: expected {layers[-1].n_units}, the top layer's")
+    if start is not None:
+        require_instance("start", start, nn.Module, "a module that makes units of codes, such as torch.nn.Linear(3, 8)")
+    return layers
+
+
+def _require_series(name: str, series: Tensor | None, shape: tuple[int, ...]) -> None:
+    """Raise an `InputError` unless a series is a tensor of that shape, where there is one."""
+    if series is None:
+        return
+    require_instance(name, series, Tensor, f"a tensor of shape {shape}")
+    if series.shape != shape:
+        raise InputError(f"{name} has shape {tuple(series.shape)}: expected {shape}")

@@ -7,11 +7,9 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from problems import Accumulator, LinearCell, delay_line, linear_model, linear_states
-from tauscope import Cell, Heads, InputError, LeakyRNN, Model, build_model
-from tauscope.models import State
+from tauscope import Heads, InputError, LeakyRNN, Model, build_model
 from tauscope.models.weights import sharing_copy
 
 
@@ -186,26 +184,6 @@ def test_tau_covers_all_layers_or_none(generator: torch.Generator) -> None:
     assert torch.equal(model.tau, torch.cat([cell.tau for cell in model.layers if cell.tau is not None]))
     mixed = Model([model.layers[0], LinearCell(3, 3, generator)], model.heads)
     assert mixed.tau is None
-
-
-def test_a_cell_needs_a_step() -> None:
-    with pytest.raises(TypeError, match="abstract"):
-        Cell(1, 2)  # type: ignore[abstract]
-
-
-class Counting(Cell):
-    """A cell whose state has two parts: the sum of its input, and the number of steps or the sum of the noise."""
-
-    n_states = 2
-
-    def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
-        return state[0] + x, state[1] + (1 if noise is None else noise)
-
-
-def test_initial_states_have_as_many_zero_parts_as_the_cell_asks() -> None:
-    state = Counting(1, 3).initial_state(4)
-    assert [one.shape for one in state] == [(4, 3), (4, 3)]
-    assert not any(one.any() for one in state)
 
 
 def test_a_sharing_copy_has_attributes_of_its_own_and_shares_parameters(generator: torch.Generator) -> None:
