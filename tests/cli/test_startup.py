@@ -61,7 +61,7 @@ RUN = "runs/R_parity_network_1"
 
 def test_help_the_version_and_status_import_nothing_heavy(base: Path) -> None:
     lines = [["--help"], ["--version"], ["status", "runs"], *([name, "--help"] for name in COMMANDS)]
-    lines += [["train", "--task", name, "--help"] for name in ("parity", "2afc", "tracking")]
+    lines += [["train", "--task", name, "--help"] for name in ("parity", "2afc", "tracking", "text")]
     for line, code, imported, error in told(lines, base):
         assert (code, imported, error) == (0, [], ""), line
 
@@ -81,6 +81,10 @@ REFUSED = [
     ("train --task 2afc --lambda_val nan", "expected a finite number"),
     ("train --task tracking --start eii", "did you mean 'ei'"),
     ("train --task tracking --dt 0", "dt is 0.0"),
+    ("train --task text --text milto", "did you mean 'milton'"),
+    ("train --task text --text foreign.html", "test part has 0 characters: expected less"),
+    ("train --task text --cell mi --rank 3", "rank is 3, an option of cell 'cp'"),
+    ("train --cell cp --rank -1", "rank is -1: expected at least 0"),
     ("train -c slidng", "did you mean 'sliding'"),
     ("train -a rellu", "did you mean 'relu'"),
     ("train -m modd", "did you mean 'mod'"),

@@ -84,8 +84,14 @@ def test_a_users_own_cell_trains() -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("leeky", r"cell 'leeky' is unknown: expected one of leaky, gru, lstm, module:Class; did you mean 'leaky'\?"),
-        ("LSTM", r"cell 'LSTM' is unknown: expected one of leaky, gru, lstm, module:Class"),
+        (
+            "leeky",
+            r"cell 'leeky' is unknown: expected one of leaky, gru, lstm, elman, cp, mi, second_order, bilinear, module:Class; did you mean 'leaky'\?",
+        ),
+        (
+            "LSTM",
+            r"cell 'LSTM' is unknown: expected one of leaky, gru, lstm, elman, cp, mi, second_order, bilinear, module:Class",
+        ),
         ("nowhere.at_all:Net", r"cell 'nowhere.at_all:Net': module 'nowhere.at_all' cannot be imported \(No module"),
         ("problems:LinearCel", r"cell 'problems:LinearCel': 'problems' has no 'LinearCel', .*mean 'LinearCell'\?"),
         ("problems:", r"cell 'problems:': 'problems' has no ''"),

@@ -10,12 +10,14 @@ from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.information import information, information_rate, linear_information_rate
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
+from tauscope.analysis.language import bits_per_character
 from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.modes import modes
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
+from tauscope.analysis.second_order import character_matrices, effective_rank, rank_truncation
 from tauscope.analysis.sequentiality import (
     peak_order,
     sequentiality,
@@ -39,8 +41,11 @@ __all__ = [
     "ablation",
     "alignment",
     "balance",
+    "bits_per_character",
+    "character_matrices",
     "connectivity",
     "dimensionality",
+    "effective_rank",
     "embedding",
     "evaluate",
     "fit_exponentials",
@@ -60,6 +65,7 @@ __all__ = [
     "performance",
     "perturb",
     "perturbation",
+    "rank_truncation",
     "readout_basis",
     "resolution",
     "response_time",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tauscope.errors import require_at_least
+from tauscope.errors import require_count
 from tauscope.models import init
 from tauscope.models.cell import Cell, State
 from tauscope.models.names import RANK
@@ -182,7 +182,7 @@ class CPCell(ElmanCell):
 
     def __init__(self, n_inputs: int, n_units: int, generator: torch.Generator, rank: int = RANK) -> None:
         super().__init__(n_inputs, n_units, generator)
-        require_at_least("rank", rank, 0)
+        require_count("rank", rank, 0)
         self.rank = rank
         self.A, self.B, self.C = (self._drawn(size, rank, generator=generator) for size in (n_units, n_inputs, n_units))
 

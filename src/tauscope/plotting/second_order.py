@@ -49,7 +49,8 @@ def plot_singular_values(
     )
     if not rank:
         note(ax, "the input changes no matrix")
-    ax.set(xlabel="direction", ylabel="singular value of $M_c - M_0$", ylim=(0, None))
+    top = max(float(np.asarray(line.get_ydata()).max(initial=0.0)) for line in ax.lines)
+    ax.set(xlabel="direction", ylabel="singular value of $M_c - M_0$", ylim=(0, 1.05 * top or 1.0))
     integer_ticks(ax.xaxis)
     if alone:
         legend_below(ax, title="1 network")
@@ -81,8 +82,7 @@ def plot_bpc_by_terms(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes()
     if "bpc_by_terms" in result:
         ax.plot(result["terms"], result["bpc_by_terms"], "o-", ms=3, color=COLOURS["blue"], label="strongest terms")
-        ax.set_xscale("symlog", linthresh=1)
-        ax.xaxis.set_major_formatter("{x:g}")
+        terms_axis(ax)
     else:
         note(ax, "the network has no CP terms")
     for name, said, style in (("chance", "entropy of a character", "--"), ("bigram", "given the one before", ":")):
@@ -90,3 +90,18 @@ def plot_bpc_by_terms(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="terms", ylabel="bits per character")
     legend_below(ax, title="1 network")
     return ax
+
+
+def terms_axis(ax: Axes) -> None:
+    """Make the horizontal axis one of numbers of terms: 0, and from 1 on logarithmic.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> terms_axis(ax)
+    >>> ax.get_xscale(), ax.get_xlim()[0]
+    ('symlog', np.float64(-0.2))
+    """
+    ax.set_xscale("symlog", linthresh=1)
+    ax.set_xlim(left=-0.2)
+    ax.xaxis.set_major_formatter("{x:g}")

@@ -13,8 +13,8 @@ from tauscope.papers.panels import finish, panels
 from tauscope.papers.second_order_rnns import quantities as q
 from tauscope.papers.second_order_rnns.conditions import FULL, PAIRS, PARITY, RIVALS, SERIES, TEXT
 from tauscope.papers.vocabulary import PaperFigure, Results
-from tauscope.plotting.second_order import plot_singular_values
-from tauscope.plotting.style import COLOURS, CYCLE, integer_ticks
+from tauscope.plotting.second_order import plot_singular_values, terms_axis
+from tauscope.plotting.style import COLOURS, CYCLE, integer_ticks, log_axis
 
 _RANKS = (0, 4, 16, 75, 256)
 _BUDGET = (*RIVALS, *PAIRS)
@@ -52,6 +52,7 @@ def against_rank(results: Results) -> Figure | None:
             ax.axhline(float(np.mean(_bpc(results, FULL))), ls="--", color=COLOURS["vermilion"],
                        label="2RNN(32), which is CPRNN(32, 1024), state carried over")  # fmt: skip
         ax.set_xscale("symlog", linthresh=4)
+        ax.set_xlim(-1, 1.2 * max(ranks) + 1)
         ax.set_xticks(ranks, [str(rank) for rank in ranks])
         ax.minorticks_off()
         ax.set(xlabel="rank R", ylabel="bits per character of the test text")
@@ -77,7 +78,7 @@ def against_parameters(results: Results) -> Figure | None:
             if name not in _MARKERS:
                 parameters, bpc = points[name]
                 ax.plot([parameters] * len(bpc), bpc, "o", ms=3, mew=0, alpha=0.6, color=COLOURS["blue"])
-        ax.set_xscale("log")
+        log_axis(ax)
         ax.set(xlabel="parameters", ylabel="bits per character of the test text")
         finish(ax, title="a point for each network", n_columns=3)
     return figure
@@ -131,7 +132,7 @@ def directions(results: Results) -> Figure | None:
         finish(ax, n_columns=2)
         ranks.set_xticks(range(len(names)), [_label(results, name) for name in names], rotation=90)
         ranks.set(ylabel="directions", ylim=(0, None), title="all networks")
-        ranks.legend(loc="upper left")
+        ranks.legend(loc="lower right")
     return figure
 
 
@@ -148,8 +149,7 @@ def terms(results: Results) -> Figure | None:
                         label=None if j else _label(results, name))  # fmt: skip
         (first, *_) = q.measured(results, names[0]).values()
         ax.axhline(float(first["chance"]), ls="--", lw=0.8, color=COLOURS["grey"], label="entropy of a character")
-        ax.set_xscale("symlog", linthresh=1)
-        ax.xaxis.set_major_formatter("{x:g}")
+        terms_axis(ax)
         ax.set(xlabel="strongest terms that are kept", ylabel="bits per character of the test text")
         finish(ax, title="a line for each network", n_columns=3)
     return figure
@@ -172,7 +172,7 @@ def parity(results: Results) -> Figure | None:
         ax.set(xlabel="epoch", ylabel="largest N solved, mean", ylim=(0, None))
         finish(ax, n_columns=2)
         ends.set_xticks(range(len(names)), [_short(results, name) for name in names], rotation=90)
-        ends.set(ylabel="largest N solved at the end", ylim=(0, None))
+        ends.set(ylabel="largest N solved at the end", ylim=(0, None), xlim=(-0.5, len(names) - 0.5))
         _whole(ax, ends)
     return figure
 
