@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
@@ -106,6 +106,7 @@ def test_a_run_in_any_folder_is_told_by_its_name(
 # --- encodings --------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(["ascii", "latin-1", "cp1252", "utf-8", "koi8-r"]))
 def test_any_text_can_be_printed_in_any_encoding(text: str, encoding: str) -> None:
     told = spelled(text, encoding)
@@ -114,6 +115,7 @@ def test_any_text_can_be_printed_in_any_encoding(text: str, encoding: str) -> No
         assert told == text
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.text(st.characters(exclude_characters="\0"), min_size=1), min_size=1, max_size=3))
 def test_a_printed_command_line_means_its_words(words: list[str]) -> None:
     names = [os.fsdecode(word.encode("utf-8", "surrogatepass")) for word in words]
