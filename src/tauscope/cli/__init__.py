@@ -24,7 +24,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 2 for bad input, 3 for failed training, 128 + signal if stopped."""
+    """Run a command and return its exit code: 0, 2 for bad input, 3 where a part failed, 128 + signal if stopped."""
     arguments = sys.argv[1:] if arguments is None else arguments
     # Tables must not be cut at the 80 columns that a pipe is taken for.
     console = Console() if sys.stdout.isatty() else Console(width=160)
