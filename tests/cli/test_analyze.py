@@ -293,3 +293,68 @@ def test_all_runs_on_a_small_network_of_any_kind(kind: str, tmp_path: Path) -> N
     assert kept == set(MEASUREMENTS) - missing
     assert code == 0
     assert main(["report", str(folder)]) == 0
+
+
+def test_every_option_of_a_measurement_is_a_flag_and_is_kept(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = "--n_trials 2 --n-steps 30 --p 0.25 --warm_up 20 --epsilons 0.5,1 --together yes --n 2 --mode published"
+    names = "ablation,perturbation_recurrent,connectivity".replace("perturbation_recurrent", "perturbation")
+    assert main(["analyze", names, str(run), "--last", *flags.split()]) == 0
+    shared = {"seed": 0, "n_trials": 2, "n_steps": 30, "p": 0.25, "warm_up": 20}
+    expected = {
+        "ablation": shared | {"together": True, "n": 2, "mode": "published"},
+        "perturbation_recurrent": shared | {"epsilons": [0.5, 1.0]},
+        "connectivity": {"seed": 0},
+    }
+    for name, options in expected.items():
+        assert load_result(run / "analysis" / f"rnn_N2_N3_{name}.nc")[1]["options"] == options
+    capsys.readouterr()
+    # Asked again without them, another result is wanted.
+    assert main(["analyze", "ablation", str(run), "--last"]) == 2
+    assert "expected --force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("ablation --n_trials few", "n_trials is 'few': expected a whole number"),
+        ("ablation --n_trials 0", "number of trials is 0: expected at least 1"),
+        ("ablation --together perhaps", "together is 'perhaps': expected yes or no"),
+        ("perturbation --epsilons a,b", "epsilons is 'a,b': expected numbers, such as 0.5,1,2"),
+        ("timescales --p likely", "p is 'likely': expected a number or numbers"),
+        ("ablation --n_trails 3", "did you mean '--n_trials'"),
+        ("connectivity --n_trials 3", "unknown argument '--n_trials'"),
+    ],
+)
+def test_an_option_with_a_bad_value_is_one_line(
+    flags: str, said: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(run.parent)
+    name, *options = flags.split()
+    assert main(["analyze", name, str(run), "--last", *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tauscope: error:")
+    assert said in error
+    assert files(run.parent) == before
+
+
+def test_the_help_of_a_measurement_lists_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["analyze", "generalisation", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    for text in ("--n_folds", "--ridges", "(default: 3000)", "--beyond", "Folds of the cross-validation"):
+        assert text in out
+    assert "--max_lag" not in out
+
+
+def test_all_says_what_each_part_costs_and_where_it_is(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(WHAT, "all", ("connectivity", "dimensionality"))
+    assert main(["analyze", "all", str(run), "--last"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("processor time (min:s), estimated: ")
+    assert "dimensionality 0:0" in lines[0]
+    assert lines[1].startswith("not in all: retraining, about ")
+    assert lines[2:4] == [f"{i} of 2: {RUN}/rnn_N2_N3 {name}" for i, name in enumerate(WHAT["all"], 1)]
+    assert main(["analyze", "all", str(run), "--last"]) == 0
+    assert "estimated" not in capsys.readouterr().out, "what is there costs nothing"

@@ -30,7 +30,7 @@ UNPRINTED = 4
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    It is 0, 2 for bad input, 3 for failed training, 4 if what was done could not be printed, 128 + signal if stopped. A
+    It is 0, 2 for bad input, 3 where a part failed, 4 if what was done could not be printed, 128 + signal if stopped. A
     command goes on to its end where nobody reads what it prints (``| head``).
     """
     with lasting_streams() as streams:

@@ -130,9 +130,15 @@ def _score_numbers(result: xr.Dataset) -> dict[str, float]:
     return found
 
 
+def _mean_over_trials(relative: xr.DataArray) -> xr.DataArray:
+    """Return the mean relative accuracy; not a number where the intact network is at chance, which divides by zero."""
+    with np.errstate(invalid="ignore"):
+        return relative.mean("trial")
+
+
 def ablation_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the accuracy of the intact network and the mean of what each group leaves of it."""
-    relative = result["relative_accuracy"].mean("trial").groupby("group").mean()
+    relative = _mean_over_trials(result["relative_accuracy"]).groupby("group").mean()
     groups = {f"relative accuracy without one {group} unit": float(relative.sel(group=group))
               for group in relative["group"].values}  # fmt: skip
     return {"accuracy of the intact network": float(result["baseline"].mean())} | groups
@@ -140,7 +146,7 @@ def ablation_numbers(result: xr.Dataset) -> dict[str, float]:
 
 def perturbation_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the mean of what each size of perturbation leaves of the accuracy."""
-    relative = result["relative_accuracy"].mean("trial")
+    relative = _mean_over_trials(result["relative_accuracy"])
     return {
         f"relative accuracy at epsilon {float(e):.3g}": float(relative.sel(epsilon=e)) for e in result["epsilon"].values
     }
