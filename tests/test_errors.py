@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tauscope import DamagedFileError, DivergedError, InputError
-from tauscope.errors import nearest, require_at_least, require_choice
+from tauscope.errors import (
+    nearest,
+    require_at_least,
+    require_choice,
+    require_count,
+    require_instance,
+    require_probability,
+)
 
 NAMES = ["cumulative", "sliding", "single", "single_nocurr"]
 
@@ -51,3 +62,31 @@ def test_bad_input_and_divergence_are_told_apart() -> None:
     assert issubclass(InputError, ValueError)
     assert issubclass(DamagedFileError, InputError)
     assert not issubclass(DivergedError, InputError)
+
+
+@pytest.mark.parametrize("value", ["2", None, [2, 3], torch.ones(2), np.ones(2), 2j])
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    for require in (require_at_least, require_count):
+        with pytest.raises(InputError, match=r"^tau is .*: expected a (whole )?number of at least 1$"):
+            require("tau", value, 1)
+    with pytest.raises(InputError, match=r"^p is .*: expected a probability, such as 0.5$"):
+        require_probability("p", value)
+
+
+@pytest.mark.parametrize("value", [1, 5, np.int64(3), torch.tensor(2)])
+def test_a_whole_number_is_accepted(value: Any) -> None:
+    require_count("lags", value)
+
+
+@pytest.mark.parametrize("value", [1.0, 1.5, math.inf, math.nan, Fraction(3, 2)])
+def test_a_number_that_is_not_whole_counts_nothing(value: Any) -> None:
+    with pytest.raises(InputError, match=r"^lags is .*: expected a whole number of at least 1$"):
+        require_count("lags", value)
+
+
+def test_a_class_is_told_from_its_instance() -> None:
+    require_instance("seed", 3, int, "a whole number")
+    with pytest.raises(InputError, match=r"^seed is the class int itself: expected a whole number$"):
+        require_instance("seed", int, int, "a whole number")
+    with pytest.raises(InputError, match=r"^seed is of type str: expected a whole number$"):
+        require_instance("seed", "3", (int, float), "a whole number")

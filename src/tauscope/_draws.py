@@ -42,9 +42,11 @@ def require_generator(generator: object) -> None:
     --------
     >>> require_generator(0)
     Traceback (most recent call last):
-    tauscope.errors.InputError: generator is of type int: expected such as torch.Generator().manual_seed(0)
+    tauscope.errors.InputError: generator is of type int: expected a torch.Generator, as of torch.Generator().manual_seed(0)
     """
-    require_instance("generator", generator, torch.Generator, "such as torch.Generator().manual_seed(0)")
+    require_instance(
+        "generator", generator, torch.Generator, "a torch.Generator, as of torch.Generator().manual_seed(0)"
+    )
 
 
 def require_draw(batch_size: object, generator: object) -> None:

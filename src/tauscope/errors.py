@@ -92,6 +92,21 @@ def require_count(name: str, value: object, minimum: int = 1) -> None:
     require_at_least(name, number, minimum)
 
 
+def require_probability(name: str, value: float) -> None:
+    """Raise an `InputError` unless the value is a number between 0 and 1.
+
+    Examples
+    --------
+    >>> require_probability("p", 0.5)
+    """
+    try:
+        probable = bool(0 <= value <= 1)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{name} is {value!r}: expected a probability, such as 0.5") from None
+    if not probable:
+        raise InputError(f"{name} is {value}: expected a probability (nearest valid value: {float(value > 1)})")
+
+
 def require_instance(name: str, value: object, kind: type | tuple[type, ...], example: str) -> None:
     """Raise an `InputError` unless the value is an instance of the class or of one of the classes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,20 @@ import pytest
 import torch
 
 from problems import LinearCell
-from tauscope import Cell, GRUCell, InputError, LeakyCell, LSTMCell, Parity, Recipe, build_model, single, train
+from tauscope import (
+    Cell,
+    GRUCell,
+    InputError,
+    LeakyCell,
+    LeakyRNN,
+    LSTMCell,
+    Parity,
+    Recipe,
+    build_model,
+    single,
+    train,
+)
+from tauscope.models import BalancedRNN, ReluRNN
 from tauscope.models.build import user_cell
 
 
@@ -91,6 +105,21 @@ def test_unusable_names_are_refused_in_one_line(name: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("cell", "options", "line"),
     [
+        ("leaky", {"n_units": 4.0}, "number of units is 4.0: expected a whole number of at least 1"),
+        ("gru", {"n_units": [4, 4.5]}, "number of units is 4.5: expected a whole number of at least 1"),
+        ("gru", {"n_units": "4"}, "number of units is '4': expected a whole number of at least 1"),
+        ("lstm", {"n_units": None}, "number of units is None: expected a whole number of at least 1"),
+        ("leaky", {"n_units": -4}, "number of units is -4: expected at least 1"),
+        ("leaky", {"n_inputs": 1.5}, "number of inputs is 1.5: expected a whole number of at least 1"),
+        ("leaky", {"n_inputs": -1}, "number of inputs is -1: expected at least 1"),
+        ("gru", {"n_inputs": -1}, "number of inputs is -1: expected at least 0"),
+        ("gru", {"n_outputs": 0}, "number of outputs is 0: expected at least 1"),
+        ("leaky", {"n_heads": 2.0}, "number of heads is 2.0: expected a whole number of at least 1"),
+        ("leaky", {"tau": "2"}, "tau is '2': expected a number of at least 1.0"),
+        ("leaky", {"tau": torch.ones(4)}, r"tau is tensor\(.*: expected a number of at least 1.0"),
+        ("leaky", {"afunc": torch.tanh}, "activation function .* is unknown: expected one of leakyrelu"),
+        (GRUCell, {}, "cell is the class GRUCell itself: expected a name: leaky, gru, lstm"),
+        (None, {}, "cell is of type NoneType: expected a name: leaky, gru, lstm"),
         ("leaky", {"n_units": 0}, "number of units is 0: expected at least 1"),
         ("gru", {"n_units": [3, 0]}, "number of units is 0: expected at least 1"),
         ("leaky", {"n_units": []}, "number of layers is 0: expected at least 1"),
@@ -115,3 +144,22 @@ def test_impossible_networks_are_refused(cell: str, options: dict[str, Any], lin
 
 def test_a_users_module_is_imported_by_its_name() -> None:
     assert user_cell("problems:LinearCell") is LinearCell
+
+
+@pytest.mark.parametrize("generator", [0, None, np.random.default_rng(0), torch.Generator])
+def test_weights_are_drawn_from_a_generator(generator: Any) -> None:
+    makers: list[Callable[[], object]] = [
+        lambda: build_model("gru", 4, generator=generator),
+        lambda: LeakyRNN(4, generator=generator),
+        lambda: ReluRNN(4, generator=generator),
+        lambda: BalancedRNN(4, generator=generator),
+        lambda: LSTMCell(1, 4, generator),
+        lambda: LeakyCell(1, 4, generator),
+    ]
+    for make in makers:
+        with pytest.raises(InputError, match=r"^generator is .*: expected a torch.Generator"):
+            make()
+
+
+def test_numbers_of_numpy_are_whole_ones() -> None:
+    assert build("gru", np.int64(4)).n_units == 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import torch
 
 from problems import Accumulator, LinearCell, delay_line, linear_model, linear_states
 from tauscope import Heads, InputError, LeakyRNN, Model, build_model
+from tauscope.models import Loop
 from tauscope.models.weights import sharing_copy
 
 
@@ -194,3 +195,88 @@ def test_a_sharing_copy_has_attributes_of_its_own_and_shares_parameters(generato
     twin.recurrent = torch.nn.Parameter(torch.zeros(3, 3))
     assert cell.n_units == 3
     assert cell.recurrent.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        (lambda cell, heads: (cell, heads), "cells is of type LinearCell: expected a list of cells"),
+        (lambda _, heads: ([], heads), "number of layers is 0: expected at least 1"),
+        (lambda _, heads: ([LinearCell], heads), "a layer is the class LinearCell itself: expected a tauscope Cell"),
+        (
+            lambda _, heads: ([torch.nn.GRU(1, 4, device="meta")], heads),
+            "a layer is of type GRU: expected a tauscope Cell",
+        ),
+        (
+            lambda cell, _: ([cell], torch.nn.Linear(4, 2, device="meta")),
+            "heads is of type Linear: expected tauscope Heads",
+        ),
+        (lambda cell, _: ([cell], None), "heads is of type NoneType: expected tauscope Heads"),
+        (lambda cell, heads: (heads, [cell]), "cells is of type Heads: expected a list of cells"),
+        (lambda cell, heads: ([cell, cell], heads), "a layer has 1 inputs: expected 4"),
+        (lambda cell, heads: ([cell], heads, False, torch.nn.Linear), "start is the class Linear itself: expected"),
+    ],
+)
+def test_parts_that_make_no_network_are_refused(parts: Any, line: str, generator: torch.Generator) -> None:
+    cell, heads = LinearCell(1, 4, generator), Heads(4, ["out"], 2, False, generator)
+    with pytest.raises(InputError, match=f"^{line}"):
+        Model(*parts(cell, heads))
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        (lambda h: h, "state is a Tensor, the network has 1: expected a tuple of tensors for each layer"),
+        (lambda h: (h,), "the state of a layer is a Tensor: expected a tuple"),
+        (lambda h: ((h,), (h,)), "state is a tuple of 2, the network has 1"),
+        (lambda h: ((h[:1],),), r"the state of a layer has shape \(1, 4\): expected \(2, 4\)"),
+        (lambda h: ((h[:, :1],),), r"the state of a layer has shape \(2, 1\): expected \(2, 4\)"),
+        (lambda h: ((h.numpy(),),), "the state of a layer is a tuple: expected a tuple of tensors"),
+        (lambda _: ((),), "the state of a layer has 0 tensors, not 1"),
+    ],
+)
+def test_what_is_no_state_is_refused(state: Any, line: str) -> None:
+    model = LeakyRNN(4, generator=torch.Generator())
+    with pytest.raises(InputError, match=f"^{line}"):
+        model(torch.zeros(3, 2, 1), state(torch.zeros(2, 4)))
+
+
+def test_a_state_of_lists_is_one(generator: torch.Generator) -> None:
+    model, inputs = LeakyRNN(4, generator=generator), torch.ones(3, 2, 1)
+    (layer,) = model.initial_state(2, generator)
+    assert torch.equal(model(inputs, [list(layer)])[0], model(inputs, (layer,))[0])
+
+
+def test_an_lstm_needs_two_tensors() -> None:
+    model = build_model("lstm", 4, generator=torch.Generator())
+    with pytest.raises(InputError, match="the state of a layer has 1 tensors, not 2"):
+        model(torch.zeros(3, 2, 1), ((torch.zeros(2, 4),),))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_inputs_in_another_precision_are_refused_by_name(cell: str) -> None:
+    model = build_model(cell, 4, generator=torch.Generator())
+    with pytest.raises(InputError, match=r"^inputs are torch.float64 on cpu: expected torch.float32 on cpu"):
+        model(torch.zeros(3, 2, 1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"inputs": np.zeros((3, 2, 1))}, "inputs is of type ndarray: expected a tensor"),
+        ({"inputs": [[[0.0]]]}, "inputs is of type list: expected a tensor"),
+        ({"inputs": torch.zeros(0, 2, 1)}, "number of steps is 0: expected at least 1"),
+        ({"noise": torch.zeros(3, 2, 3)}, r"noise has shape \(3, 2, 3\): expected \(3, 2, 4\)"),
+        ({"noise": 1.0}, "noise is of type float: expected a tensor"),
+        ({"hold": torch.zeros(3, dtype=torch.bool)}, r"hold has shape \(3,\): expected \(3, 2\)"),
+        ({"hold": torch.zeros(3, 2)}, "hold is of torch.float32: expected truth values"),
+        ({"first": -1}, "first is -1: expected at least 0"),
+        ({"first": 4}, "first is 4: expected at most 3"),
+        ({"solver": Loop}, "solver is the class Loop itself: expected an instance"),
+        ({"solver": "loop"}, "solver is of type str: expected an instance"),
+    ],
+)
+def test_what_no_sequence_is_solved_with_is_refused(options: dict[str, Any], line: str) -> None:
+    model = LeakyRNN(4, generator=torch.Generator())
+    with pytest.raises(InputError, match=f"^{line}"):
+        model.solve(**({"inputs": torch.zeros(3, 2, 1)} | options))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -113,3 +115,43 @@ def test_training_a_shared_head_moves_the_first_one_alone(generator: torch.Gener
     heads = heads_for(range(2, 12), shared=True)
     heads(torch.randn(4, 6, generator=generator), ["N7"]).sum().backward()
     assert [head.weight.grad is not None for head in heads.linears] == [True] + [False] * 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((6, "N2", 2), "names of heads are 'N2': expected a list of names"),
+        ((6, [2, 3], 2), r"names of heads are \[2, 3\]: expected a list of names"),
+        ((6, 2, 2), "names of heads are 2: expected a list of names"),
+        ((6, [], 2), "number of heads is 0: expected at least 1"),
+        ((6.0, ["N2"], 2), "number of units is 6.0: expected a whole number"),
+        ((6, ["N2"], 0), "number of outputs is 0: expected at least 1"),
+        ((6, ["N2"], "2"), "number of outputs is '2': expected a whole number"),
+    ],
+)
+def test_heads_that_cannot_be_are_refused(arguments: Any, line: str) -> None:
+    with pytest.raises(InputError, match=f"^{line}"):
+        Heads(*arguments, False, torch.Generator())
+
+
+@pytest.mark.parametrize("generator", [0, None, torch.Generator])
+def test_heads_are_drawn_from_a_generator(generator: Any) -> None:
+    with pytest.raises(InputError, match=r"^generator is .*: expected a torch.Generator"):
+        Heads(6, ["N2"], 2, False, generator)
+
+
+@pytest.mark.parametrize(
+    ("states", "line"),
+    [
+        (np.zeros((2, 6)), r"states is of type ndarray: expected a tensor \[..., 6\]"),
+        (torch.zeros(2, 5), r"states have shape \(2, 5\): expected \[..., 6\]"),
+        (
+            torch.zeros(2, 6, dtype=torch.float64),
+            "states are torch.float64, heads torch.float32: expected one precision",
+        ),
+        (torch.zeros(2, 6, dtype=torch.complex64), "states are torch.complex64, heads torch.float32"),
+    ],
+)
+def test_states_that_cannot_be_read_are_refused(states: Any, line: str) -> None:
+    with pytest.raises(InputError, match=f"^{line}"):
+        heads_for(range(2, 4))(states, "N2")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import io
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -242,3 +246,134 @@ def test_training_repeats_bit_for_bit(n_threads: int) -> None:
         assert torch.equal(weights(), weights())
     finally:
         torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda x: x.numpy(),
+        lambda x: x.double().numpy(),
+        lambda x: x.tolist(),
+        lambda x: x.double(),
+        lambda x: x.long(),
+        lambda x: x > 0,
+        lambda x: Batch(x.double(), torch.zeros(1, BATCH, 2)),
+    ],
+)
+def test_inputs_of_any_kind_are_cast_to_the_networks(given: Any) -> None:
+    model = ts.LeakyRNN(6, generator=torch.Generator().manual_seed(0))
+    x = (torch.rand(N_STEPS, BATCH, 1, generator=torch.Generator().manual_seed(1)) < 0.5).float()
+    expected = run(model, x, torch.Generator().manual_seed(2)).states
+    assert torch.equal(run(model, given(x), torch.Generator().manual_seed(2)).states, expected)
+
+
+def test_a_head_alone_is_a_list_of_one() -> None:
+    model, x = ts.LeakyRNN(6, generator=torch.Generator().manual_seed(0)), torch.ones(3, 2, 1)
+    alone, listed = (run(model, x, torch.Generator().manual_seed(1), heads=heads).outputs for heads in ("N3", ["N3"]))
+    assert alone.shape == (3, 2, 1, 2)
+    assert torch.equal(alone, listed)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"model": ts.LeakyRNN}, "the network is the class LeakyRNN itself: expected a tauscope Model"),
+        ({"model": torch.nn.Linear(1, 8, device="meta")}, "the network is of type Linear: expected a tauscope Model"),
+        ({"model": torch.zeros(3, 2, 1)}, "the network is of type Tensor: expected a tauscope Model"),
+        ({"batch": None}, "batch is of type NoneType: expected a Batch"),
+        ({"batch": ts.Parity()}, "batch is of type Parity: expected a Batch, such as task.sample"),
+        ({"batch": ts.Parity}, "batch is the class Parity itself: expected a Batch"),
+        ({"batch": "parity"}, "batch is of type str: expected a Batch"),
+        ({"batch": [[1.0], [1.0, 2.0]]}, "batch is of type list: expected a Batch"),
+        ({"batch": torch.zeros(3, 2)}, r"inputs have shape \(3, 2\): expected \[time, batch, 1\]"),
+        ({"batch": torch.zeros(3, 2, 4)}, r"inputs have shape \(3, 2, 4\): expected \[time, batch, 1\]"),
+        ({"generator": 0}, "generator is of type int: expected a torch.Generator"),
+        ({"generator": None}, "generator is of type NoneType: expected a torch.Generator"),
+        ({"generator": np.random.default_rng(0)}, "generator is of type Generator: expected a torch.Generator"),
+        ({"heads": None}, "heads is of type NoneType: expected names of heads"),
+        ({"heads": 2}, "heads is of type int: expected names of heads"),
+        ({"heads": [2]}, "no head 2: expected N2"),
+        ({"noise": "loud"}, "noise is 'loud': expected a number"),
+        ({"first": 1.0}, "first is 1.0: expected a whole number"),
+        ({"state": torch.zeros(2, 6)}, "state is a Tensor, the network has 1: expected a tuple"),
+    ],
+)
+def test_what_nothing_can_be_run_with_is_refused(options: dict[str, Any], line: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    given = {"model": ts.LeakyRNN(6, generator=generator), "batch": torch.zeros(3, 2, 1), "generator": generator}
+    with pytest.raises(ts.InputError, match=f"^{line}") as caught:
+        run(**(given | options))
+    assert "\n" not in str(caught.value)
+
+
+def test_networks_inside_others_are_refused_by_name() -> None:
+    model = ts.LeakyRNN(6, generator=torch.Generator().manual_seed(0))
+
+    class OptimizedModule(torch.nn.Module):
+        """Named and made as what `torch.compile` returns."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._orig_mod = model
+
+    for wrapped, place in ((torch.nn.DataParallel(model), ".module"), (OptimizedModule(), "._orig_mod")):
+        with pytest.raises(ts.InputError, match=rf"{type(wrapped).__name__}: expected the Model in it, {place}$"):
+            run(wrapped, torch.zeros(3, 2, 1), torch.Generator())  # type: ignore[arg-type]
+
+
+def test_a_device_without_float64_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ts.LeakyRNN(6, generator=torch.Generator().manual_seed(0))
+    lying = SimpleNamespace(device=torch.device("mps"))
+    monkeypatch.setattr(model, "parameters", lambda: iter([lying]))
+    for use in (
+        lambda: run(model, torch.zeros(3, 2, 1), torch.Generator()),
+        lambda: ts.analysis.timescales(model),
+        lambda: ts.evaluate(model, ts.Parity(), [2]),
+    ):
+        with pytest.raises(
+            ts.InputError, match=r"^the network lies on mps, which has no float64: expected cpu or cuda"
+        ):
+            use()
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_autocast_changes_nothing(name: str, low: torch.dtype) -> None:
+    model, batch = NETWORKS[name](torch.Generator().manual_seed(0)), drawn(dtype=torch.float32)
+    heads = model.heads.names[:1]
+    expected = run(model, batch, torch.Generator().manual_seed(1), heads=heads)
+    with torch.autocast("cpu", dtype=low):
+        trace = run(model, batch, torch.Generator().manual_seed(1), heads=heads)
+        states, _ = model(batch.inputs)
+    assert torch.equal(trace.states, expected.states)
+    assert torch.equal(trace.outputs, expected.outputs)
+    assert torch.equal(states, model(batch.inputs)[0])
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_in_low_precision_compute_what_they_do_in_high(name: str, low: torch.dtype) -> None:
+    model = NETWORKS[name](torch.Generator().manual_seed(0)).to(low)
+    exact, inputs, heads = copy.deepcopy(model).double(), drawn(n_steps=6).inputs, model.heads.names[:1]
+    for solver in (Fast(), Loop()):
+        found, expected = (
+            run(network, inputs.to(low), torch.Generator().manual_seed(1), heads=heads, solver=solver, noise=0)
+            for network in (model, exact)
+        )
+        assert found.states.dtype == found.outputs.dtype == low
+        scale = expected.states.abs().max()
+        # Each of six steps rounds a handful of times.
+        error = (found.states.double() - expected.states).abs().max() / scale
+        assert error < 32 * torch.finfo(low).eps
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_are_copied_and_saved(name: str) -> None:
+    model, batch, kept = NETWORKS[name](torch.Generator().manual_seed(0)), drawn(dtype=torch.float32), io.BytesIO()
+    expected = run(model, batch, torch.Generator().manual_seed(1)).states
+    torch.save(model.state_dict(), kept)
+    kept.seek(0)
+    twin, other = copy.deepcopy(model), NETWORKS[name](torch.Generator().manual_seed(7))
+    other.load_state_dict(torch.load(kept, weights_only=True))
+    for same in (twin, other):
+        assert torch.equal(run(same, batch, torch.Generator().manual_seed(1)).states, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -18,7 +19,7 @@ from tauscope.analysis.balance import input_map
 from tauscope.analysis.connectivity import connectivity, recurrent_matrices
 from tauscope.analysis.variants import run_variants
 from tauscope.errors import NotApplicableError
-from tauscope.models import Model, Weight
+from tauscope.models import Fast, Loop, Model, Solver, Weight
 from tauscope.models.weights import masked_copy
 
 UNITS, EPSILON = 6, 0.3
@@ -303,3 +304,57 @@ def test_private_noise_of_a_leaky_layer_is_normal_and_inside_the_drive(n_steps: 
     assert not state[0].any()
     _, bias = cell.input_map()
     torch.testing.assert_close(cell.step(x, state, noise[0])[0], torch.tanh((bias + noise[0]) / 2))
+
+
+HOOKS: dict[str, Callable[[nn.Module, str], object]] = {
+    "pruned": lambda module, name: prune.l1_unstructured(module, name, amount=0.5),
+    "weight norm": lambda module, name: nn.utils.weight_norm(module, name),
+    "new weight norm": lambda module, name: nn.utils.parametrizations.weight_norm(module, name),
+    "orthogonal": lambda module, name: nn.utils.parametrizations.orthogonal(module, name),
+}
+
+
+def bearer(model: Model, part: str) -> tuple[nn.Module, str]:
+    """Return the module that has a network's recurrent or read-out weight, and the name of the weight there."""
+    role = "readout" if part == "heads" else "recurrent"
+    weight = next(weight for weight in model.weights().values() if weight.role == role)
+    return weight.module, weight.name
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("part", ["cells", "heads"])
+@pytest.mark.parametrize("name", ["default", "mod", "layers", "gru", "relu_gru", "hebbian", "balanced"])
+def test_hooks_of_torch_are_followed_in_training(name: str, part: str, hook: str) -> None:
+    model = network(name)
+    module, tensor = bearer(model, part)
+    with torch.random.fork_rng():
+        HOOKS[hook](module, tensor)
+    moved = next(one for key, one in module.named_parameters() if tensor in key)
+    before = moved.detach().clone()
+    inputs = torch.rand(6, 3, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    optimizer = torch.optim.SGD([one for one in model.parameters() if one.requires_grad], lr=1e-2)
+
+    def trace(solver: Solver) -> Tensor:
+        found = ts.run(
+            model, inputs, torch.Generator().manual_seed(2), heads=model.heads.names[:1], solver=solver, noise=0
+        )
+        return torch.cat([found.states.flatten(), found.outputs.flatten()])
+
+    for _ in range(3):
+        optimizer.zero_grad()
+        trace(Fast()).square().mean().backward()
+        optimizer.step()
+    assert not torch.equal(moved, before)
+    found = trace(Fast()).detach()
+    # What the module itself would compute with now, put in the place of the hook.
+    for remove in (
+        lambda: prune.remove(module, tensor),
+        lambda: nn.utils.remove_weight_norm(module, tensor),
+        lambda: parametrize.remove_parametrizations(module, tensor),
+    ):
+        with contextlib.suppress(ValueError):
+            remove()
+    assert type(getattr(module, tensor)) is nn.Parameter
+    for solver in (Fast(), Loop()):
+        torch.testing.assert_close(trace(solver).detach(), found, rtol=1e-9, atol=1e-12)

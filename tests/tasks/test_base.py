@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tauscope import Batch, Head, InputError, Parity, Stage
+from tauscope import Batch, Head, InputError, Parity, Stage, tasks
 from tauscope.tasks import ClassificationTask, Tracking, TwoAlternativeChoice
 from tauscope.tasks.base import METRICS, validate_Ns, weighted_mean
 
@@ -203,3 +203,71 @@ def test_a_score_over_batches_is_the_ratio_of_sums_and_not_the_mean_of_ratios(ge
 
 def test_every_metric_has_a_direction() -> None:
     assert METRICS == {"accuracy": "more", "fractional_loss": "less", "relative_error": "less", "score": "more"}
+
+
+TASKS: tuple[Any, ...] = (
+    Parity,
+    tasks.DelayedMatchToSample,
+    Tracking,
+    TwoAlternativeChoice,
+    tasks.Comparison,
+    tasks.ChangeDetection,
+    tasks.GatedDelayedEstimation,
+    tasks.DelayedSine,
+    tasks.History,
+)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize(
+    ("batch_size", "generator"),
+    [
+        (0, torch.Generator()),
+        (-1, torch.Generator()),
+        (2.5, torch.Generator()),
+        ("2", torch.Generator()),
+        (None, torch.Generator()),
+        (2, 0),
+        (2, None),
+        (2, torch.Generator),
+        (torch.Generator(), 2),
+    ],
+)
+def test_trials_that_cannot_be_drawn_are_refused(kind: Any, batch_size: Any, generator: Any) -> None:
+    with pytest.raises(InputError, match=r"^(batch size|generator) is .*: expected"):
+        kind().sample(batch_size, generator)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize("value", ["x", None, [1, 2], torch.ones(2)])
+def test_fields_are_refused_at_the_door_or_can_be_used(kind: Any, value: Any) -> None:
+    for entry in dataclasses.fields(kind):
+        try:
+            task = kind(**{entry.name: value})
+        except InputError:
+            continue
+        assert entry.name in ("Ns", "p", "length", "delay_steps"), entry.name
+        task.sample(2, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"p": "x"}, "p is 'x': expected a probability, such as 0.5"),
+        ({"p": [0.5]}, r"p is \[0.5\]: expected a probability"),
+        ({"repeat": 1.5}, "repeat is of type float: expected a whole number"),
+        ({"length": 10.5}, "length is 10.5: expected a whole number"),
+        ({"length": (3,)}, r"length \(3,\): expected a number of bits, or \(shortest, longest\)"),
+        ({"length": (5, 9.5)}, "length is 9.5: expected a whole number"),
+        ({"plus_minus": "yes"}, "plus_minus is of type str: expected True or False"),
+    ],
+)
+def test_fields_of_binary_tasks_are_refused_in_one_line(options: dict[str, Any], line: str) -> None:
+    with pytest.raises(InputError, match=f"^{line}"):
+        Parity(**options)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    task = Parity(np.array([2, 3]), p=np.float64(0.5), length=np.int64(9))
+    assert task.Ns == (2, 3)
+    assert task.sample(2, torch.Generator().manual_seed(0)).inputs.shape == (9, 2, 1)

@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 from scipy.special import betaincinv
 
+from tauscope.analysis.checked import checked
 from tauscope.errors import require_at_least, require_choice
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for, run
@@ -46,6 +47,7 @@ def binomial_interval(right: np.ndarray, total: int, confidence: float = 0.95) -
     return low, high
 
 
+@checked
 @torch.no_grad()
 def evaluate(
     model: Model,

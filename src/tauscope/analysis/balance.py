@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tauscope.analysis.checked import checked
 from tauscope.analysis.connectivity import recurrent_matrices
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.models.cell import Cell
@@ -74,6 +75,7 @@ def mean_rates(model: Model, states: Tensor) -> Tensor:
     return torch.cat(_rates(model, states), dim=-1).mean(dim=-1)
 
 
+@checked
 def balance(model: Model, initial: Model) -> xr.Dataset:
     """Measure by how much the mean recurrent weight of a network has grown since the start of training.
 
@@ -143,6 +145,7 @@ def off_diagonal_mean(W: Array) -> float:
     return float((W.sum() - np.trace(W)) / (n * (n - 1))) if n > 1 else np.nan
 
 
+@checked
 @torch.no_grad()
 def input_balance(model: Model, states: Tensor, inputs: Tensor) -> xr.Dataset:
     """Measure how far excitation and inhibition cancel in what every unit receives, in any network of weighted sums.

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError
 from tauscope.models.cell import Cell
 from tauscope.models.model import Model
@@ -78,6 +79,7 @@ def step_matrix(cell: Cell) -> Tensor | None:
     return torch.diag(1 - a) + a[:, None] * weights
 
 
+@checked
 def connectivity(model: Model) -> xr.Dataset:
     """Measure the recurrent weights of every layer.
 

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tauscope.analysis.checked import checked
 from tauscope.analysis.simulation import probabilities, segments, simulate
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.kernels.gemm import matmul_nt
@@ -64,6 +65,7 @@ class StreamingCovariance:
         return (self._products - outer / self.n_samples) / (self.n_samples - 1)
 
 
+@checked
 def dimensionality(
     model: Model,
     *,

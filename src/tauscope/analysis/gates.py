@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import torch
 import xarray as xr
 
+from tauscope.analysis.checked import checked
 from tauscope.analysis.simulation import probabilities, random_bits
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.model import Model
 
 
+@checked
 @torch.no_grad()
 def gate_timescales(
     model: Model,

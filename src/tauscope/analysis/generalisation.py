@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.model import Model
 from tauscope.models.trace import run
@@ -22,6 +23,7 @@ RIDGES = tuple(10.0**exponent for exponent in range(-12, 3))
 _BLOCK_STEPS = 512
 
 
+@checked
 @torch.no_grad()
 def generalise(
     model: Model,

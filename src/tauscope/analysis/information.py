@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tauscope.analysis.balance import mean_rates
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError
 from tauscope.models.balanced import BalancedCell
 from tauscope.models.model import Model
@@ -139,6 +140,7 @@ def linear_information_rate(std: ArrayLike, *, n_units: int, sigma: float, tau_s
     return rates
 
 
+@checked
 @torch.no_grad()
 def information(
     model: Model,

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from tauscope.analysis.checked import checked
 from tauscope.analysis.transforms import PERTURBED, ablate, perturb
 from tauscope.analysis.variants import run_variants
 from tauscope.errors import InputError, require_at_least, require_choice
@@ -113,6 +114,7 @@ def select_units(
     return {group: chosen[group].tolist() for group in groups}
 
 
+@checked
 def ablation(
     model: Model,
     task: BinaryMemoryTask,
@@ -180,7 +182,7 @@ def ablation(
     generator = generator or torch.Generator().manual_seed(0)
     seed = generator.initial_seed()
     tau = model.tau if tau is None else tau
-    timescales = None if tau is None else torch.as_tensor(tau).detach().double().cpu().numpy()
+    timescales = None if tau is None else torch.as_tensor(tau, device="cpu").detach().double().cpu().numpy()
     if not isinstance(groups, Mapping):
         groups = select_units(groups, n, model.n_units, timescales, generator)
     sets = list(groups.values()) if together else [[unit] for units in groups.values() for unit in units]
@@ -202,6 +204,7 @@ def ablation(
     )
 
 
+@checked
 def perturbation(
     model: Model,
     task: BinaryMemoryTask,

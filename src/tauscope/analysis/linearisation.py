@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tauscope.analysis.checked import checked
 from tauscope.analysis.lyapunov import flatten
 from tauscope.analysis.modes import step_jacobian
 from tauscope.errors import InputError
@@ -30,6 +31,7 @@ class Linearisation(NamedTuple):
     """C ``[output, from]`` of one head."""
 
 
+@checked
 @torch.no_grad()
 def linearise(model: Model, head: str = OUT, state: tuple[State, ...] | None = None) -> Linearisation:
     """Return the linear network that a network is near a fixed point without input.

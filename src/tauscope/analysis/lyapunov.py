@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.func import jvp, vmap
 
 from tauscope._draws import normal
+from tauscope.analysis.checked import checked
 from tauscope.analysis.simulation import probabilities, random_bits
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.cell import State
@@ -23,6 +24,7 @@ _TRACE_POINTS = 100
 _BLOCK_STEPS = 1024
 
 
+@checked
 @flushing()
 @torch.no_grad()
 def lyapunov(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import jvp, vmap
 
+from tauscope.analysis.checked import checked
 from tauscope.analysis.lyapunov import flatten
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.cell import State
@@ -61,6 +62,7 @@ def step_jacobian(model: Model, state: tuple[State, ...], x: Tensor) -> Tensor:
     return jacobian
 
 
+@checked
 @flushing()
 @torch.no_grad()
 def modes(model: Model, task: Task, *, n_trials: int = 10, generator: torch.Generator | None = None) -> xr.Dataset:

@@ -7,6 +7,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from tauscope.analysis.checked import checked
 from tauscope.analysis.sequentiality import task_states
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.model import Model
@@ -19,6 +20,7 @@ _FEW = 50
 """Trials of which the sums are one sample of a ratio: few, so that there are many samples."""
 
 
+@checked
 @torch.no_grad()
 def performance(
     model: Model, task: DelayedResponseTask, *, n_trials: int = 5000, generator: torch.Generator | None = None
@@ -91,6 +93,7 @@ def performance(
     )
 
 
+@checked
 @torch.no_grad()
 def scores(model: Model, task: Task, *, n_trials: int = 5000, generator: torch.Generator | None = None) -> xr.Dataset:
     """Measure the score of a network on every question of fresh trials.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import scipy.fft
 import torch
@@ -19,6 +19,7 @@ from tauscope.errors import InputError
 _BLOCK_NUMBERS = 25_000_000
 
 
+@runtime_checkable
 class Network(Protocol):
     """What `timescales` asks of a network; every model of this package has it."""
 

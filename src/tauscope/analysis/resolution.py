@@ -10,6 +10,7 @@ import xarray as xr
 from torch import Tensor
 
 from tauscope.analysis.accuracy import binomial_interval
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for, run
@@ -22,6 +23,7 @@ KS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 50, 70, 100, 150, 200)
 _BLOCK_STEPS = 512
 
 
+@checked
 @torch.no_grad()
 def resolution(
     model: Model,

@@ -7,11 +7,13 @@ import torch
 import xarray as xr
 
 from tauscope.analysis.balance import mean_rates
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for
 
 
+@checked
 @torch.no_grad()
 def response_time(
     model: Model,

@@ -8,6 +8,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from tauscope._draws import uniform
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for, run
@@ -20,6 +22,7 @@ N_BINS, PSEUDO_COUNT, HALF_WINDOW, THRESHOLD = 20, 0.1, 2, 0.1
 Array = NDArray[np.float64]
 
 
+@checked
 @torch.no_grad()
 def task_states(
     model: Model, task: Task, n_trials: int = 300, generator: torch.Generator | None = None
@@ -58,6 +61,7 @@ def task_states(
     return run(model, batch, generator).states, batch
 
 
+@checked
 def sequentiality(
     model: Model,
     task: Task,
@@ -212,7 +216,7 @@ def _log_ratios(active: Array, peaks: NDArray[np.int64], mode: str) -> Array:
 
 def _shuffled(activity: Array, generator: torch.Generator) -> Array:
     """Return a trial ``[time, unit]`` with the steps of every unit in an order of its own."""
-    order = torch.rand(activity.shape, generator=generator, device=generator.device).argsort(dim=0)
+    order = uniform(tuple(activity.shape), generator).argsort(dim=0)
     return np.take_along_axis(activity, order.cpu().numpy(), axis=0)
 
 

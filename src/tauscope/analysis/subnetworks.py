@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from tauscope.analysis.balance import input_map
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.models.model import Model
 from tauscope.tasks.base import OUT
@@ -97,6 +98,7 @@ def _dataset(W: Array, cluster: NDArray[np.int64], sizes: NDArray[np.int64]) -> 
     )
 
 
+@checked
 @torch.no_grad()
 def alignment(model: Model, head: str = OUT) -> xr.Dataset:
     """Measure whether the units that receive a channel of the input are those that an output reads.

@@ -15,6 +15,7 @@ from tauscope.analysis.autocorrelation import (
     finite_length_bias,
     standard_error,
 )
+from tauscope.analysis.checked import checked
 from tauscope.analysis.exponential_fits import TAU_MAX, ExponentialFits, fit_exponentials
 from tauscope.analysis.recording import Network, record
 from tauscope.analysis.simulation import probabilities
@@ -65,6 +66,7 @@ class _Options:
         return -(-self.n_steps // (self.split * self.repeat)) * self.repeat
 
 
+@checked
 def timescales(
     model: Network,
     *,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tauscope._draws import normal
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.cell import Cell, State
 from tauscope.models.leaky import LeakyCell
@@ -93,6 +94,7 @@ class SilencedCell(Cell):
         return tuple(tensor * self.mask for tensor in state)
 
 
+@checked
 def ablate(model: Model, units: int | Sequence[int], mode: str = "silence") -> Model:
     """Return a network without some of its units.
 
@@ -147,6 +149,7 @@ def ablate(model: Model, units: int | Sequence[int], mode: str = "silence") -> M
     return twin
 
 
+@checked
 def perturb(model: Model, which: str, epsilon: float, generator: torch.Generator) -> Model:
     """Return a network with parameters moved by a given share of their norm in a random direction.
 
@@ -204,6 +207,7 @@ def perturb(model: Model, which: str, epsilon: float, generator: torch.Generator
     return twin
 
 
+@checked
 def freeze_tau(model: Model) -> Model:
     """Return a network whose timescales keep their values when it is trained.
 

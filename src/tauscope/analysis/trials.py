@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tauscope.analysis.checked import checked
 from tauscope.analysis.dimensionality import StreamingCovariance, spectrum_summary
 from tauscope.analysis.exponential_fits import TAU_MAX, fit_exponentials
 from tauscope.analysis.lyapunov import exponents_along
@@ -26,6 +27,7 @@ FIT_LAGS = 30
 _FEWEST_LAGS = 4
 
 
+@checked
 @torch.no_grad()
 def trial_timescales(
     model: Model,
@@ -155,6 +157,7 @@ def _is_dead(variance: NDArray[np.float64], mean: Tensor, at_step: Tensor) -> ND
     return np.asarray(variance <= bound)
 
 
+@checked
 @torch.no_grad()
 def trial_dimensionality(
     model: Model,
@@ -210,6 +213,7 @@ def trial_dimensionality(
     )
 
 
+@checked
 @torch.no_grad()
 def trial_lyapunov(
     model: Model, task: Task, n_exponents: int = 10, *, n_trials: int = 50, generator: torch.Generator | None = None
@@ -274,6 +278,7 @@ def trial_lyapunov(
     return result.assign_attrs(_attributes(task, str(generator.initial_seed())), epoch=_epoch(task))
 
 
+@checked
 @torch.no_grad()
 def trial_gate_timescales(
     model: Model, task: Task, *, n_trials: int = 100, generator: torch.Generator | None = None

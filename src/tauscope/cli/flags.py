@@ -191,7 +191,7 @@ def device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=torch.Generator(name).device)
+        torch.empty(1, dtype=torch.float32, device=torch.Generator(name).device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(
             f"device {name!r} cannot be used here: expected auto, cpu, or a device of this machine"

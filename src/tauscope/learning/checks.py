@@ -5,12 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from tauscope.errors import InputError
+from tauscope.errors import InputError, require_instance
+from tauscope.learning.curricula import Curriculum
+from tauscope.tasks.base import Stage
 
 if TYPE_CHECKING:
     from tauscope.learning.learners import Learner
     from tauscope.models.model import Model
-    from tauscope.tasks import Stage
+
+
+def as_curriculum(given: Curriculum | Iterable[Stage]) -> Curriculum:
+    """Return a curriculum itself, or that of stages with the usual criterion.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+
+    Examples
+    --------
+    >>> from tauscope.learning.curricula import cumulative
+    >>> as_curriculum(cumulative(last=3)).stage.name
+    'N2_N2'
+    """
+    if isinstance(given, Curriculum):
+        return given
+    require_instance("curriculum", given, Iterable, "a Curriculum or stages, such as ts.cumulative(last=6)")
+    return Curriculum(given)
 
 
 def require_calls(**calls: Callable[..., object] | None) -> None:

@@ -192,25 +192,6 @@ class Curriculum:
         return solved and stage == self.stages[-1].name and not self.criterion.goes_on
 
 
-def as_curriculum(given: Curriculum | Iterable[Stage]) -> Curriculum:
-    """Return a curriculum itself, or that of stages with the usual criterion.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
-
-    Examples
-    --------
-    >>> as_curriculum(cumulative(last=3)).stage.name
-    'N2_N2'
-    """
-    if isinstance(given, Curriculum):
-        return given
-    require_instance("curriculum", given, Iterable, "a Curriculum or stages, such as ts.cumulative(last=6)")
-    return Curriculum(given)
-
-
 def require_asked(curriculum: Curriculum, task: Task) -> None:
     """Refuse stages whose scores the criterion does not judge, or that do not name a head for each question.
 

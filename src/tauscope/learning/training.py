@@ -15,8 +15,8 @@ import numpy as np
 
 from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_instance
-from tauscope.learning.checks import require_calls, require_methods, require_trainable
-from tauscope.learning.curricula import Curriculum, as_curriculum, plain_fields, require_fitting, stage_name
+from tauscope.learning.checks import as_curriculum, require_calls, require_methods, require_trainable
+from tauscope.learning.curricula import Curriculum, plain_fields, require_fitting, stage_name
 from tauscope.learning.interrupts import Interrupted, noting_interrupts, noting_raised
 from tauscope.learning.learners import Learner, Supervised
 from tauscope.learning.recipe import Recipe, generators

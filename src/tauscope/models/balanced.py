@@ -159,6 +159,7 @@ class BalancedCell(RateCell):
         mean_input: float = 1.0,
     ) -> None:
         require_count("number of units", n_units)
+        require_count("number of inputs", n_inputs)
         require_choice("start", start, BALANCED_STARTS)
         require_choice("activation function", afunc, ACTIVATIONS)
         for name, value in (("balance", balance), ("g", g), ("sigma", sigma)):

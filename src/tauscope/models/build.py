@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
+from tauscope._draws import require_generator
 from tauscope._named import imported
-from tauscope.errors import InputError, nearest
+from tauscope.errors import InputError, nearest, require_instance
 from tauscope.models.cell import Cell, layer_sizes
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
@@ -86,6 +87,8 @@ def build_model(
     >>> build_model("gru", 8, generator=torch.Generator().manual_seed(0)).n_units
     8
     """
+    require_generator(generator)
+    require_instance("cell", cell, str, f"a name: {', '.join(CELLS)}, or a cell of your own as 'module:Class'")
     if cell == "leaky":
         return LeakyRNN(
             n_units,

@@ -46,8 +46,8 @@ class Cell(nn.Module, abc.ABC):
         super().__init__()
         require_count("number of units", n_units)
         require_count("number of inputs", n_inputs, 0)
-        self.n_inputs = n_inputs
-        self.n_units = n_units
+        # Plain integers, where numbers of NumPy were given.
+        self.n_inputs, self.n_units = int(n_inputs), int(n_units)
 
     @abc.abstractmethod
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
@@ -183,4 +183,4 @@ def layer_sizes(n_units: int | Sequence[int]) -> tuple[int, ...]:
     require_count("number of layers", len(sizes))
     for size in sizes:
         require_count("number of units", size)
-    return sizes
+    return tuple(map(int, sizes))

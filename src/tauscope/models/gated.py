@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from tauscope._draws import require_generator
 from tauscope.models import init
 from tauscope.models.cell import Cell, State
 from tauscope.models.weights import Role, Weight
@@ -23,8 +24,11 @@ class _GatedCell(Cell):
 
     def __init__(self, n_inputs: int, n_units: int, generator: torch.Generator) -> None:
         super().__init__(n_inputs, n_units)
+        require_generator(generator)
         # Made on the meta device, so that torch's own initialisation draws nothing from the global generator.
-        self.rnn = self.kind(n_inputs, n_units, device="meta", dtype=torch.float32).to_empty(device=generator.device)
+        self.rnn = self.kind(self.n_inputs, self.n_units, device="meta", dtype=torch.float32).to_empty(
+            device=generator.device
+        )
         bound = 1 / math.sqrt(n_units)
         with torch.no_grad():
             for parameter in self.rnn.parameters():

@@ -69,6 +69,7 @@ def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True)
     >>> linear(4, 2, torch.Generator().manual_seed(0)).weight.shape
     torch.Size([2, 4])
     """
+    require_generator(generator)
     module = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias, dtype=torch.float32, device=generator.device)
     linear_(module.weight, module.bias, generator)
     return module

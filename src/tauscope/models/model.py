@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from tauscope._draws import require_generator
 from tauscope.errors import InputError, require_count, require_instance
 from tauscope.models.cell import Cell, State
+from tauscope.models.fitting import (
+    require_float64,
+    require_one_precision,
+    require_parts,
+    require_series,
+    require_state,
+)
 from tauscope.models.readout import Heads
 from tauscope.models.solvers import Fast, Solver
-from tauscope.models.weights import Weight
+from tauscope.models.weights import Weight, refresh
 
 
 class Model(nn.Module):
@@ -46,7 +55,7 @@ class Model(nn.Module):
         self, cells: Sequence[Cell], heads: Heads, skip_input: bool = False, start: nn.Module | None = None
     ) -> None:
         super().__init__()
-        cells = _require_parts(cells, heads, start, skip_input)
+        cells = require_parts(cells, heads, start, skip_input)
         self.cells = nn.ModuleList(cells)
         # Before the heads, of which an optimiser may see only the first ones.
         self.start = start
@@ -70,9 +79,11 @@ class Model(nn.Module):
     ) -> tuple[Tensor, tuple[State, ...]]:
         """Return the states ``[time, batch, unit]`` of all layers and the state after the last step, as `solve`.
 
-        Private noise is what is given here; `run` draws it.
+        Private noise is what is given here; `run` draws it. The network computes in its own precision, under autocast
+        too.
         """
-        return self.solve(inputs, state, noise=noise, hold=hold)[:2]
+        with own_precision():
+            return self.solve(inputs, state, noise=noise, hold=hold)[:2]
 
     def solve(
         self,
@@ -119,9 +130,18 @@ class Model(nn.Module):
         if inputs.dim() != 3 or inputs.shape[-1] != self.n_inputs:
             raise InputError(f"inputs have shape {tuple(inputs.shape)}: expected [time, batch, {self.n_inputs}]")
         n_steps, n_trials = inputs.shape[:2]
-        state = self.require_state(self.initial_state(n_trials) if state is None else state, n_trials)
-        _require_series("noise", noise, (n_steps, n_trials, self.n_units))
-        _require_series("hold", hold, (n_steps, n_trials))
+        require_count("number of steps", n_steps)
+        require_count("first", first, 0)
+        if first > n_steps:
+            raise InputError(f"first is {first}: expected at most {n_steps}, the number of steps")
+        if isinstance(solver, type) or not callable(solver):
+            require_instance("solver", solver, Fast, "an instance, such as Fast() or Loop()")
+        state = require_state(self.layers, self.initial_state(n_trials) if state is None else state, n_trials)
+        require_series("noise", noise, (n_steps, n_trials, self.n_units))
+        require_series("hold", hold, (n_steps, n_trials))
+        if hold is not None and hold.dtype != torch.bool:
+            raise InputError(f"hold is of {hold.dtype}: expected truth values, such as hold > 0")
+        refresh(self.cells)
         rest = len(inputs) - first
         # A gradient for every state is a matrix of gradients; to begin anew without one is worth it if the rest is short.
         info: dict[str, Tensor] = {}
@@ -134,7 +154,11 @@ class Model(nn.Module):
             if depth and self.skip_input:
                 below = torch.cat([below, inputs], dim=-1)
             private = None if noise is None else noise[..., unit : unit + cell.n_units]
-            below, last, told = solver(cell, below, own, private, hold)
+            try:
+                below, last, told = solver(cell, below, own, private, hold)
+            except (RuntimeError, ValueError) as error:
+                require_one_precision(inputs, own[0], error)
+                raise
             layers.append(below)
             final.append(last)
             info |= {f"{depth}.{name}": value for name, value in told.items()}
@@ -143,24 +167,6 @@ class Model(nn.Module):
             return self.hidden(tuple(final)).unsqueeze(0), tuple(final), info
         states = layers[0] if len(layers) == 1 else torch.cat(layers, dim=-1)
         return states if len(states) == rest else states[first:], tuple(final), info
-
-    def require_state(self, state: object, n_trials: int) -> tuple[State, ...]:
-        """Return a state, or raise an `InputError` if it is none of this network's for so many trials."""
-        expected = "expected a tuple of tensors for each layer, all in a tuple, such as model.initial_state(8)"
-        if isinstance(state, Tensor) or not isinstance(state, Sequence) or len(state) != len(self.cells):
-            size = f" of {len(state)}" if isinstance(state, Sequence) else ""
-            raise InputError(f"state is a {type(state).__name__}{size}, the network has {len(self.cells)}: {expected}")
-        for cell, own in zip(self.layers, state, strict=True):
-            if (
-                isinstance(own, Tensor)
-                or not isinstance(own, Sequence)
-                or not all(isinstance(one, Tensor) for one in own)
-            ):
-                raise InputError(f"the state of a layer is a {type(own).__name__}: {expected}")
-            if not own or own[0].shape != (n_trials, cell.n_units):
-                shape = tuple(own[0].shape) if own else ()
-                raise InputError(f"the state of a layer has shape {shape}: expected {(n_trials, cell.n_units)}")
-        return tuple(tuple(own) for own in state)
 
     def step(self, x: Tensor, state: tuple[State, ...], noise: Tensor | None = None) -> tuple[State, ...]:
         """Return the next state; pure, and the definition that `forward` is tested against.
@@ -179,6 +185,7 @@ class Model(nn.Module):
         tuple of layer states
             State after the step.
         """
+        refresh(self.cells)
         below, final, first = x, [], 0
         for depth, (cell, one) in enumerate(zip(self.layers, state, strict=True)):
             if depth and self.skip_input:
@@ -225,6 +232,9 @@ class Model(nn.Module):
         InputError
             If there are codes but the network cannot read them.
         """
+        require_count("number of trials", batch_size, 0)
+        if generator is not None:
+            require_generator(generator)
         state = tuple(cell.initial_state(batch_size, generator) for cell in self.layers)
         if start is None:
             return state
@@ -321,7 +331,7 @@ def _cut(series: Tensor | None, step: int) -> tuple[Any, Any]:
 
 
 def require_model(value: object) -> None:
-    """Raise an `InputError` unless it is a `Model`; of one that is wrapped into something, say where it is.
+    """Raise an `InputError` unless it is a `Model` on a device that serves; of one inside another module, say where it is.
 
     Examples
     --------
@@ -334,33 +344,16 @@ def require_model(value: object) -> None:
         if isinstance(getattr(value, name, None), Model):
             expected = f"the Model in it, .{name}"
     require_instance("the network", value, Model, expected)
+    kept = next(itertools.chain(cast(Model, value).parameters(), cast(Model, value).buffers()), None)
+    if kept is not None:
+        require_float64(kept.device)
 
 
-def _require_parts(cells: object, heads: object, start: object, skip_input: bool) -> list[Cell]:
-    """Return the cells of a network, or raise an `InputError` if its parts are none or do not fit each other."""
-    if isinstance(cells, Cell) or not isinstance(cells, Iterable):
-        require_instance("cells", cells, list, "a list of cells, the first one nearest to the input")
-    layers = list(cast(Iterable[Cell], cells))
-    require_count("number of layers", len(layers))
-    for cell in layers:
-        require_instance("a layer", cell, Cell, "a tauscope Cell, such as LeakyCell(1, 8, generator)")
-    for below, cell in itertools.pairwise(layers):
-        n_inputs = below.n_units + skip_input * layers[0].n_inputs
-        if cell.n_inputs != n_inputs:
-            raise InputError(f"a layer has {cell.n_inputs} inputs: expected {n_inputs}, as those below have outputs")
-    require_instance("heads", heads, Heads, "tauscope Heads, such as Heads(8, ['out'], 2, False, generator)")
-    for linear in cast(Heads, heads).linears[:1]:
-        if linear.in_features != layers[-1].n_units:
-            raise InputError(f"heads read {linear.in_features} units: expected {layers[-1].n_units}, the top layer's")
-    if start is not None:
-        require_instance("start", start, nn.Module, "a module that makes units of codes, such as torch.nn.Linear(3, 8)")
-    return layers
-
-
-def _require_series(name: str, series: Tensor | None, shape: tuple[int, ...]) -> None:
-    """Raise an `InputError` unless a series is a tensor of that shape, where there is one."""
-    if series is None:
-        return
-    require_instance(name, series, Tensor, f"a tensor of shape {shape}")
-    if series.shape != shape:
-        raise InputError(f"{name} has shape {tuple(series.shape)}: expected {shape}")
+@contextlib.contextmanager
+def own_precision() -> Iterator[None]:
+    """Compute in the precision of what is computed with: kernels of cells differ in what autocast makes of them."""
+    with contextlib.ExitStack() as stack:
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        yield

@@ -8,9 +8,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from tauscope.errors import InputError, require_count
+from tauscope.errors import InputError, require_count, require_instance
 from tauscope.models import init
-from tauscope.models.weights import Weight
+from tauscope.models.weights import Weight, refresh
 
 
 class Heads(nn.Module):
@@ -47,7 +47,8 @@ class Heads(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        listed = isinstance(names, Iterable) and not isinstance(names, str)
+        if not (listed and all(isinstance(name, str) for name in names)):
             raise InputError(f"names of heads are {names!r}: expected a list of names, such as ['N2', 'N3']")
         require_count("number of heads", len(names))
         require_count("number of units", n_units)
@@ -99,8 +100,16 @@ class Heads(nn.Module):
         -------
         Tensor [..., output], or [..., head, output] for several names
             Logits.
+
+        Raises
+        ------
+        InputError
+            If there is no such head, or the states are none of as many units in the heads' precision.
         """
         heads = self.asked(names)
+        _require_states(hidden, heads[:1])
+        for head in heads:
+            refresh(head)
         weight = torch.cat([head.weight for head in heads])
         biases: list[Tensor] = [head.bias for head in heads if head.bias is not None]
         # The few outputs first and the many states last: the other order takes up to ten times as long where the batch is
@@ -112,6 +121,20 @@ class Heads(nn.Module):
         return outputs if isinstance(names, str) else outputs.unflatten(-1, (len(heads), -1))
 
 
+def _require_states(hidden: object, heads: list[nn.Linear]) -> None:
+    """Raise an `InputError` unless states can be read by a head, where there is one."""
+    for head in heads:
+        weight = head.weight
+        require_instance("states", hidden, Tensor, f"a tensor [..., {weight.shape[1]}]")
+        states = cast(Tensor, hidden)
+        if states.shape[-1:] != weight.shape[1:]:
+            raise InputError(f"states have shape {tuple(states.shape)}: expected [..., {weight.shape[1]}], one a unit")
+        if states.dtype != weight.dtype and not torch.is_autocast_enabled(states.device.type):
+            raise InputError(
+                f"states are {states.dtype}, heads {weight.dtype}: expected one precision, such as heads.double()"
+            )
+
+
 def numbered(n_heads: int) -> tuple[str, ...]:
     """Return the names of heads that answer N = 2, 3, 4, …
 
@@ -120,4 +143,5 @@ def numbered(n_heads: int) -> tuple[str, ...]:
     >>> numbered(2)
     ('N2', 'N3')
     """
+    require_count("number of heads", n_heads)
     return tuple(f"N{N}" for N in range(2, 2 + n_heads))

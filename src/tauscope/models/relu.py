@@ -158,6 +158,7 @@ class ReluCell(RateCell):
         clip: float = 100.0,
     ) -> None:
         require_count("number of units", n_units)
+        require_count("number of inputs", n_inputs)
         input = linear_of(glorot_normal(n_inputs, n_units, 0.95, generator))
         recurrent = linear_of(_start(n_units, lambda_0, sigma_0, start, generator))
         super().__init__(n_inputs, n_units, input, recurrent, diagonal=True)

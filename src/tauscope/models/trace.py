@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from tauscope._draws import require_generator
-from tauscope.errors import InputError
+from tauscope.errors import InputError, require_at_least, require_instance
 from tauscope.models.cell import State
-from tauscope.models.model import Model, require_model
+from tauscope.models.fitting import require_state
+from tauscope.models.model import Model, own_precision, require_model
 from tauscope.models.solvers import Fast, Solver
 
 
@@ -76,6 +77,8 @@ def run(
 ) -> Trace:
     """Put trials through a network: draw initial states and private noise, hold, solve, read out.
 
+    All is computed in the network's own precision, under autocast too.
+
     Parameters
     ----------
     model : Model
@@ -118,16 +121,19 @@ def run(
     require_model(model)
     require_generator(generator)
     shown, heads = _shown(batch, model.n_inputs), [heads] if isinstance(heads, str) else heads
+    require_instance("heads", heads, Collection, "names of heads, such as ['N2']")
+    require_at_least("noise", noise, 0.0)
     n_steps, n_trials = shown.inputs.shape[:2]
     if state is None:
         state = model.initial_state(n_trials, generator, shown.start)
     private = model.draw_noise(n_steps, n_trials, generator) if noise else None
     if private is not None and noise != 1:
         private = noise * private
-    like = model.hidden(model.require_state(state, n_trials))
+    like = model.hidden(require_state(model.layers, state, n_trials))
     inputs = shown.inputs.to(like.device, like.dtype.to_real())
-    states, final, info = model.solve(inputs, state, noise=private, hold=shown.hold, solver=solver, first=first)
-    outputs = model.readout(states, heads) if len(heads) else states.new_empty(*states.shape[:2], 0)
+    with own_precision():
+        states, final, info = model.solve(inputs, state, noise=private, hold=shown.hold, solver=solver, first=first)
+        outputs = model.readout(states, heads) if len(heads) else states.new_empty(*states.shape[:2], 0)
     return Trace(states, outputs, final, info)
 
 
@@ -144,12 +150,11 @@ def _shown(batch: object, n_inputs: int) -> Trials:
 
 def _tensor(values: object) -> Tensor:
     try:
-        return torch.as_tensor(values)
+        return torch.as_tensor(values, device="cpu")
     except (TypeError, ValueError, RuntimeError):
-        raise InputError(
-            f"the trials are of type {type(values).__name__}: expected a Batch, such as task.sample(8, generator), "
-            "or inputs [time, batch, channel]"
-        ) from None
+        expected = "a Batch, such as task.sample(8, generator), or inputs [time, batch, channel]"
+        require_instance("batch", values, Tensor, expected)
+        raise
 
 
 def generator_for(model: Model, given: torch.Generator | None) -> torch.Generator:

@@ -9,6 +9,8 @@ from typing import Literal, TypeVar, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from tauscope.errors import InputError
 
@@ -196,6 +198,30 @@ def masked_copy(module: M) -> M:
                 prune.remove(part, pruned)
                 parametrize.register_parametrization(part, pruned, _Masked(mask))
     return twin
+
+
+def refresh(module: nn.Module) -> None:
+    """Compute anew what hooks of `torch.nn.utils` (pruning, weight and spectral norm) keep under the name of a weight.
+
+    Such a hook runs when its very module is called, which a cell that multiplies with the weight may never do: the
+    weight would stay that of an earlier step of training.
+
+    Examples
+    --------
+    >>> linear = prune.l1_unstructured(nn.Linear(2, 1, bias=False), "weight", amount=1)
+    >>> with torch.no_grad():
+    ...     _ = linear.weight_orig.fill_(3.0)
+    >>> refresh(linear)
+    >>> linear.weight.sum().item()
+    3.0
+    """
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, prune.BasePruningMethod | WeightNorm | SpectralNorm):
+            hook(module, ())
+    # `modules()` would take three times as long, and every step does this.
+    for part in module._modules.values():
+        if part is not None:
+            refresh(part)
 
 
 def sharing_copy(module: M) -> M:

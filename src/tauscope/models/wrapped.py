@@ -1,4 +1,4 @@
-"""A network from a step function of one's own, in one line."""
+"""A network from a step function or a recurrent module of one's own, in one line."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from tauscope.errors import InputError, require_at_least
-from tauscope.models.cell import Cell, State
+from tauscope.errors import InputError, require_count, require_instance
+from tauscope.models.cell import Cell, State, reference_of
+from tauscope.models.kernels.subnormals import flushing
 from tauscope.models.model import Model
 from tauscope.models.readout import Heads
+from tauscope.models.torch_layers import cells_of, is_torch_layer
+
+Step = Callable[[Tensor, Tensor], Tensor]
 
 
 class WrappedCell(Cell):
@@ -24,7 +28,8 @@ class WrappedCell(Cell):
     n_inputs, n_units : int
         Channels of the input, number of units.
     initial : Tensor [unit], optional
-        State before the first step, which also tells device and precision; zeros in float32 if not given.
+        State before the first step, which also tells device and precision; if not given, zeros of those of the
+        module, and of a function in float32 on the CPU.
 
     Examples
     --------
@@ -35,15 +40,19 @@ class WrappedCell(Cell):
 
     initial: Tensor
 
-    def __init__(
-        self, step: Callable[[Tensor, Tensor], Tensor], n_inputs: int, n_units: int, initial: Tensor | None = None
-    ) -> None:
-        require_at_least("number of units", n_units, 1)
-        if initial is not None and initial.shape != (n_units,):
-            raise InputError(f"the initial state has shape {tuple(initial.shape)}: expected ({n_units},)")
+    def __init__(self, step: Step, n_inputs: int, n_units: int, initial: Tensor | None = None) -> None:
         super().__init__(n_inputs, n_units)
+        if initial is None:
+            module = step if isinstance(step, nn.Module) else self
+            initial = reference_of(module).new_zeros(n_units)
+        require_instance("the initial state", initial, Tensor, f"a tensor [{n_units}]")
+        if initial.shape != (n_units,):
+            raise InputError(f"the initial state has shape {tuple(initial.shape)}: expected ({n_units},)")
+        if not (initial.is_floating_point() or initial.is_complex()):
+            raise InputError(f"the initial state is of {_name(initial.dtype)}: expected real numbers, such as float32")
+        _require_step(step, n_inputs, initial)
         self.function = step
-        self.register_buffer("initial", torch.zeros(n_units) if initial is None else initial.clone())
+        self.register_buffer("initial", initial.clone())
 
     def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
         """Return the given state, the same for the whole batch."""
@@ -53,37 +62,49 @@ class WrappedCell(Cell):
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state, by the given function."""
         h = self.function(x, state[0])
-        if h.shape != state[0].shape:
-            raise InputError(f"the step returned a state of shape {tuple(h.shape)}: expected {tuple(state[0].shape)}")
+        _require_like(h, state[0])
         return (h if noise is None else h + noise,)
+
+    def train(self, mode: bool = True) -> WrappedCell:
+        """Switch the module to training, unless its step is no function of input and state then."""
+        super().train(mode)
+        # A module calls this before there is a step, too.
+        if mode and isinstance(getattr(self, "function", None), nn.Module):
+            _require_step(self.function, self.n_inputs, self.initial)
+        return self
 
 
 def wrap(
-    step: Callable[[Tensor, Tensor], Tensor],
+    step: Step | nn.RNNBase | nn.RNNCellBase,
     n_inputs: int,
     n_units: int,
     *,
     initial: Tensor | None = None,
     heads: Heads | None = None,
 ) -> Model:
-    """Make a network of a step function, on which every analysis runs.
+    """Make a network of a step function or of a recurrent module of torch, on which every analysis runs.
 
     Parameters
     ----------
-    step, n_inputs, n_units, initial
-        As in `WrappedCell`. A state of several tensors needs a `Cell` of its own.
+    step : callable or nn.Module
+        As in `WrappedCell`; or a `torch.nn.RNN`, ``GRU`` or ``LSTM``, or one of their cells, of which every layer
+        becomes a cell that has its parameters. A state of several tensors needs a `Cell` of its own.
+    n_inputs, n_units : int
+        Channels of the input, number of units; of torch's layers, units of each.
+    initial : Tensor [unit], optional
+        As in `WrappedCell`; torch's layers start at 0.
     heads : Heads, optional
         Its read-outs; without any, what reads answers out refuses the network.
 
     Returns
     -------
     Model
-        The network.
+        The network; its inputs are ``[time, batch, channel]``, whatever the order that a module of torch takes.
 
     Raises
     ------
     InputError
-        If the sizes do not fit.
+        If the sizes do not fit, or the step is no pure function of input and state.
 
     Examples
     --------
@@ -91,8 +112,19 @@ def wrap(
     >>> states, last = model(torch.zeros(4, 2, 1))
     >>> states.shape
     torch.Size([4, 2, 3])
+    >>> wrap(torch.nn.GRU(1, 8, num_layers=2), 1, 8).n_units
+    16
     """
-    return Model([WrappedCell(step, n_inputs, n_units, initial)], _NoHeads() if heads is None else heads)
+    require_count("number of units", n_units)
+    require_count("number of inputs", n_inputs, 0)
+    cells: list[Cell] = []
+    if is_torch_layer(step):
+        if initial is not None:
+            raise InputError(f"an initial state for a {type(step).__name__}: expected none, it starts at 0")
+        cells.extend(cells_of(step, n_inputs, n_units))  # type: ignore[arg-type]
+    else:
+        cells.append(WrappedCell(step, n_inputs, n_units, initial))
+    return Model(cells, _NoHeads() if heads is None else heads)
 
 
 class _NoHeads(Heads):
@@ -104,3 +136,61 @@ class _NoHeads(Heads):
 
     def index(self, name: str) -> int:
         raise InputError(f"no head {name!r}: the network has no read-outs, expected heads")
+
+
+def _require_step(step: object, n_inputs: int, initial: Tensor) -> None:
+    """Raise an `InputError` unless a step of two trials gives a state, changes nothing and draws nothing."""
+    expected = "expected a pure function step(x [batch, channel], h [batch, unit]) -> h [batch, unit]"
+    if isinstance(step, type) or not callable(step):
+        require_instance("step", step, nn.Module, f"a module or a {expected.removeprefix('expected a ')}")
+    x, h = initial.new_ones(2, n_inputs, dtype=initial.dtype.to_real()), initial.repeat(2, 1)
+    watched = [x, h, *(step.buffers() if isinstance(step, nn.Module) else ())]
+    before, versions = [tensor.clone() for tensor in watched], [tensor._version for tensor in watched]
+    devices = [h.device] if h.device.type == "cuda" else []
+    with torch.no_grad(), flushing(), torch.random.fork_rng(devices):
+        chance = _global_chance(devices)
+        try:
+            moved, again = step(x, h), step(x, h)  # type: ignore[operator]
+        except InputError:
+            raise
+        except Exception as error:  # whatever a function of somebody's own can raise
+            why = " ".join(str(error).split())
+            raise InputError(
+                f"the step fails on x {tuple(x.shape)} and h {tuple(h.shape)} in {_name(h.dtype)} "
+                f"({type(error).__name__}: {why}): {expected}; `initial` tells precision and device"
+            ) from error
+        drawn = not torch.equal(chance, _global_chance(devices))
+        changed = [tensor._version for tensor in watched] != versions
+        for tensor, kept in zip(watched, before, strict=True):
+            tensor.copy_(kept)
+    if drawn:
+        raise InputError(
+            f"the step draws from torch's global generator: {expected}; a module's dropout ends by .eval()"
+        )
+    if changed:
+        raise InputError(f"the step changes its input, its state or a buffer in place: {expected}, or .eval()")
+    _require_like(moved, h)
+    if not torch.allclose(moved, again, equal_nan=True):
+        raise InputError(f"the step gives another state when it is called again: {expected}")
+
+
+def _global_chance(devices: list[torch.device]) -> Tensor:
+    """Return the states of torch's global generators, of the CPU and of these devices."""
+    return torch.cat([torch.get_rng_state(), *map(torch.cuda.get_rng_state, devices)])
+
+
+def _require_like(moved: object, before: Tensor) -> None:
+    """Raise an `InputError` unless a step returned a state like the one before."""
+    if not isinstance(moved, Tensor):
+        raise InputError(f"the step returned a {type(moved).__name__}: expected a tensor {tuple(before.shape)}")
+    if moved.shape != before.shape:
+        raise InputError(f"the step returned a state of shape {tuple(moved.shape)}: expected {tuple(before.shape)}")
+    if moved.dtype != before.dtype or moved.device != before.device:
+        raise InputError(
+            f"the step returned {_name(moved.dtype)} on {moved.device} for a state in {_name(before.dtype)} on "
+            f"{before.device}: expected the same; `initial` tells both"
+        )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -7,9 +7,10 @@ import copy
 import functools
 import inspect
 import itertools
+import numbers
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from tauscope._lazy import torch
@@ -278,6 +279,26 @@ class ClassificationTask(Task):
         """Return how many answers of every head are right, and of how many, ``[head]`` each; both weighted."""
         right = (outputs.argmax(dim=-1) == batch.targets).to(outputs.dtype)
         return weighted_sums(right, batch.weight)
+
+
+def require_fields(task: Any) -> None:
+    """Raise an `InputError` unless every field of a task is a number, a whole one or a truth value where it says so.
+
+    Examples
+    --------
+    >>> from tauscope.tasks import Tracking
+    >>> Tracking(dt="fast")
+    Traceback (most recent call last):
+    tauscope.errors.InputError: dt is of type str: expected a number
+    """
+    kinds: dict[object, tuple[type | tuple[type, ...], str]] = {
+        "float": (numbers.Real, "a number"),
+        "int": (numbers.Integral, "a whole number"),
+        "bool": (bool, "True or False"),
+    }
+    for entry in fields(task):
+        if entry.type in kinds:
+            require_instance(entry.name, getattr(task, entry.name), *kinds[entry.type])
 
 
 def validate_Ns(Ns: Any) -> tuple[int, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from tauscope._draws import require_draw, uniform
 from tauscope._lazy import torch
-from tauscope.errors import InputError, require_choice, require_count
-from tauscope.tasks.base import Batch, ClassificationTask, Head, validate_Ns
+from tauscope.errors import InputError, require_choice, require_count, require_probability
+from tauscope.tasks.base import Batch, ClassificationTask, Head, require_fields, validate_Ns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,11 +61,16 @@ class BinaryMemoryTask(ClassificationTask):
     source: ClassVar[str] = _SOURCE
 
     def __post_init__(self) -> None:
+        require_fields(self)
         object.__setattr__(self, "Ns", validate_Ns(self.Ns))
-        if self.p is not None and not 0 <= self.p <= 1:
-            raise InputError(f"p is {self.p}: expected a probability (nearest valid value: {float(self.p > 1)})")
+        if self.p is not None:
+            require_probability("p", self.p)
         require_count("repeat", self.repeat)
         require_choice("labels", self.labels, ("last", "every"))
+        if isinstance(self.length, Iterable) and len(tuple(self.length)) != 2:
+            raise InputError(f"length {self.length!r}: expected a number of bits, or (shortest, longest)")
+        for bound in self.length_range:
+            require_count("length", bound)
         low, high = self.length_range
         if low > high:
             raise InputError(
@@ -86,9 +91,10 @@ class BinaryMemoryTask(ClassificationTask):
         """Shortest and longest sequence, in bits, both included."""
         if self.length is None:
             return self.Ns[-1] + 2, 4 * self.Ns[-1] + 1
-        if isinstance(self.length, int):
-            return self.length, self.length
-        return self.length
+        if isinstance(self.length, Iterable):
+            low, high = self.length
+            return low, high
+        return self.length, self.length
 
     @abc.abstractmethod
     def chance(self, N: int) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from tauscope._draws import require_draw
 from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least, require_count
-from tauscope.tasks.base import OUT, Batch, Head, Task
+from tauscope.tasks.base import OUT, Batch, Head, Task, require_fields
 from tauscope.tasks.populations import Tuning, spread, sweeping_bump
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class DelayedResponseTask(Task):
     n_locations: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
+        require_fields(self)
         for name, minimum in (("stim_steps", 1), ("resp_steps", 1), ("n_in", 2)):
             require_count(name, getattr(self, name), minimum)
         if isinstance(self.delay_steps, list):

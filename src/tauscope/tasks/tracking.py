@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tauscope._draws import normal, require_draw
 from tauscope._lazy import torch
 from tauscope.errors import InputError, require_count
-from tauscope.tasks.base import OUT, Batch, Head, Task
+from tauscope.tasks.base import OUT, Batch, Head, Task, require_fields
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,6 +113,7 @@ class Tracking(Task):
     metric: ClassVar[str] = "relative_error"
 
     def __post_init__(self) -> None:
+        require_fields(self)
         require_count("number of signals", self.n_signals)
         require_count("number of steps", self.n_steps)
         for name in ("dt", "tau_signal", "amplitude"):
