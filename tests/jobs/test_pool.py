@@ -173,3 +173,17 @@ def test_messages_of_a_burst_arrive_in_their_order() -> None:
     told: list[int] = []
     run_jobs([Job("burst", chores.tell, (5000,))], 1, on_message=lambda _, message: told.append(message))
     assert told == list(itertools.islice(itertools.count(), 5000))
+
+
+def test_a_script_without_a_main_guard_is_told_in_a_line(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import torch, tauscope as ts\n"
+        "from tauscope.cli import main\n"
+        "model = ts.LeakyRNN(4, n_heads=1, generator=torch.Generator().manual_seed(0))\n"
+        "ts.save(model, 'network', task=ts.Parity(2))\n"
+        "print(main(['analyze', 'connectivity', 'dimensionality', 'network', '--jobs', '2']))\n"
+    )
+    ended = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.count("expected what starts processes under if __name__ == '__main__':") == 2

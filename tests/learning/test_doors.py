@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import tauscope as ts
+from tauscope.learning.learners import BPTT, Supervised
 from tauscope.learning.objectives import Term
 from tauscope.learning.schedules import Plateau, Steps
 from tauscope.tasks.check import check_task
@@ -39,6 +40,9 @@ def comparable(training: ts.Training) -> Any:
         for record in training.history
     ]
     return records, [value.tolist() for value in training.model.state_dict().values()]
+
+
+STATE = ts.Training(network(), ts.Parity(), ts.Curriculum(ts.cumulative(last=5)), RECIPE).state_dict()
 
 
 # --- a state is one moment, copied ------------------------------------------------------------------------------------
@@ -316,7 +320,14 @@ def test_looking_at_a_task_leaves_it_as_it_is() -> None:
         ({"on_epoch": "print"}, "on_epoch is of type str"),
         ({"stop": True}, "stop is of type bool"),
         ({"save_every": "often"}, "save_every is 'often': expected a number"),
-        ({"store": "runs"}, "store is of type str: expected save_state and save_epoch"),
+        ({"store": "runs"}, "store is of type str: expected an object with save_state and save_epoch"),
+        ({"learner": Supervised}, "learner is the class Supervised itself: expected an object with at and"),
+        ({"learner": 3}, "learner is of type int"),
+        ({"learner": Supervised(network(), ts.Parity())}, "stage N2_N2 has no parameter to train"),
+        ({"model": network().to("meta")}, "is on the meta device, so that it cannot be trained"),
+        ({"state": dict.fromkeys(STATE)}, "state is none of this training"),
+        ({"state": STATE | {"generators": {}}}, r"state is none of this training \(KeyError\('init'\)\)"),
+        ({"state": STATE | {"history": [3]}}, "state is none of this training"),
         ({"state": "state.pt"}, "state is of type str: expected what Training.state_dict"),
         ({"state": {"model": {}}}, "state has no curriculum"),
     ],
@@ -345,6 +356,19 @@ def test_what_is_not_what_its_name_says_is_refused(options: dict[str, Any], line
         (lambda: ts.Recipe(terms=(abs,)), "a term is of type builtin_function_or_method: expected a Term"),  # type: ignore[arg-type]
         (lambda: ts.Recipe(schedule=Plateau), "expected a schedule, such as Steps"),  # type: ignore[arg-type]
         (lambda: ts.Recipe(schedule={6: 0.3}), "expected a schedule, such as Steps"),  # type: ignore[arg-type]
+        (lambda: BPTT(2.5), "window is 2.5: expected a whole number"),  # type: ignore[arg-type]
+        (lambda: ts.Criterion(threshold=98), "threshold is 98: expected an accuracy of at most 1"),
+        (lambda: ts.Criterion(threshold="high"), "threshold is 'high': expected a number"),  # type: ignore[arg-type]
+        (lambda: ts.Stage(3), "the name of a stage is of type int"),  # type: ignore[arg-type]
+        (lambda: ts.Stage("a/b"), "stage 'a/b': expected a name without slashes"),
+        (lambda: ts.Stage("a", [("Ns", (3,))]), "what stage a asks is of type list"),  # type: ignore[arg-type]
+        (lambda: ts.Stage("a", {}, 3), "heads of stage a is of type int"),  # type: ignore[arg-type]
+        (lambda: ts.Stage("a", {}, (3,)), "a head of stage a is of type int"),  # type: ignore[arg-type]
+        (lambda: ts.cumulative(last=6.0), "max N is 6.0: expected a whole number"),  # type: ignore[arg-type]
+        (lambda: ts.cumulative(last=None), "max N is None: expected a whole number"),  # type: ignore[arg-type]
+        (lambda: ts.once([3]), r"ns_init is \[3\]: expected a whole number"),  # type: ignore[arg-type]
+        (lambda: ts.ladder("Ns", 3), "values is of type int: expected several values"),  # type: ignore[arg-type]
+        (lambda: ts.ladder("Ns", [3, 4], ["a"]), "1 names for 2 values: expected one for each"),
         (lambda: Steps(0.3), "factors is of type float"),  # type: ignore[arg-type]
     ],
 )
@@ -357,6 +381,9 @@ def test_stages_may_come_from_a_generator_and_numbers_alone_are_taken() -> None:
     straight = comparable(trained())
     assert comparable(trained(stages=(stage for stage in ts.cumulative(last=5)))) == straight
     assert comparable(trained(task=ts.Parity(3))) == straight
+    assert ts.Stage("a", {"Ns": 3}, "N3").heads == ("N3",)  # type: ignore[arg-type]
+    with torch.no_grad():
+        assert comparable(trained()) == straight
     assert ts.Recipe(duplicates=[1, 2], betas=[0.5, 0.6]).duplicates == (1, 2)  # type: ignore[arg-type]
 
 

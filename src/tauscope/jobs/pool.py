@@ -23,6 +23,10 @@ PATIENCE = 120.0
 """Seconds in which a job that is told to stop can save its state before it is killed."""
 
 _TICK = 0.1
+_UNGUARDED = 64
+_GUARD = (
+    "every process imports the script that starts it: expected what starts processes under if __name__ == '__main__':"
+)
 # What a job would have to import: the script that runs the jobs, all that trains and measures, what xarray writes files
 # with, and what torch imports for a second when the first optimiser is made.
 _PRELOADED = ("__main__", "tauscope.measurements.keeping", "h5netcdf", "torch._dynamo")
@@ -160,6 +164,7 @@ def run_jobs(
     >>> run_jobs([], 2)
     {}
     """
+    _end_if_imported()
     require_at_least("number of jobs at a time", n_processes, 1)
     context = multiprocessing.get_context(_START)
     if _START == "forkserver":
@@ -180,6 +185,12 @@ def run_jobs(
     return outcomes
 
 
+def _end_if_imported() -> None:
+    """End a process that was started for a job and, importing the script that started it, is about to start jobs again."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(_UNGUARDED)
+
+
 class _Process:
     """A job under way."""
 
@@ -190,7 +201,10 @@ class _Process:
         self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=_work, args=(theirs, job.function, job.arguments, threads), name=job.name
         )
-        self.process.start()
+        try:
+            self.process.start()
+        except (EOFError, ConnectionError) as error:  # the server that starts processes imported the script and is gone
+            raise InputError(_GUARD) from error
         # The end of the job is the end of the pipe only once nobody else can write to it.
         theirs.close()
         self._end: tuple[Any, str] | None = None
@@ -222,6 +236,8 @@ class _Process:
 
 def _violence(code: int) -> str:
     """Return what an exit code says of a process that could not say anything itself."""
+    if code == _UNGUARDED:
+        return _GUARD
     if code >= 0:
         return f"ended with exit code {code} before it was done"
     name = signal.Signals(-code).name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,6 +54,10 @@ class Criterion:
             require_choice("metric", self.metric, METRICS)
             object.__setattr__(self, "better", METRICS[self.metric])
         require_choice("better", self.better, ("more", "less"))
+        if self.threshold is not None:
+            require_at_least("threshold", self.threshold, 0.0 if self.metric == "accuracy" else -math.inf)
+        if self.metric == "accuracy" and (self.threshold or 0.0) > 1:
+            raise InputError(f"threshold is {self.threshold}: expected an accuracy of at most 1, such as {SOLVED}")
         if self.threshold is None and self.metric == "accuracy":
             object.__setattr__(self, "threshold", SOLVED)
         if self.epochs is not None:
@@ -187,25 +192,6 @@ class Curriculum:
         return solved and stage == self.stages[-1].name and not self.criterion.goes_on
 
 
-def as_curriculum(given: Curriculum | Iterable[Stage]) -> Curriculum:
-    """Return a curriculum itself, or that of stages with the usual criterion.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
-
-    Examples
-    --------
-    >>> as_curriculum(cumulative(last=3)).stage.name
-    'N2_N2'
-    """
-    if isinstance(given, Curriculum):
-        return given
-    require_instance("curriculum", given, Iterable, "a Curriculum or stages, such as ts.cumulative(last=6)")
-    return Curriculum(given)
-
-
 def require_asked(curriculum: Curriculum, task: Task) -> None:
     """Refuse stages whose scores the criterion does not judge, or that do not name a head for each question.
 
@@ -305,7 +291,7 @@ def cumulative(first: int = 2, last: int = 101, start: int = 1, add: int = 1) ->
     >>> [stage.name for stage in cumulative(last=6, start=2, add=2)]
     ['N2_N3', 'N2_N5', 'N2_N6']
     """
-    require_at_least("add heads", add, 1)
+    require_count("add heads", add)
     _require_range(first, last, start)
     ends = [*range(first + start - 1, last, add), last]
     return tuple(_asking(range(first, end + 1)) for end in ends)
@@ -333,8 +319,8 @@ def sliding(first: int = 2, last: int = 101, width: int = 1, forget: int = 1) ->
     >>> [stage.name for stage in sliding(last=9, width=3, forget=2)]
     ['N2_N4', 'N4_N6', 'N6_N8', 'N8_N9']
     """
-    require_at_least("init heads", width, 1)
-    require_at_least("forget heads", forget, 1)
+    require_count("init heads", width)
+    require_count("forget heads", forget)
     width = max(width, forget)
     _require_range(first, last, width)
     starts = range(first, last - width + forget + 1, forget)
@@ -369,8 +355,12 @@ def ladder(field: str, values: Iterable[Any], names: Iterable[str] | None = None
     >>> [stage.name for stage in ladder("horizon", (10, 20))]
     ['horizon10', 'horizon20']
     """
+    require_instance("values", values, Iterable, "several values")
     values = tuple(values)
     names = [f"{field}{value}" for value in values] if names is None else names
+    names = tuple(names)
+    if len(names) != len(values):
+        raise InputError(f"{len(names)} names for {len(values)} values: expected one for each")
     return tuple(Stage(name, {field: value}) for name, value in zip(names, values, strict=True))
 
 
@@ -380,8 +370,9 @@ def _asking(Ns: Iterable[int], heads: tuple[str, ...] | None = None) -> Stage:
 
 
 def _require_range(first: int, last: int, n_heads: int = 1) -> None:
-    require_at_least("ns_init", first, 2)
-    require_at_least("init heads", n_heads, 1)
+    require_count("ns_init", first, 2)
+    require_count("init heads", n_heads)
+    require_count("max N", last, 2)
     if last < first:
         raise InputError(f"max N is {last}: expected at least the first N, {first}")
     if first + n_heads - 1 > last:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tauscope._lazy import torch
-from tauscope.errors import require_at_least
+from tauscope.errors import require_count
 from tauscope.learning.objectives import Term
 from tauscope.tasks.base import OUT, Stage, Task
 
@@ -77,7 +77,7 @@ class BPTT:
 
     def __post_init__(self) -> None:
         if self.window is not None:
-            require_at_least("window", self.window, 1)
+            require_count("window", self.window)
 
     def parts(self, batch: Batch) -> Iterator[Batch]:
         """Yield the windows of a batch, each with the answers that fall into it, possibly none."""

@@ -15,7 +15,8 @@ import numpy as np
 
 from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_instance
-from tauscope.learning.curricula import Curriculum, as_curriculum, plain_fields, require_fitting, stage_name
+from tauscope.learning.checks import as_curriculum, require_calls, require_methods, require_trainable
+from tauscope.learning.curricula import Curriculum, plain_fields, require_fitting, stage_name
 from tauscope.learning.interrupts import Interrupted, noting_interrupts, noting_raised
 from tauscope.learning.learners import Learner, Supervised
 from tauscope.learning.recipe import Recipe, generators
@@ -77,23 +78,16 @@ class Training:
             self.model.to(getattr(torch, self.recipe.dtype))
         terms, duplicates = self.recipe.objective, self.recipe.duplicates
         self._learner = self.learner or Supervised(self.model, self.template, terms, duplicates=duplicates)
+        require_methods("learner", self._learner, "at", "parameters", "settle", "pieces", "test")
+        require_trainable(self.model, self._learner, self.curriculum.stages)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.records: list[dict[str, Any]] = []
-        self._require_trainable()
         # It needs one to begin with; `ask` adds the others.
         self.optimizer = _optimizer(self.parameters[:1], self.recipe)
         # What was left on the network would be added to.
         self.model.zero_grad()
         self.ask()
         self.generators = generators(self.recipe.seed, generator_for(self.model, None).device)
-
-    def _require_trainable(self) -> None:
-        """Refuse a stage in which every parameter is frozen."""
-        for stage in self.curriculum.stages:
-            if not any(parameter.requires_grad for parameter in self._learner.at(stage).parameters()):
-                raise InputError(
-                    f"stage {stage.name} has no parameter to train: expected at least one that requires a gradient"
-                )
 
     @property
     def task(self) -> Task:
@@ -264,15 +258,20 @@ def train(
     >>> training.epoch, training.history[0]["stage"], training.history[0]["solved"]
     (1, 'N2_N2', False)
     """
-    for name, call in (("on_step", on_step), ("on_epoch", on_epoch), ("stop", stop)):
-        if call is not None and not callable(call):
-            raise InputError(f"{name} is of type {type(call).__name__}: expected a function")
-    if store is not None and not (hasattr(store, "save_state") and hasattr(store, "save_epoch")):
-        raise InputError(f"store is of type {type(store).__name__}: expected save_state and save_epoch, see `Store`")
+    require_calls(on_step=on_step, on_epoch=on_epoch, stop=stop)
+    if store is not None:
+        require_methods("store", store, "save_state", "save_epoch")
     require_at_least("save_every", save_every, 0.0)
     training = Training(model, task, as_curriculum(curriculum), Recipe() if recipe is None else recipe, learner)
     if state is not None:
-        training.load_state_dict(state)
+        try:
+            training.load_state_dict(state)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a state lacks
+            raise InputError(
+                f"state is none of this training ({error!r}): expected what Training.state_dict() returns"
+            ) from error
     elif training.curriculum.epoch or training.curriculum.finished:
         raise InputError(
             f"the curriculum was used for {training.curriculum.epoch} epochs: expected a new one, such as "
@@ -284,7 +283,7 @@ def train(
     from tauscope.models.kernels.subnormals import flushing
 
     keep_freed_memory()
-    with flushing(training.flushes_subnormals) as flushed, noting_interrupts() as caught:
+    with flushing(training.flushes_subnormals) as flushed, noting_interrupts() as caught, torch.enable_grad():
         if training.flushes_subnormals and not flushed:
             training.flushes_subnormals = False
             warnings.warn(CANNOT_FLUSH, RuntimeWarning, stacklevel=2)

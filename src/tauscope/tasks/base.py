@@ -55,6 +55,19 @@ class Stage:
     ask: Mapping[str, Any] = field(default_factory=dict)
     heads: tuple[str, ...] = (OUT,)
 
+    def __post_init__(self) -> None:
+        require_instance("the name of a stage", self.name, str, "a text, such as 'N2_N3'")
+        if not self.name or "/" in self.name:
+            raise InputError(f"stage {self.name!r}: expected a name without slashes, because it names a file")
+        require_instance(
+            f"what stage {self.name} asks", self.ask, Mapping, "fields of the task, such as {'Ns': (2, 3)}"
+        )
+        require_instance(f"heads of stage {self.name}", self.heads, Iterable, "names, such as ('N2', 'N3')")
+        heads = (self.heads,) if isinstance(self.heads, str) else tuple(self.heads)
+        for head in heads:
+            require_instance(f"a head of stage {self.name}", head, str, "a name, such as 'N2'")
+        object.__setattr__(self, "heads", heads)
+
 
 @dataclass(frozen=True)
 class Head:
