@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from tauscope.measurements.retraining import forgetting, retrain
     from tauscope.models import Cell, GRUCell, Heads, LeakyCell, LeakyRNN, LSTMCell, Model, Trace, build_model, run
     from tauscope.models.wrapped import wrap
-    from tauscope.runs.config import TrainConfig
     from tauscope.runs.loading import load, load_model
     from tauscope.runs.published import read_stats
+    from tauscope.runs.setups.binary import TrainConfig
     from tauscope.tasks import Batch, DelayedMatchToSample, Head, Parity, Stage, Task
 else:
     # What is not used is not imported: torch, pandas, scipy and matplotlib take seconds.
@@ -49,9 +49,9 @@ else:
                 "run",
             ),
             "tauscope.models.wrapped": ("wrap",),
-            "tauscope.runs.config": ("TrainConfig",),
             "tauscope.runs.loading": ("load", "load_model"),
             "tauscope.runs.published": ("read_stats",),
+            "tauscope.runs.setups.binary": ("TrainConfig",),
             "tauscope.tasks": ("Batch", "DelayedMatchToSample", "Head", "Parity", "Stage", "Task"),
         },
     )

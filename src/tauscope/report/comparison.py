@@ -24,7 +24,7 @@ from tauscope.report.measured import MOST_SUMMARIES, Measured, main_numbers, rea
 from tauscope.report.page import not_measured
 from tauscope.report.parts import Picture, Problem, Table, drawn, render
 from tauscope.report.texts import TEXTS
-from tauscope.runs.config import Config, TrainConfig
+from tauscope.runs.config import Config
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.loading import checkpoints_of
 from tauscope.runs.results import ANALYSIS
@@ -142,8 +142,8 @@ def _read(folder: Path, home: Path, label: str, group: str) -> _Run:
 def _groups(folders: Sequence[Path]) -> list[str]:
     """Return for every run its curriculum, and what tells it from runs of the same one that were trained otherwise."""
     configs = [_config(folder) for folder in folders]
-    kinds = [{name: value for name, value in one.identity().items() if name not in _NOT_COMPARED}
-             if isinstance(one, TrainConfig) else {} for one in configs]  # fmt: skip
+    kinds = [{name: value for name, value in config.identity().items() if name not in _NOT_COMPARED}
+             if config is not None and config.curriculum_type in CURRICULUM_NAMES else {} for config in configs]  # fmt: skip
     groups = []
     for folder, kind in zip(folders, kinds, strict=True):
         if kind:
