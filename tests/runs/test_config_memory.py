@@ -119,7 +119,8 @@ def test_two_tasks_are_measured_one_by_one() -> None:
         ({"delay_steps": ()}, "no delay"),
         ({"score_step": -30}, "nearest valid value: -25"),
         ({"epochs": 0}, "epochs"),
-        ({"curriculum_type": "single"}, "is an option of the tasks parity, dms"),
+        ({"ns_init": 3}, "is an option of the tasks parity, dms"),
+        ({"curriculum_type": "single"}, "expected one of default, module:Name"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(options: dict[str, Any], message: str) -> None:

@@ -20,8 +20,8 @@ from tauscope.learning.training import Recipe, Training, train
 from tauscope.models import LeakyCell
 from tauscope.runs.checkpoints import load_weights
 from tauscope.runs.config import SETUPS, Config, allow, config_of, kind_of, own
-from tauscope.runs.config.base import option
-from tauscope.runs.config.composed import RESERVED, kind_of_setup, options_of
+from tauscope.runs.config.base import option, options_of
+from tauscope.runs.config.kinds import RESERVED, kind_of_setup
 from tauscope.runs.config.setup import Network, Setup, curriculum_from
 from tauscope.runs.folder import read_metrics
 from tauscope.runs.loading import load, trained_task
@@ -132,7 +132,7 @@ def test_flags_give_every_type_of_option(kind: type[Config]) -> None:
     assert config.template() == Echo(3, 3, "other", (0.5, 2.0), "1,2")
     assert [stage.ask["horizon"] for stage in config.curriculum().stages] == [2, 3, 4]
     assert isinstance(config, Config)
-    assert config.network() == Network(
+    assert config.part("network") == Network(
         afunc="tanh", tau=2.0, bias=True, diagonal=True, start=0.0, head_bias=False, num_neurons=9
     )
     with pytest.raises(InputError, match="'othr' is unknown: expected one of same, other; did you mean 'other'"):
@@ -194,7 +194,7 @@ def test_a_configuration_is_read_back(kind: type[Config]) -> None:
         ({"cell": "grru"}, "did you mean 'gru'"),
         ({"tau": 0.5}, "tau is 0.5: expected at least 1"),
         ({"lr": -1.0}, "lr is -1.0"),
-        ({"curriculum_type": "cumulative"}, "curriculum 'cumulative' is unknown: expected 'default'"),
+        ({"curriculum_type": "cumulative"}, "curriculum_type 'cumulative' is unknown: expected one of default, module:Name"),
         ({"horizons": ()}, "expected at least one"),
     ],
 )

@@ -62,8 +62,9 @@ class Config:
         check_cell(self)
         self.recipe()
         curriculum, template = self.curriculum(), self.template()
-        with self._own_code():
-            require_asked(curriculum, template)
+        if self._has_own_code:
+            with self._own_code():
+                require_asked(curriculum, template)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Its class is made anew in every process; what this process may import, a process that it starts may import too.
@@ -113,14 +114,15 @@ class Config:
         """
         template, curriculum = self.template(), self.curriculum()
         tasks = [template.at(stage) for stage in curriculum.stages]
-        asked = [
-            (name, head)
-            for stage, task in zip(curriculum.stages, tasks, strict=True)
-            for name, head in zip(stage.heads, task.heads.values(), strict=True)
-        ]
-        heads, sizes = dict(asked), sorted({head.n_outputs for _, head in asked})
+        heads: dict[str, Any] = dict.fromkeys(name for stage in curriculum.stages for name in stage.heads)
+        sizes = set[int]()
+        # The last stages ask most of them.
+        for stage, task in zip(reversed(curriculum.stages), reversed(tasks), strict=True):
+            if self._has_own_code or None in map(heads.get, stage.heads):
+                heads |= zip(stage.heads, task.heads.values(), strict=True)
+                sizes |= {head.n_outputs for head in task.heads.values()}
         if len(sizes) != 1:
-            raise InputError(f"the heads {', '.join(heads)} have {sizes} outputs: expected equally many")
+            raise InputError(f"the heads {', '.join(heads)} have {sorted(sizes)} outputs: expected equally many")
         if self._has_own_code:
             with self._own_code():
                 for task in tasks:
