@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from rich.table import Table
 
 from benchmarks.limit import UNITS, Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
 from tauscope.learning.training import Training, _step
-from tauscope.runs.config import MemoryConfig
+from tauscope.runs.config import config_of
 
 TARGET = 1.3
 ROWS: dict[str, dict[str, Any]] = {
@@ -22,7 +23,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 def step(**options: Any) -> Work:
     """Return a training step on COMP: 500 units, 50 trials of 150 steps."""
-    config = MemoryConfig(task="comp", lambda_val=0.9, sigma_val=0.005, seed=0, **options)
+    config = config_of({"task": "comp", "lambda_val": 0.9, "sigma_val": 0.005, "seed": 0, **options})
     state = Training(config.model(), config.template(), config.curriculum(), config.recipe())
 
     return lambda: _step(state)
@@ -30,9 +31,9 @@ def step(**options: Any) -> Work:
 
 def timings(rounds: int) -> list[Timing]:
     """Time all rows against the limit."""
-    config = MemoryConfig()
+    config = config_of({"task": "de1"})
     _, products, _ = fastest(batch=config.batch_size)
-    n_steps = config.template().n_steps
+    n_steps = len(config.template().sample(1, torch.Generator().manual_seed(0)).inputs)
 
     def limit() -> None:
         for _ in range(n_steps):

@@ -9,12 +9,14 @@ from pathlib import Path
 from tauscope.measurements import MEASUREMENTS, askable
 from tauscope.measurements.keeping import subject_of
 from tauscope.runs.checkpoints import save_weights
-from tauscope.runs.config import MemoryConfig
+from tauscope.runs.config import kind_of
 from tauscope.runs.environment import environment
 from tauscope.runs.loading import checkpoints_of
 from tauscope.runs.published import to_published
 from tauscope.runs.results import provenance, save_result
 from tauscope.runs.run import Run
+
+MemoryConfig = kind_of("de1")
 
 TRIALS = MemoryConfig(
     task="cd", condition="multitask", then="2afc", num_neurons=12, stim_steps=5, delay_steps=(8,), resp_steps=6, seed=7,

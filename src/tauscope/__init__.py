@@ -29,10 +29,10 @@ if TYPE_CHECKING:
         run,
     )
     from tauscope.models.wrapped import wrap
-    from tauscope.runs.config import TrainConfig
     from tauscope.runs.loading import load, load_model
     from tauscope.runs.published import read_stats
     from tauscope.runs.saved import save
+    from tauscope.runs.setups.binary import TrainConfig
     from tauscope.tasks import Batch, DelayedMatchToSample, Head, Parity, Stage, Task
 else:
     # What is not used is not imported: torch, pandas, scipy and matplotlib take seconds.
@@ -69,10 +69,10 @@ else:
                 "run",
             ),
             "tauscope.models.wrapped": ("wrap",),
-            "tauscope.runs.config": ("TrainConfig",),
             "tauscope.runs.loading": ("load", "load_model"),
             "tauscope.runs.published": ("read_stats",),
             "tauscope.runs.saved": ("save",),
+            "tauscope.runs.setups.binary": ("TrainConfig",),
             "tauscope.tasks": ("Batch", "DelayedMatchToSample", "Head", "Parity", "Stage", "Task"),
         },
     )

@@ -16,9 +16,11 @@ import torch
 import tauscope as ts
 from tauscope.cli import main
 from tauscope.runs.checkpoints import save_weights
-from tauscope.runs.config import TrainConfig
+from tauscope.runs.config import kind_of
 from tauscope.runs.published import to_published
 from trial_runs import learn_nothing
+
+TrainConfig = kind_of("parity")
 
 NAME = "cumulative_parity_size_6_network_1"
 

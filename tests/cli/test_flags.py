@@ -16,8 +16,14 @@ from hypothesis import strategies as st
 import tauscope as ts
 from tauscope.cli import flags, main, train
 from tauscope.cli.flags import Parser
-from tauscope.runs.config import CONFIGS, Config, MemoryConfig, TrackingConfig, TrainConfig
+from tauscope.runs.config import SETUPS, Config, kind_of
 from tauscope.tasks import POPULATION_TASKS, TASKS
+
+KINDS = tuple(dict.fromkeys(map(kind_of, SETUPS)))
+
+MemoryConfig = kind_of("de1")
+TrackingConfig = kind_of("tracking")
+TrainConfig = kind_of("parity")
 
 # Section 2 of the published code's interface: short form, long form, destination, default.
 PUBLISHED: list[tuple[str, str, Any]] = [
@@ -79,7 +85,7 @@ def test_help_on_a_task_lists_its_options_and_no_others(task: str, kind: type[Co
         for flag in (f"--{option.name}", f"--{option.name.replace('_', '-')}"):
             assert actions[flag].dest == option.name
             assert option.metadata["help"] in str(actions[flag].help)
-    others = {option.name for other in CONFIGS for option in fields(other)} - own
+    others = {option.name for other in KINDS for option in fields(other)} - own
     assert others
     # A flag of another task is known, so that it is refused by what it belongs to.
     assert {actions[f"--{name}"].help for name in others} == {argparse.SUPPRESS}
@@ -92,8 +98,8 @@ def test_help_lists_every_task_with_a_line_and_the_options_that_all_have() -> No
     text = parser().format_help()
     for name in (*TASKS, *POPULATION_TASKS, "tracking"):
         assert re.search(rf"^  {name} +\w.{{20,}}", text, flags=re.MULTILINE), name
-    shared = set.intersection(*({option.name for option in fields(kind)} for kind in CONFIGS))
-    every = set.union(*({option.name for option in fields(kind)} for kind in CONFIGS))
+    shared = set.intersection(*({option.name for option in fields(kind)} for kind in KINDS))
+    every = set.union(*({option.name for option in fields(kind)} for kind in KINDS))
     assert {"task", "cell", "epochs", "seed"} <= shared
     assert shared <= listed()
     assert not (every - shared) & listed()

@@ -310,7 +310,6 @@ def test_a_sweep_trains_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (f"--task {TASK} -c own_module:broken", "is a NoneType: expected stages"),
         (f"--task {TASK} -c own_module:UNKNOWN_FIELD", "Recall has no field 'Ms'"),
         (f"--task {TASK} -c own_module:TOO_MANY_HEADS", "stage easy has 2 heads for 1 questions"),
-        ("--task parity -c own_module:TWO", "curriculum_type"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(

@@ -15,8 +15,10 @@ import tauscope as ts
 from tauscope.cli import main
 from tauscope.cli.console import PlainConsole
 from tauscope.learning import curricula
-from tauscope.runs.config import TrainConfig
+from tauscope.runs.config import kind_of
 from tauscope.runs.run import Run
+
+TrainConfig = kind_of("parity")
 
 CONFIG = TrainConfig(num_neurons=4, max_N=9, epochs=3, steps_per_epoch=2, batch_size=3, test_steps=1, seed=0)
 

@@ -22,9 +22,11 @@ from sweeping import plain, result
 from tauscope.cli import main
 from tauscope.learning import curricula
 from tauscope.runs.checkpoints import load_state
-from tauscope.runs.config import TrainConfig
+from tauscope.runs.config import kind_of
 from tauscope.runs.folder import read_metrics
 from tauscope.runs.run import Run, read_config
+
+TrainConfig = kind_of("parity")
 
 SMALL = shlex.split("-nn 6 -s 0 --max-N 4 --epochs 3 --steps-per-epoch 3 --batch-size 4 --test-steps 1")
 NAME = "cumulative_parity_size_6_network_1"

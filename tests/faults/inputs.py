@@ -29,8 +29,12 @@ from tauscope.cli.flags import Parser
 from tauscope.errors import InputError
 from tauscope.runs import published
 from tauscope.runs.checkpoints import save_weights
-from tauscope.runs.config import CONFIGS, TrainConfig, config_of
+from tauscope.runs.config import SETUPS, config_of, kind_of
 from tauscope.tasks import POPULATION_TASKS, TASKS
+
+KINDS = tuple(dict.fromkeys(map(kind_of, SETUPS)))
+
+TrainConfig = kind_of("parity")
 
 ACCEPTED, REFUSED = "accepted", "refused"
 
@@ -80,7 +84,7 @@ words = st.one_of(texts, numbers.map(lambda n: str(n) if abs(n) < 10**40 else "9
 @functools.cache
 def _named(name: str) -> st.SearchStrategy[Any]:
     """Return values of an option: mostly those of its kind, of its choices, and at times others."""
-    own = [one for kind in CONFIGS for one in fields(kind) if one.name == name]
+    own = [one for kind in KINDS for one in fields(kind) if one.name == name]
     known = [*(choice for one in own for choice in one.metadata["choices"] or ()), *(one.default for one in own), 1]
     kinds = " ".join(str(one.type) for one in own)
     fitting = [
@@ -100,13 +104,13 @@ json_values = st.recursive(
     max_leaves=6,
 )
 
-_OPTIONS = sorted({one.name for kind in CONFIGS for one in fields(kind)})
+_OPTIONS = sorted({one.name for kind in KINDS for one in fields(kind)})
 
 
 @st.composite
 def configurations(draw: st.DrawFn) -> dict[str, Any]:
     """Draw options by name, few or many, of one kind of run or of several, some of them unknown."""
-    kind = draw(st.sampled_from(CONFIGS))
+    kind = draw(st.sampled_from(KINDS))
     pool = draw(st.sampled_from([[one.name for one in fields(kind)], _OPTIONS, [*_OPTIONS, "nonsense", ""]]))
     chosen = draw(st.lists(st.sampled_from(pool), unique=True, max_size=6))
     task = draw(st.one_of(st.just(fields(kind)[0].default), st.sampled_from(_WORDS), st.none()))

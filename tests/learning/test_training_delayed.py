@@ -13,7 +13,9 @@ import tauscope as ts
 from tauscope.learning.objectives import activity_penalty
 from tauscope.learning.recipe import generators
 from tauscope.models.cell import Cell, State
-from tauscope.runs.config import MemoryConfig
+from tauscope.runs.config import kind_of
+
+MemoryConfig = kind_of("de1")
 
 SMALL: dict[str, Any] = {
     "num_neurons": 8, "stim_steps": 3, "delay_steps": (6,), "resp_steps": 10, "epochs": 2, "steps_per_epoch": 4,

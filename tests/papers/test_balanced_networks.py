@@ -20,7 +20,9 @@ from tauscope.papers.balanced_networks.conditions import CONDITIONS, PARITY, SCA
 from tauscope.papers.reproduce.judging import judge
 from tauscope.papers.reproduce.planning import make_plan
 from tauscope.papers.vocabulary import Results, Trained
-from tauscope.runs.config import TrackingConfig
+from tauscope.runs.config import kind_of
+
+TrackingConfig = kind_of("tracking")
 
 CLAIMS = {claim.key: claim for claim in PAPER.claims}
 BALANCES = np.array([1.0, 2.0, 4.0, 8.0, 16.0])

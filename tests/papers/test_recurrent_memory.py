@@ -22,8 +22,10 @@ from tauscope.papers.recurrent_memory.conditions import BASIC, CONDITIONS, PARIT
 from tauscope.papers.reproduce.judging import judge
 from tauscope.papers.reproduce.planning import Plan, make_plan
 from tauscope.papers.vocabulary import Finding, Results, Trained
-from tauscope.runs.config import MemoryConfig, config_of
+from tauscope.runs.config import config_of, kind_of
 from tauscope.tasks import POPULATION_TASKS
+
+MemoryConfig = kind_of("de1")
 
 CLAIMS = {claim.key: claim for claim in PAPER.claims}
 DIRECTIONS = {"dynamic": 0.8, "hebbian": 0.7, "rho": -0.6, "vardelay": -0.9, "tethered": 1.0, "multitask": 0.5}

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import tauscope as ts
 from tauscope.models import LeakyCell
 from tauscope.models.kernels.activations import ACTIVATIONS
-from tauscope.runs.config import TrainConfig
+from tauscope.runs.config import kind_of
+
+TrainConfig = kind_of("parity")
 
 CONTINUOUS: dict[str, Any] = {"model_type": "continuous", "duplicates": (7, 8, 9, 10)}
 

@@ -11,8 +11,12 @@ import torch
 
 import tauscope as ts
 from tauscope.models import HebbianCell, LeakyCell, LSTMCell, ReluCell, ReluGRUCell
-from tauscope.runs.config import CONFIGS, MemoryConfig, TrackingConfig, TrainConfig, config_of
+from tauscope.runs.config import SETUPS, config_of, kind_of
 from tauscope.tasks import POPULATION_TASKS, DelayedResponseTask
+
+MemoryConfig = kind_of("de1")
+TrackingConfig = kind_of("tracking")
+TrainConfig = kind_of("parity")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,8 @@ def test_two_tasks_are_measured_one_by_one() -> None:
         ({"delay_steps": ()}, "no delay"),
         ({"score_step": -30}, "nearest valid value: -25"),
         ({"epochs": 0}, "epochs"),
-        ({"curriculum_type": "single"}, "is an option of the tasks parity, dms"),
+        ({"ns_init": 3}, "is an option of the tasks parity, dms"),
+        ({"curriculum_type": "single"}, "expected one of default, module:Name"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(options: dict[str, Any], message: str) -> None:
@@ -142,7 +147,7 @@ def test_how_far_a_run_goes_may_change_but_not_when_its_second_task_begins() -> 
 
 def test_every_kind_of_run_has_its_own_tasks() -> None:
     kinds = {type(config_of({"task": task})) for task in ("parity", "de1", "tracking")}
-    assert kinds == {TrainConfig, MemoryConfig, TrackingConfig} == set(CONFIGS)
+    assert kinds == {TrainConfig, MemoryConfig, TrackingConfig} < set(map(kind_of, SETUPS))
 
 
 def test_facts_say_what_the_run_is() -> None:

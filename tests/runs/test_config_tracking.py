@@ -13,9 +13,11 @@ import torch
 import tauscope as ts
 from tauscope.cli import main
 from tauscope.models import BalancedCell
-from tauscope.runs.config import TrackingConfig, config_of
+from tauscope.runs.config import config_of, kind_of
 from tauscope.runs.loading import course_of, load, trained_task
 from tauscope.tasks import Tracking
+
+TrackingConfig = kind_of("tracking")
 
 SMALL = "--task tracking -nn 8 --epochs 3 --steps-per-epoch 4 --trial-steps 10 --test-steps 2 -s 0"
 

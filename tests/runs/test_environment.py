@@ -14,8 +14,10 @@ from tauscope.learning.training import Training
 from tauscope.models.kernels import gemm, subnormals
 from tauscope.models.kernels.subnormals import can_flush
 from tauscope.runs import checkpoints
-from tauscope.runs.config import TrainConfig
+from tauscope.runs.config import kind_of
 from tauscope.runs.run import Run
+
+TrainConfig = kind_of("parity")
 
 CONFIG = TrainConfig(num_neurons=4, max_N=4, epochs=2, steps_per_epoch=2, batch_size=3, test_steps=1, seed=0)
 MODE = "flushed" if can_flush() else "kept"

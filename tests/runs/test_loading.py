@@ -12,9 +12,11 @@ import torch
 import tauscope as ts
 from tauscope.models import LeakyCell
 from tauscope.runs.checkpoints import save_weights
-from tauscope.runs.config import TrainConfig
+from tauscope.runs.config import kind_of
 from tauscope.runs.loading import checkpoints_of, find_checkpoint, load, load_model, trained_Ns
 from tauscope.runs.published import to_published
+
+TrainConfig = kind_of("parity")
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "default": {},

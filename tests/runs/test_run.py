@@ -17,12 +17,15 @@ import tauscope as ts
 from tauscope.learning import curricula
 from tauscope.learning.training import Training
 from tauscope.runs import checkpoints
-from tauscope.runs.config import Config, MemoryConfig, TrainConfig
+from tauscope.runs.config import Config, kind_of
 from tauscope.runs.environment import environment
 from tauscope.runs.folder import is_locked, read_metrics
 from tauscope.runs.published import read_stats, to_published
 from tauscope.runs.run import Run, asked_for, free_number, read_config, require_plausible
 from tauscope.runs.survey import look
+
+MemoryConfig = kind_of("de1")
+TrainConfig = kind_of("parity")
 
 CONFIG = TrainConfig(
     num_neurons=4, max_N=4, epochs=2, steps_per_epoch=2, batch_size=3, test_steps=1, optimizer="adam", seed=0

@@ -20,14 +20,16 @@ from tauscope.learning.recipe import Recipe
 from tauscope.learning.training import Training, train
 from tauscope.models import LeakyCell
 from tauscope.runs.checkpoints import load_weights
-from tauscope.runs.config import CONFIGS, SETUPS, RunConfig, allow, config_of, kind_of, own
-from tauscope.runs.config.base import option
-from tauscope.runs.config.composed import RESERVED, kind_of_setup, options_of
+from tauscope.runs.config import SETUPS, Config, allow, config_of, kind_of, own
+from tauscope.runs.config.base import option, options_of
+from tauscope.runs.config.kinds import RESERVED, kind_of_setup
 from tauscope.runs.config.setup import Network, Setup, curriculum_from
 from tauscope.runs.folder import read_metrics
 from tauscope.runs.loading import load, trained_task
 from tauscope.runs.run import Run, asked_for, read_config
 from tauscope.tasks import OUT, Batch, Head, Stage, Task
+
+KINDS = tuple(dict.fromkeys(map(kind_of, SETUPS)))
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,13 @@ ECHO = Setup(
 
 
 @pytest.fixture
-def kind(monkeypatch: pytest.MonkeyPatch) -> type[RunConfig]:
+def kind(monkeypatch: pytest.MonkeyPatch) -> type[Config]:
     """The kind of run of a setup that is known as the task ``echo``."""
     monkeypatch.setitem(SETUPS, "echo", f"{__name__}:ECHO")
     return kind_of("echo")  # type: ignore[return-value]
 
 
-def test_options_are_those_of_every_run_and_of_the_parts_with_the_setups_defaults(kind: type[RunConfig]) -> None:
+def test_options_are_those_of_every_run_and_of_the_parts_with_the_setups_defaults(kind: type[Config]) -> None:
     found = {one.name: one.default for one in fields(kind)}
     assert found.items() >= {"task": "echo", "dim": 3, "sign": "same", "gains": (1.0,), "horizons": (1, 2)}.items()
     assert found.items() >= {"cell": "leaky", "num_neurons": 6, "afunc": "tanh", "bias": False, "epochs": 4}.items()
@@ -123,15 +125,15 @@ def test_help_is_that_of_the_field_or_of_the_docstring() -> None:
     assert found["code"][1].metadata["help"] == "code"
 
 
-def test_flags_give_every_type_of_option(kind: type[RunConfig]) -> None:
+def test_flags_give_every_type_of_option(kind: type[Config]) -> None:
     parser = flags.Parser()
     flags.add_dataclasses(parser, (kind,), kind)
     line = "--task echo --sign other --gains 0.5,2 --code 1,2 --horizons 2-4 --bias yes --tau 2 --lr 0.1 -nn 9"
     config = config_of(vars(parser.parse_all(line.split())))
     assert config.template() == Echo(3, 3, "other", (0.5, 2.0), "1,2")
     assert [stage.ask["horizon"] for stage in config.curriculum().stages] == [2, 3, 4]
-    assert isinstance(config, RunConfig)
-    assert config.network() == Network(
+    assert isinstance(config, Config)
+    assert config.part("network") == Network(
         afunc="tanh", tau=2.0, bias=True, diagonal=True, start=0.0, head_bias=False, num_neurons=9
     )
     with pytest.raises(InputError, match="'othr' is unknown: expected one of same, other; did you mean 'other'"):
@@ -143,7 +145,7 @@ def test_every_flag_of_train_that_is_no_option_is_reserved() -> None:
 
     parser = flags.Parser()
     train.add(parser)
-    options = {one.name for kind in CONFIGS for one in fields(kind)}
+    options = {one.name for kind in KINDS for one in fields(kind)}
     names = {string.lstrip("-").replace("-", "_") for action in parser._actions for string in action.option_strings}
     long = {name for name in names if len(name) > 2 and name not in ("dup",)}
     assert long - options - {"model"} == set(RESERVED)
@@ -165,19 +167,19 @@ def test_every_flag_of_train_that_is_no_option_is_reserved() -> None:
     ],
 )
 def test_the_folders_name_says_what_differs_from_the_defaults(
-    kind: type[RunConfig], options: dict[str, Any], affixes: str
+    kind: type[Config], options: dict[str, Any], affixes: str
 ) -> None:
     assert sorted(f"echo_{affixes}network_1".split("_")) == sorted(kind(**options).name.split("_"))
 
 
-def test_a_long_name_is_cut_to_what_tells_it_from_others(kind: type[RunConfig]) -> None:
+def test_a_long_name_is_cut_to_what_tells_it_from_others(kind: type[Config]) -> None:
     one, other = (kind(horizons=tuple(range(1, n))) for n in (100, 101))
     assert one.name != other.name
     assert len(one.name) < 50
     assert one.name == kind(horizons=tuple(range(1, 100)), seed=7).name
 
 
-def test_a_configuration_is_read_back(kind: type[RunConfig]) -> None:
+def test_a_configuration_is_read_back(kind: type[Config]) -> None:
     config = kind(gains=(0.5, 1.0), code=(1, 2), tau=None, seed=4)
     assert config_of(json.loads(json.dumps(config.to_dict()))) == config
     assert pickle.loads(pickle.dumps(config)) == config
@@ -193,7 +195,10 @@ def test_a_configuration_is_read_back(kind: type[RunConfig]) -> None:
         ({"cell": "grru"}, "did you mean 'gru'"),
         ({"tau": 0.5}, "tau is 0.5: expected at least 1"),
         ({"lr": -1.0}, "lr is -1.0"),
-        ({"curriculum_type": "cumulative"}, "curriculum 'cumulative' is unknown: expected 'default'"),
+        (
+            {"curriculum_type": "cumulative"},
+            "curriculum_type 'cumulative' is unknown: expected one of default, module:Name",
+        ),
         ({"horizons": ()}, "expected at least one"),
     ],
 )
@@ -217,7 +222,7 @@ def test_two_options_of_one_name_are_refused() -> None:
             kind_of_setup("clash", Setup(task))
 
 
-def test_the_network_is_that_of_the_parts(kind: type[RunConfig]) -> None:
+def test_the_network_is_that_of_the_parts(kind: type[Config]) -> None:
     model = kind(seed=0).model()
     (cell,) = model.cells
     assert isinstance(cell, LeakyCell)
@@ -271,7 +276,7 @@ class TestCriterionThatGoesOn:
             assert (other.position, other.epoch, other.finished) == (curriculum.position, curriculum.epoch, False)
 
 
-def teach(folder: Path, config: RunConfig, stop_after: int | None = None) -> Training:
+def teach(folder: Path, config: Config, stop_after: int | None = None) -> Training:
     """Train a run, up to so many steps of this call."""
     steps = iter(range(10**6))
     with Run(folder, config) as opened:
@@ -283,7 +288,7 @@ def teach(folder: Path, config: RunConfig, stop_after: int | None = None) -> Tra
         )  # fmt: skip
 
 
-def test_a_run_goes_on_bit_for_bit_after_its_last_stage_is_solved(kind: type[RunConfig], tmp_path: Path) -> None:
+def test_a_run_goes_on_bit_for_bit_after_its_last_stage_is_solved(kind: type[Config], tmp_path: Path) -> None:
     config = kind(seed=0)
     whole = teach(tmp_path / "whole", config)
     # Solved long before its epochs are over.
@@ -300,7 +305,7 @@ def test_a_run_goes_on_bit_for_bit_after_its_last_stage_is_solved(kind: type[Run
     assert asked_for(config, read_metrics(tmp_path / "parts"))[1]
 
 
-def test_more_epochs_can_be_asked_for(kind: type[RunConfig], tmp_path: Path) -> None:
+def test_more_epochs_can_be_asked_for(kind: type[Config], tmp_path: Path) -> None:
     teach(tmp_path / "parts", kind(seed=0, epochs=2))
     assert teach(tmp_path / "parts", kind(seed=0, epochs=3)).epoch == 3
     teach(tmp_path / "whole", kind(seed=0, epochs=3))
@@ -308,7 +313,7 @@ def test_more_epochs_can_be_asked_for(kind: type[RunConfig], tmp_path: Path) -> 
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def test_a_checkpoint_is_loaded_with_its_task(kind: type[RunConfig], tmp_path: Path) -> None:
+def test_a_checkpoint_is_loaded_with_its_task(kind: type[Config], tmp_path: Path) -> None:
     training = teach(tmp_path / "run", kind(seed=0, epochs=2))
     model = load(tmp_path / "run")
     inputs = torch.ones(4, 2, 3)

@@ -70,29 +70,34 @@ def add_dataclasses(parser: argparse.ArgumentParser, kinds: Sequence[type], show
     parser : ArgumentParser
         Gets ``--field_name`` (``--field-name`` means the same) and the short form of every field.
     kinds : sequence of type
-        The dataclasses; a field of the same name in several is one flag. A field not given on the command line is left
-        out of the namespace.
+        The dataclasses; a field of the same name in several is one flag, of the type that it has in the first of them, and
+        so is a short form. A field not given on the command line is left out of the namespace.
     shown : type, optional
         The dataclass whose fields ``--help`` lists; by default it lists those that all have.
     """
     groups: dict[str, Any] = {}
-    for name in dict.fromkeys(one.name for kind in kinds for one in fields(kind)):
-        owners = [kind for kind in kinds if name in typing.get_type_hints(kind)]
-        options = [one for kind in owners for one in fields(kind) if one.name == name]
-        own = [one for one in fields(shown) if one.name == name] if shown is not None else options
+    found: dict[str, list[tuple[type, Field[Any]]]] = {}
+    for kind in kinds:
+        for option in fields(kind):
+            found.setdefault(option.name, []).append((kind, option))
+    taken = {f"--{name}" for name in found}
+    for name, owners in found.items():
+        options = [option for _, option in owners]
+        own = [option for kind, option in owners if kind is shown] if shown is not None else options
         listed = own if shown is not None or len(options) == len(kinds) else []
         group = (own or options)[0].metadata["group"]
         if group not in groups:
             groups[group] = parser.add_argument_group(group)
-        shorts = [f"-{one.metadata['short']}" for one in options if one.metadata["short"]]
+        shorts = {f"-{option.metadata['short']}" for option in options if option.metadata["short"]} - taken
+        taken |= shorts
         choices = own[0].metadata["choices"] if len(own) == 1 else None
         groups[group].add_argument(
-            *dict.fromkeys([*shorts, f"--{name}", f"--{name.replace('_', '-')}"]),
+            *dict.fromkeys([*sorted(shorts), f"--{name}", f"--{name.replace('_', '-')}"]),
             dest=name,
             default=argparse.SUPPRESS,
             help=" | ".join(dict.fromkeys(map(_help, listed))) or argparse.SUPPRESS,
             metavar="{" + ",".join(choices) + "}" if choices else name.upper(),
-            **_conversion(typing.get_type_hints(owners[0])[name]),
+            **_conversion(typing.get_type_hints(owners[0][0])[name]),
         )
 
 

@@ -20,11 +20,11 @@ from tauscope.jobs.signals import collect_signals
 from tauscope.models import CELLS
 from tauscope.papers import PAPERS, paper
 from tauscope.papers.vocabulary import SCALES
-from tauscope.runs.config import kind_of
-from tauscope.runs.config.memory import START_CELLS
+from tauscope.runs.config import allow, kind_of
 from tauscope.runs.environment import environment
 from tauscope.runs.files import require_writable
 from tauscope.runs.folder import read_metrics
+from tauscope.runs.setups.memory import START_CELLS
 
 if TYPE_CHECKING:
     from tauscope.papers.reproduce.judging import Judged
@@ -111,6 +111,7 @@ def _refuse(options: argparse.Namespace) -> None:
     if options.cell is not None and ":" not in options.cell:
         require_choice("cell", options.cell, dict.fromkeys([*CELLS, *START_CELLS, "balanced", "module:Class"]))
     if options.task is not None:
+        allow({"task": options.task})
         kind_of(options.task)
     for folder in (options.base_path, options.output):
         if folder is not None:

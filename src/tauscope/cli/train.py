@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import inspect
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -21,12 +20,11 @@ from tauscope.cli.progress import Display, reached
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.jobs.signals import collect_signals
 from tauscope.learning.training import Training, train
-from tauscope.runs.config import CONFIGS, SETUPS, Config, RunConfig, allow, config_of, kind_of
-from tauscope.runs.config.composed import kind_for
-from tauscope.runs.config.own import FLAGS, is_own
+from tauscope.runs.config import SETUPS, Config, allow, config_of, is_own, kind_of
+from tauscope.runs.config.own import FLAGS
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.run import Run, read_config
-from tauscope.tasks import POPULATION_TASKS, TASKS, Task, Tracking
+from tauscope.tasks import Task
 
 
 def add(parser: flags.Parser) -> None:
@@ -37,16 +35,14 @@ def add(parser: flags.Parser) -> None:
     given = vars(asked.parse_known_args(parser.arguments)[0])
     task = given["task"]
     if task is None:
-        tasks = TASKS | POPULATION_TASKS | {"tracking": Tracking}
-        lines = [f"  {name:<10}{(inspect.getdoc(kind) or '').splitlines()[0]}" for name, kind in tasks.items()]
-        lines += [f"  {name:<10}{kind_for(name).setup.task.question}" for name in SETUPS]
+        lines = [f"  {name:<10}{config_of({'task': name}).template().question}" for name in SETUPS]
         lines.append(f"  {'module:Class':<10}  a task of your own")
         parser.epilog = "\n".join(["tasks, whose own options tauscope train --task NAME --help lists:", *lines])
     allow(given)
-    kind = None if task is None else kind_of(task)
-    kinds = CONFIGS if kind is None or kind in CONFIGS else (kind,)
+    # Flags of other tasks are known too, so that they are refused by what they belong to.
+    kinds = tuple(dict.fromkeys([kind_of("parity" if task is None else task), *map(kind_of, SETUPS)]))
     parser.set_defaults(kinds=kinds)
-    flags.add_dataclasses(parser, kinds, kind)
+    flags.add_dataclasses(parser, kinds, None if task is None else kinds[0])
     network = parser.add_argument_group("shorthands")
     network.add_argument(
         "--gru", dest="cell", action="store_const", const="gru", default=argparse.SUPPRESS, help="--cell gru"
@@ -88,13 +84,12 @@ def configuration(options: argparse.Namespace) -> tuple[Path, Config]:
         raise InputError(
             f"the run in {folder} is of the cell {config.cell!r}: expected --cell {config.cell} too, to allow importing it"
         )
-    if isinstance(config, RunConfig):
-        # Named again to allow importing them.
-        given = {name: value for name, value in given.items() if name not in FLAGS or value != getattr(config, name)}
-    fixed = sorted(set(given) - {"epochs", "max_N"})
+    # Code of a user's own is named again to allow importing it.
+    given = {name: value for name, value in given.items() if name not in FLAGS or value != getattr(config, name)}
+    fixed = sorted(set(given) - set(config.setup.extends))
     if fixed:
         raise InputError(
-            f"{fixed[0]} cannot change in a resumed run: expected epochs or max_N with --resume, or neither"
+            f"{fixed[0]} cannot change in a resumed run: expected {' or '.join(config.setup.extends)} with --resume, or nothing"
         )
     return folder, config_of(config.to_dict() | given)
 
@@ -147,7 +142,7 @@ def _report(training: Training, config: Config, folder: Path, caught: list[int],
         how = reached(training.history, curriculum)
         message, code = f"finished after {training.epoch} epochs: {how}{more}", 0
     else:
-        named = {flag: getattr(config, name, None) for name, flag in ({"cell": "--cell"} | FLAGS).items()}
+        named = {flag: getattr(config, name) for name, flag in ({"cell": "--cell"} | FLAGS).items()}
         own = [word for flag, value in named.items() if is_own(value) for word in (flag, str(value))]
         again = command_line(["tauscope", "train", "--resume", str(folder), *own])
         why = signal.Signals(caught[0]).name if caught else "time limit"

@@ -13,7 +13,7 @@ from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.curricula import CURRICULUM_NAMES, SOLVED, range_name
 from tauscope.plotting.training import metric_of, plot_progress, plot_training, words
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
-from tauscope.runs.config import Config, RunConfig, TrainConfig
+from tauscope.runs.config import Config
 from tauscope.runs.folder import CONFIG, ENVIRONMENT, METRICS, STATS, read_json, read_metrics
 from tauscope.runs.loading import checkpoints_of, load, trained_Ns, trained_task
 from tauscope.runs.published import read_stats
@@ -57,7 +57,7 @@ class About:
     @property
     def counts_N(self) -> bool:
         """Whether checkpoints are named by the largest solved N, and not by their task."""
-        return _counts_N(self.config)
+        return self.config is None or self.config.counts_N
 
     def stage(self, low: int, high: int) -> str:
         """Return the stage of a checkpoint, in words: its Ns, or the name of its task.
@@ -73,8 +73,9 @@ class About:
         return next((name for name, kind in POPULATION_TASKS.items() if kind is task), task.__name__)
 
     def taught(self, checkpoint: str, trained: tuple[int, int]) -> str:
-        """Return the stage of a checkpoint: the name that its curriculum gave it, or the words of `stage`."""
-        return checkpoint.removeprefix("rnn_") if isinstance(self.config, RunConfig) else self.stage(*trained)
+        """Return the stage of a checkpoint: the name that its curriculum gave it, or the words of `stage` for a published name."""
+        stage = checkpoint.removeprefix("rnn_")
+        return self.stage(*trained) if stage == range_name(trained) else stage
 
 
 def describe(run: Path, *, with_curves: bool = True) -> About:
@@ -100,10 +101,12 @@ def describe(run: Path, *, with_curves: bool = True) -> About:
         problems.append(problem(run / STATS, error))
     except (ArithmeticError, OSError, LookupError, TypeError, ValueError) as error:
         problems.append(Problem(METRICS, f"does not hold the records of epochs: {error!r}"))
-    solved = [("Solved", _solved(run))] if _counts_N(config) else []
+    solved = [("Solved", _solved(run))] if config is None or config.counts_N else []
     return About(
         config=config,
-        curriculum=config.curriculum_type if isinstance(config, TrainConfig) else _curriculum_of(run.name),
+        curriculum=next(iter({config.curriculum_type} & set(CURRICULUM_NAMES)), None)
+        if config
+        else _curriculum_of(run.name),
         facts=[*(config.facts() if config else _found(run)), *solved, *taught],
         options=_options(config) if config else None,
         sessions=sessions,
@@ -111,10 +114,6 @@ def describe(run: Path, *, with_curves: bool = True) -> About:
         curves=curves,
         problems=problems,
     )
-
-
-def _counts_N(config: Config | None) -> bool:
-    return config is None or isinstance(config, TrainConfig)
 
 
 def _curriculum_of(name: str) -> str | None:

@@ -25,7 +25,7 @@ from tauscope.report.measured import MOST_SUMMARIES, Measured, main_numbers, rea
 from tauscope.report.page import not_measured
 from tauscope.report.parts import Picture, Problem, Table, drawn, render
 from tauscope.report.texts import TEXTS
-from tauscope.runs.config import Config, TrainConfig
+from tauscope.runs.config import Config
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.loading import checkpoints_of
 from tauscope.runs.results import ANALYSIS
@@ -144,7 +144,7 @@ def _groups(folders: Sequence[Path]) -> list[str]:
     """Return the curriculum of every run, with the options in which runs of the same curriculum differ."""
     configs = [_config(folder) for folder in folders]
     kinds = [{name: value for name, value in config.identity().items() if name not in _NOT_COMPARED}
-             if isinstance(config, TrainConfig) else {} for config in configs]  # fmt: skip
+             if config is not None and config.curriculum_type in CURRICULUM_NAMES else {} for config in configs]  # fmt: skip
     groups = []
     for folder, kind in zip(folders, kinds, strict=True):
         if kind:

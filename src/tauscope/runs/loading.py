@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +223,7 @@ def trained_task(path: Path, name: str | None = None) -> Task:
     if (folder / CONFIG).exists():
         config = read_config(folder)
         if name is not None and config.task in TASKS:
-            config = replace(config, task=name)
+            config = config.replace(task=name)
         return config.measured_task(path.name.removeprefix(checkpoint_name("")))
     name = name or next((known for known in TASKS if f"_{known}_" in folder.name), None)
     if name is None:

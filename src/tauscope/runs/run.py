@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -98,9 +97,8 @@ def asked_for(config: Config, records: list[dict[str, Any]]) -> tuple[list[dict[
 
     Examples
     --------
-    >>> from tauscope.runs.config import TrainConfig
     >>> records = [{"epoch": N - 1, "stage": f"N{N}_N{N}", "solved": True} for N in (2, 3, 4)]
-    >>> kept, finished = asked_for(TrainConfig(curriculum_type="single", max_N=3), records)
+    >>> kept, finished = asked_for(config_of({"curriculum_type": "single", "max_N": 3}), records)
     >>> len(kept), finished
     (2, True)
     """
@@ -226,7 +224,7 @@ class Run:
         if kept is not None:
             weights = published.to_published(training.model)
             checkpoints.save_weights(self.folder / checkpoints.checkpoint_name(kept), weights)
-        if self.config.keep_every is not None and training.epoch % self.config.keep_every == 0:
+        if self.config.setup.keep_every is not None and training.epoch % self.config.setup.keep_every == 0:
             weights = published.to_published(training.model)
             checkpoints.save_weights(self.folder / f"{EPOCH}{training.epoch}", weights)
         self.save_state(training)
@@ -321,17 +319,17 @@ class Run:
                     f"{self.folder} holds {foreign[0]} but no {CONFIG}: expected an empty folder or a run of tauscope's; "
                     f"the nearest free network number is {free_number(self.folder.parent, config)}"
                 )
-            return config if config.seed is not None else replace(config, seed=_random_seed())
+            return config if config.seed is not None else config.replace(seed=_random_seed())
         there = read_config(self.folder)
         require_plausible(there, *(self.folder / name for name in checkpoints.STATES))
         if config.seed is None:
-            config = replace(config, seed=there.seed)
+            config = config.replace(seed=there.seed)
         if type(config) is not type(there):
             raise InputError(
                 f"{self.folder} holds a different run: its task is {there.task}, not {config.task}; expected a folder "
                 "of this run's own"
             )
-        if config.n_heads != there.n_heads:
+        if config.n_heads is not None and there.n_heads is not None and config.n_heads != there.n_heads:
             last = there.n_heads + 1
             raise InputError(
                 f"max_N is {config.n_heads + 1}: the network in {self.folder} has heads for N = 2 ... {last} "
@@ -339,10 +337,10 @@ class Run:
             )
         ours, theirs = config.identity(), there.identity()
         for name, value in ours.items():
-            if value != theirs[name]:
+            if value != theirs.get(name):
                 raise InputError(
-                    f"{self.folder} holds a different run: its {name} is {theirs[name]}, not {value}; give "
-                    f"network number {free_number(self.folder.parent, config)} for a new run, or {name} {theirs[name]}"
+                    f"{self.folder} holds a different run: its {name} is {theirs.get(name)}, not {value}; give "
+                    f"network number {free_number(self.folder.parent, config)} for a new run, or {name} {theirs.get(name)}"
                 )
         if not any((self.folder / name).exists() for name in checkpoints.STATES) and read_metrics(self.folder):
             raise InputError(
@@ -369,7 +367,7 @@ class Run:
 def free_number(base: Path, config: Config) -> int:
     """Return the first network number whose folder does not exist yet."""
     number = config.network_number
-    while (base / replace(config, network_number=number).name).exists():
+    while (base / config.replace(network_number=number).name).exists():
         number += 1
     return number
 

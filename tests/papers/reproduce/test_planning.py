@@ -14,9 +14,11 @@ from tauscope.errors import InputError
 from tauscope.papers import PAPERS, paper
 from tauscope.papers.reproduce.planning import Choice, Plan, make_plan
 from tauscope.papers.vocabulary import Condition, Measure
-from tauscope.runs.config import TrainConfig
+from tauscope.runs.config import kind_of
 from tauscope.runs.run import Run
 from tiny_paper import PAPER, SCALES, TRAINING
+
+TrainConfig = kind_of("parity")
 
 TINY = "tiny_paper:PAPER"
 

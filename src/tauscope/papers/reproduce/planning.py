@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tauscope.errors import InputError, nearest, require_at_least
-from tauscope.learning.recipe import Recipe
 from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.keeping import Asked, target
 from tauscope.models import user_cell
@@ -19,7 +18,7 @@ from tauscope.papers import paper
 from tauscope.papers.reproduce.studying import PlannedStudy, planned_studies
 from tauscope.papers.vocabulary import Condition, Measure, Paper, Scale
 from tauscope.runs.checkpoints import checkpoint_name
-from tauscope.runs.config import Config, TrainConfig, config_of, kind_of
+from tauscope.runs.config import Config, allow, config_of, kind_of
 from tauscope.runs.files import require_writable
 from tauscope.runs.folder import CONFIG, read_metrics
 from tauscope.runs.loading import trained_Ns
@@ -135,6 +134,7 @@ class Choice:
         if self.networks is not None:
             require_at_least("networks", self.networks, 1)
         if self.task is not None:
+            allow({"task": self.task})
             kind_of(self.task)
         if self.cell is not None and ":" in self.cell:
             user_cell(self.cell)
@@ -284,21 +284,24 @@ def _not_meant(condition: Condition, scale: Scale, choice: Choice) -> str:
 
 
 def _of_condition(condition: Condition, scale: Scale, choice: Choice) -> list[Config]:
-    options = {
-        **scale.options,
-        **condition.options,
-        **(scale.by_condition.get(condition.name) or {}),
-        **choice.options(),
-    }
-    kind = kind_of(options.get("task", "parity"))
-    if kind is TrainConfig and TrainConfig(cell=choice.cell or "leaky").recipe().optimizer != Recipe().optimizer:
+    papers = {**scale.options, **condition.options, **(scale.by_condition.get(condition.name) or {})}
+    options = {**papers, **choice.options()}
+    if choice.options() and "lr" in options and _optimizer(options) != _optimizer(papers):
         # A learning rate is one of an optimiser; that of the paper's own cell is none of another's.
-        options.pop("lr", None)
+        del options["lr"]
     number, seed = options.pop("network_number", 1), options.pop("seed", 0) + choice.seed
     singly = scale.each.get(condition.name) or [{}] * (choice.networks or scale.networks)
-    return [
-        config_of({**options, **own, "network_number": number + i, "seed": seed + i}) for i, own in enumerate(singly)
-    ]
+    return [_named({**options, **own, "network_number": number + i, "seed": seed + i}) for i, own in enumerate(singly)]
+
+
+def _optimizer(options: Mapping[str, Any]) -> str:
+    return _named(options).recipe().optimizer
+
+
+def _named(options: Mapping[str, Any]) -> Config:
+    """Return a configuration that a paper means; what a user's paper names may be imported, as the paper itself is."""
+    allow(options)
+    return config_of(options)
 
 
 def _require_own_names(condition: Condition, made: Sequence[Config], owners: Mapping[str, tuple[str, Config]]) -> None:

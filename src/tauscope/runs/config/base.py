@@ -1,31 +1,36 @@
-"""What every kind of run has: options with their flags, a folder's name, and what they are made into."""
+"""Options of a run: fields of dataclasses that say what they are, which are flags of ``tauscope train`` too."""
 
 from __future__ import annotations
 
-import abc
+import functools
+import inspect
 import math
 import numbers
+import operator
+import re
 import sys
 import types
 import typing
-from dataclasses import asdict, dataclass, field, fields
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from typing import Any
 
-from tauscope.errors import InputError, nearest, require_choice
-from tauscope.learning.curricula import Curriculum
-from tauscope.learning.recipe import Recipe
-from tauscope.tasks import Task
+from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.runs.config.own import is_own
 
-if TYPE_CHECKING:
-    import torch
-
-    from tauscope.models import Model
-
-Own = TypeVar("Own", bound="Config")
+OWN_CLASS, OWN_NAME = "module:Class", "module:Name"
+"""Among the choices of an option: it can name code of a user's own too."""
 
 
-def option(default: Any, help: str, short: str | None = None, choices: Any = None, group: str = "task") -> Any:
+def option(
+    default: Any,
+    help: str,
+    short: str | None = None,
+    choices: Any = None,
+    group: str = "task",
+    at_least: float | None = None,
+    **further: Any,
+) -> Any:
     """Return a field of a configuration, which is a flag of ``tauscope train`` too.
 
     Parameters
@@ -37,131 +42,153 @@ def option(default: Any, help: str, short: str | None = None, choices: Any = Non
     short : str, optional
         A second name of the flag, without its first dash.
     choices : sequence of str, optional
-        The values it can have.
+        The values it can have; with `OWN_CLASS` or `OWN_NAME` among them, code of a user's own too.
     group : str
         Heading under which ``--help`` lists it.
+    at_least : float, optional
+        Its smallest value.
+    **further
+        ``cells``, the only cells that have it; ``added=True`` if runs of version 0.1 do not have it: ``config.json`` says
+        it only where it is not the default.
     """
-    return field(default=default, metadata={"help": help, "short": short, "choices": choices, "group": group})
+    about = {"help": help, "short": short, "choices": choices, "group": group, "at_least": at_least, **further}
+    return field(default=default, metadata=about)
 
 
-@dataclass(frozen=True)
-class Config(abc.ABC):
-    """The options that define a run; two runs with the same ones have the same numbers.
+def shared(default: Any) -> Any:
+    """Return a field that has the value of the option of this name, which another part of the setup declares."""
+    return field(default=default, metadata={"shared": True})
 
-    Every kind has at least the fields that are declared here.
+
+def values(part: object, *names: str) -> dict[str, Any]:
+    """Return the values of some options by name."""
+    return {name: getattr(part, name) for name in names}
+
+
+def check_options(options: Any) -> None:
+    """Refuse an option of a dataclass that is not of its type, not one of its choices, no finite number, or too small."""
+    hints = _hints(options.__class__)
+    for known in fields(options):
+        name, value, about = known.name, getattr(options, known.name), known.metadata
+        if not _fits(value, hints[name]):
+            raise InputError(f"{name} is {_short(value)}: expected {_words(hints[name])}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name} is {value}: expected a finite number")
+        choices = about.get("choices")
+        if value is None:
+            continue
+        if choices is not None and not (is_own(value) and {OWN_CLASS, OWN_NAME} & set(choices)):
+            require_choice(name, value, choices)
+        if about.get("at_least") is not None:
+            require_at_least(name, value, about["at_least"])
+
+
+def check_cell(options: Any) -> None:
+    """Refuse an option that the network's cell does not have, unless it has the default."""
+    for known in fields(options):
+        cells, value = known.metadata.get("cells"), getattr(options, known.name)
+        if cells and options.cell not in cells and value != known.default:
+            of = f"the {cells[0]} cell" if len(cells) == 1 else f"the cells {', '.join(cells)}"
+            raise InputError(
+                f"{known.name} is {value}, an option of {of}: expected {known.default} with cell {options.cell!r}"
+            )
+
+
+def options_of(part: object, hidden: tuple[str, ...] = (), group: str = "task") -> dict[str, tuple[Any, Any]]:
+    """Return type and option of every field of a dataclass that a flag can give, with the values of an instance.
+
+    A field of another type than whole numbers, numbers, truth values, texts, tuples of numbers, one of several of these, or
+    a `typing.Literal` of texts is no option.
+
+    Parameters
+    ----------
+    part : object
+        An instance; what is no dataclass has no options.
+    hidden : tuple of str
+        Fields that are no options.
+    group : str
+        Heading of the flags, where a field does not name its own.
+
+    Examples
+    --------
+    >>> from tauscope.tasks import Parity
+    >>> hint, found = options_of(Parity())["p"]
+    >>> hint, found.default, found.metadata["group"]
+    (float | None, None, 'task')
     """
-
-    task: str
-    network_number: int
-    seed: int | None
-    cell: str
-    num_neurons: int
-
-    def _check_options(self) -> None:
-        """Refuse a value that is not of its type, not one of its choices, or no finite number."""
-        hints = _hints(type(self))
-        for one in fields(self):
-            value, choices = getattr(self, one.name), one.metadata["choices"]
-            if not _fits(value, hints[one.name]):
-                raise InputError(f"{one.name} is {_short(value)}: expected {_words(hints[one.name])}")
-            if choices is not None and value is not None:
-                require_choice(one.name, value, choices)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise InputError(f"{one.name} is {value}: expected a finite number")
-
-    @property
-    @abc.abstractmethod
-    def name(self) -> str:
-        """Name of the run's folder."""
-
-    @property
-    def n_heads(self) -> int:
-        """Number of heads of the network."""
-        return 1
-
-    @property
-    def keep_every(self) -> int | None:
-        """Epochs between networks that are kept to follow the course of training; ``None`` keeps none."""
-        return None
-
-    @property
-    def repeat(self) -> int:
-        """Steps for which each bit is shown where the network is looked at."""
-        return 1
-
-    @abc.abstractmethod
-    def curriculum(self) -> Curriculum:
-        """Return the curriculum at its start."""
-
-    @abc.abstractmethod
-    def template(self) -> Task:
-        """Return the task, of which the stages of the curriculum ask."""
-
-    @abc.abstractmethod
-    def recipe(self) -> Recipe:
-        """Return how the network is trained."""
-
-    @abc.abstractmethod
-    def model(self, device: torch.device | str = "cpu") -> Model:
-        """Return the network with its initial weights."""
-
-    def measured_model(self) -> Model:
-        """Return a network of that kind on the CPU, as it is measured: in full precision."""
-        return self.model()
-
-    def measured_task(self, stage: str | None = None) -> Task:
-        """Return the task as the stage of this name asks it, or the first one: what a network kept then is measured on."""
-        tasks = self.tasks()
-        return tasks.get(stage or "", next(iter(tasks.values())))
-
-    def tasks(self) -> dict[str, Task]:
-        """Return the task as every stage asks it, by the stage's name."""
-        template = self.template()
-        return {stage.name: template.at(stage) for stage in self.curriculum().stages}
-
-    @abc.abstractmethod
-    def facts(self) -> list[tuple[str, str]]:
-        """Return network, task and order of teaching in words, by what they are."""
-
-    def identity(self) -> dict[str, Any]:
-        """Return the options that a run cannot change once begun: all but how far it goes."""
-        options = self.to_dict()
-        del options["epochs"]
-        return options
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all options as plain values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls: type[Own], options: dict[str, Any]) -> Own:
-        """Return the configuration with these options.
-
-        Raises
-        ------
-        InputError
-            If one is unknown or invalid.
-        """
-        known = [one.name for one in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise InputError(f"option {name!r} is unknown: {nearest(name, known)}")
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-        return cls(**values)  # type: ignore[arg-type]
+    if not is_dataclass(part) or isinstance(part, type):
+        return {}
+    hints, texts = _hints(type(part)), documented(type(part))
+    found = {}
+    for known in fields(part):
+        name, (hint, choices) = known.name, _plain(hints[known.name])
+        if hint is None or not known.init or name in hidden or name.startswith("_") or "shared" in known.metadata:
+            continue
+        value, said = getattr(part, name), texts.get(name, name.replace("_", " "))
+        about = {"help": said, "choices": choices, "group": group} | {
+            k: v for k, v in known.metadata.items() if v is not None
+        }
+        if group == "curriculum":
+            about["group"] = group
+        found[name] = (hint, option(tuple(value) if isinstance(value, list) else value, **about))
+    return found
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
+def has_default(known: Field[Any]) -> bool:
+    """Return whether a field of a dataclass has a default."""
+    return known.default is not MISSING or known.default_factory is not MISSING
+
+
+def documented(kind: type) -> dict[str, str]:
+    """Return what the docstrings of a class and its bases say of its attributes, by their names.
+
+    Examples
+    --------
+    >>> from tauscope.tasks import Tracking
+    >>> documented(Tracking)["n_steps"]
+    'length T of a trial'
+    """
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        found |= dict(_attributes(inspect.cleandoc(base.__dict__.get("__doc__") or "")))
+    return found
+
+
+def _attributes(text: str) -> Iterator[tuple[str, str]]:
+    """Yield names and descriptions of a docstring's section of attributes."""
+    section = re.search(r"^Attributes\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)", text, re.DOTALL | re.MULTILINE)
+    for entry in re.finditer(r"^(\w[^\n]*)\n((?:[ \t]+\S[^\n]*\n?|\n)+)", section[1] if section else "", re.MULTILINE):
+        words = " ".join(entry[2].replace("``", "").replace("`", "").split()).removesuffix(".")
+        for name in entry[1].partition(":")[0].split(","):
+            yield name.strip(), words[:1].lower() + words[1:]
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
+
+
+def _plain(hint: Any) -> tuple[Any, tuple[str, ...] | None]:
+    """Return a type as options have it, and its choices; no type where an option cannot be of it."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal and all(isinstance(argument, str) for argument in arguments):
+        return str, arguments
+    if origin in (typing.Union, types.UnionType):
+        plain = [type(None) if argument is type(None) else _plain(argument)[0] for argument in arguments]
+        return (None if None in plain else functools.reduce(operator.or_, plain)), None
+    if origin is tuple:
+        elements = {argument for argument in arguments if argument is not Ellipsis}
+        return (hint if elements in ({int}, {float}) else None), None
+    return (hint if hint in (int, float, bool, str) else None), None
 
 
 def _fits(value: object, hint: Any) -> bool:
     """Return whether a value that may come from a file is of the type that a field has."""
     if isinstance(hint, types.UnionType):
-        return any(_fits(value, one) for one in typing.get_args(hint))
+        return any(_fits(value, kind) for kind in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         element = typing.get_args(hint)[0]
-        return isinstance(value, tuple) and all(_fits(one, element) for one in value)
+        return isinstance(value, tuple) and all(_fits(entry, element) for entry in value)
     if isinstance(value, bool):
         return hint is bool
     if hint is float:
@@ -174,8 +201,8 @@ def _fits(value: object, hint: Any) -> bool:
 def _words(hint: Any) -> str:
     """Return what a field takes, in words."""
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "nothing"}
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    return " or ".join(names.get(one, "a list of whole numbers") for one in options)
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return " or ".join(names.get(kind, "a list of whole numbers") for kind in kinds)
 
 
 def _short(value: object) -> str:

@@ -1,26 +1,21 @@
-"""A run of any system: its options are those of every run and of the parts of its setup."""
+"""A run of any system: its options are those that every run has and those of the parts of its setup."""
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import dataclasses
 import hashlib
-import inspect
-import math
-import operator
 import re
-import types
-import typing
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import Field, asdict, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from tauscope._named import imported
-from tauscope.errors import InputError, require_at_least
-from tauscope.learning.curricula import Curriculum, require_asked, require_fitting
-from tauscope.learning.recipe import OPTIMIZERS, Recipe, generators
+from tauscope.errors import InputError, nearest
+from tauscope.learning.curricula import Curriculum, range_name, require_asked, require_fitting
+from tauscope.learning.recipe import Recipe, generators
 from tauscope.runs.config import own
-from tauscope.runs.config.base import Config, option
-from tauscope.runs.config.setup import SCHEDULES, SETUPS, Setup, curriculum_from, setup_of_class
+from tauscope.runs.config.base import check_cell, check_options, options_of
+from tauscope.runs.config.setup import Setup, curriculum_from
 from tauscope.tasks import Task
 from tauscope.tasks.check import check_task
 
@@ -28,24 +23,6 @@ if TYPE_CHECKING:
     import torch
 
     from tauscope.models import Model
-    from tauscope.tasks import Head
-
-RESERVED = (
-    "help",
-    "gru",
-    "lstm",
-    "base_path",
-    "resume",
-    "device",
-    "threads",
-    "time_limit",
-    "save_every",
-    "tensorboard",
-)
-"""Flags of ``tauscope train`` that are no options of a run."""
-
-DEFAULT = "default"
-"""The curriculum of a setup itself."""
 
 _UNNAMED = ("task", "curriculum_type", "network_number", "seed", "epochs", "test_steps", "vocabulary", "sha256")
 """Options that a folder's name does not tell as others: they stand elsewhere in it, or two runs that differ in them alone are
@@ -53,174 +30,245 @@ one run, have other numbers, or read another text under the same name."""
 _LONGEST = 160
 
 
-@dataclass(frozen=True)
-class RunConfig(Config):
-    """The options of a run of any setup; `kind_for` adds those of the setup's task, network and curriculum.
+class Config:
+    """The options that define a run; two runs with the same ones have the same numbers.
 
-    Each field is a flag of ``tauscope train``; its help text is in the field's metadata.
+    `kind_of` makes the dataclass of a task: its fields are the options of every run, which are declared here, and those of
+    the parts of the task's `Setup`. Each is a flag of ``tauscope train``; its help text is in the field's metadata.
     """
 
     setup: ClassVar[Setup]
 
-    task: str = option("", "what must be remembered, or a task of your own as module:Class", "t")
-    curriculum_type: str = option(DEFAULT, "the task's own, or a curriculum of your own as module:Name", "c")
-    network_number: int = option(1, "number of the network, the last part of its folder's name", "n")
-    seed: int | None = option(None, "root of all random numbers; by default a random one", "s")
+    task: str
+    curriculum_type: str
+    network_number: int
+    seed: int | None
+    cell: str
+    num_neurons: int
 
-    cell: str = option("", "cell", group="network")
-    num_neurons: int = option(1, "units", "nn", group="network")
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
-    epochs: int = option(1, "epochs at most", group="training")
-    steps_per_epoch: int = option(1, "optimiser steps an epoch", group="training")
-    batch_size: int = option(1, "trials a step", group="training")
-    test_steps: int = option(1, "batches of fresh trials that test an epoch", group="training")
-    optimizer: str = option("adam", "optimiser", choices=OPTIMIZERS, group="training")
-    lr: float = option(0.001, "learning rate", group="training")
-    momentum: float = option(0.1, "Nesterov momentum of sgd", group="training")
-    clip: float | None = option(None, "largest global gradient norm; by default any", group="training")
-    schedule: str = option("none", "how the learning rate falls: to 30 % after 60 and after 85 % of the epochs (steps), or to "
-                           "a half when 2 epochs were no better by 1 % (plateau)", choices=tuple(SCHEDULES),
-                           group="training")  # fmt: skip
-    patience: int | None = option(None, "epochs without a gain after which training ends; by default it does not",
-                                  group="training")  # fmt: skip
-    activity_cost: float = option(0.0, "cost of activity", group="training")
-    weight_cost: float = option(0.0, "cost of the sum of all squared weights (half the weight decay of Adam)",
-                                group="training")  # fmt: skip
+        def __init__(self, **options: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __post_init__(self) -> None:
-        self._check_options()
-        self._settle()
-        require_at_least("network_number", self.network_number, 0)
-        if self.curriculum_type != DEFAULT and not own.is_own(self.curriculum_type):
-            raise InputError(
-                f"curriculum {self.curriculum_type!r} is unknown: expected {DEFAULT!r}, or one of your own as module:Name"
-            )
-        self.network()
+        check_options(self)
+        for part in map(self.part, self.setup.parts):
+            # Options may stand for others, such as a published code for a name; a task settles what it leaves open itself.
+            settled = part.settled() if isinstance(part, Task) else part
+            for name in (
+                options_of(settled, self.setup.taught) if not isinstance(part, Task) or settled is not part else ()
+            ):
+                object.__setattr__(self, name, getattr(settled, name))
+        check_cell(self)
         self.recipe()
-        require_asked(self.curriculum(), self.template())
-
-    def _settle(self) -> None:
-        """Fill in what the task leaves open."""
-        settled = self.template().settled()
-        for name in options_of(self.setup.task, self.setup.taught):
-            object.__setattr__(self, name, getattr(settled, name))
+        curriculum, template = self.curriculum(), self.template()
+        if self._has_own_code:
+            with self._own_code():
+                require_asked(curriculum, template)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Its class is made anew in every process; what this process may import, one that it starts may import too.
+        # Its class is made anew in every process; what this process may import, a process that it starts may import too.
         return _restored, (self.to_dict(),)
 
     @property
     def name(self) -> str:
-        """Name of the run's folder: ``{task}[_options that are not the defaults]_network_{n}``."""
-        affixes = [] if self.curriculum_type == DEFAULT else [_text(self.curriculum_type)]
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if one.name not in _UNNAMED and value != one.default:
-                affixes.append(
-                    _text(value) if one.name == "cell" else f"{_SHORT.get(one.name, one.name)}_{_text(value)}"
-                )
-        start = [_text(self.task)]
-        if len("_".join(affixes).encode()) > _LONGEST:
-            affixes = [hashlib.sha256("_".join(affixes).encode()).hexdigest()[:12]]
-        return "_".join([*start, *affixes, f"network_{self.network_number}"])
+        """Name of the run's folder."""
+        names = self.setup.names or _names
+        return "_".join([*names(self), f"network_{self.network_number}"])
+
+    @property
+    def n_heads(self) -> int | None:
+        """Number of heads of the network, where that is the same however far the run goes."""
+        return getattr(self.part("network"), "n_heads", None)
+
+    @property
+    def counts_N(self) -> bool:
+        """Whether the stages ask memory demands N, by which they are named."""
+        stages = self.curriculum().stages if self.setup.counts_N else ()
+        return bool(stages) and all(stage.name == range_name(stage.ask.get("Ns", (0,))) for stage in stages)
 
     def template(self) -> Task:
         """Return the task, of which the stages of the curriculum ask."""
-        return typing.cast(Task, self._part(self.setup.task))
-
-    def network(self) -> Any:
-        """Return the options of the network."""
-        return self._part(self.setup.network)
+        part = self.part("task")
+        return part if isinstance(part, Task) else cast(Task, part.build())
 
     def curriculum(self) -> Curriculum:
         """Return the curriculum at its start."""
-        if self.curriculum_type == DEFAULT:
-            return typing.cast(Curriculum, self._part(self.setup.teaching).build(self.template()))
+        if not own.is_own(self.curriculum_type):
+            return cast(Curriculum, self.part("curriculum").build(self.template()))
         found = own.known(self.curriculum_type, "curriculum_type")
         return curriculum_from(self.curriculum_type, found, self.template())
 
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
-        set_here = {
-            "seed": self.seed or 0,
-            "clip": math.inf if self.clip is None else self.clip,
-            "schedule": SCHEDULES[self.schedule](self.epochs) or self.setup.recipe.schedule,
-        }
-        return typing.cast(Recipe, replace(self._part(self.setup.recipe, tuple(set_here)), **set_here))
-
-    def identity(self) -> dict[str, Any]:
-        """Return the options that a run cannot change once begun, with the epochs where the learning rate follows from them."""
-        return super().identity() | ({"epochs": self.epochs} if self.schedule == "steps" else {})
+        return dataclasses.replace(cast(Recipe, self.part("training").build()), seed=self.seed or 0)
 
     def model(self, device: torch.device | str = "cpu") -> Model:
-        """Return the network with its initial weights, after a look at whether it fits what it is asked.
+        """Return the network with its initial weights.
 
         Raises
         ------
         InputError
-            If a stage has other inputs, heads or outputs than the network, or batches of other shapes than it says.
+            If heads have different numbers of outputs, or a task or a curriculum of a user's own asks what the network
+            cannot answer, or makes batches of other shapes than it says.
         """
         template, curriculum = self.template(), self.curriculum()
         tasks = [template.at(stage) for stage in curriculum.stages]
-        for task in tasks:
-            check_task(task)
-        heads: dict[str, Head] = {}
-        for stage, task in zip(curriculum.stages, tasks, strict=True):
-            for name, head in zip(stage.heads, task.heads.values(), strict=True):
-                if heads.setdefault(name, head).n_outputs != head.n_outputs:
-                    raise InputError(f"stage {stage.name}: head {name} has {head.n_outputs} outputs: expected "
-                                     f"{heads[name].n_outputs}, as before")  # fmt: skip
+        heads: dict[str, Any] = dict.fromkeys(name for stage in curriculum.stages for name in stage.heads)
+        sizes = set[int]()
+        # The last stages ask most of them.
+        for stage, task in zip(reversed(curriculum.stages), reversed(tasks), strict=True):
+            if self._has_own_code or None in map(heads.get, stage.heads):
+                heads |= zip(stage.heads, task.heads.values(), strict=True)
+                sizes |= {head.n_outputs for head in task.heads.values()}
+        if len(sizes) != 1:
+            raise InputError(f"the heads {', '.join(heads)} have {sorted(sizes)} outputs: expected equally many")
+        if self._has_own_code:
+            with self._own_code():
+                for task in tasks:
+                    check_task(task)
         # Drawn on the CPU, so that a seed gives the same network on every device.
-        made: Model = self.network().build(tasks[0], heads, generators(self.seed or 0)["init"])
-        require_fitting(curriculum, template, made)
+        made: Model = self.part("network").build(tasks[0], heads, generators(self.seed or 0)["init"])
+        if self._has_own_code:
+            require_fitting(curriculum, template, made)
         return made.to(device)
 
-    def facts(self) -> list[tuple[str, str]]:
-        """Return network, task, its options and the order of teaching in words."""
-        template = self.template()
-        named = [name for name in options_of(self.setup.task, self.setup.taught) if name not in _UNNAMED]
-        of_task = [f"{name} = {_text(getattr(self, name))}" for name in named]
-        stages = ", ".join(stage.name for stage in self.curriculum().stages)
-        return [
-            ("Network", f"{self.num_neurons} unit{'s' * (self.num_neurons > 1)} ({self.cell})"),
-            ("Task", template.question),
-            *([("Trial", ", ".join(of_task))] if of_task else []),
-            ("Stages", stages),
-            ("Seed", str(self.seed)),
-        ]
+    def measured_model(self) -> Model:
+        """Return a network of that kind on the CPU, as it is measured: in full precision."""
+        return self.replace(**self.setup.measured).model()
 
-    def _part(self, default: Any, skip: tuple[str, ...] = ()) -> Any:
-        """Return a part of the setup with the values that the options have."""
+    def measured_task(self, stage: str | None = None) -> Task:
+        """Return the task as the stage of this name asks it, or the first one: what a network kept then is measured on.
+
+        In continuous time it has the most steps a bit.
+        """
+        tasks = self.replace(**self.setup.measured).tasks()
+        task, steps = tasks.get(stage or "", next(iter(tasks.values()))), self.recipe().duplicates
+        return task if steps is None else task.replace(repeat=max(steps))
+
+    def tasks(self) -> dict[str, Task]:
+        """Return the task as every stage asks it, by the stage's name."""
+        template = self.template()
+        return {stage.name: template.at(stage) for stage in self.curriculum().stages}
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return network, task and order of teaching in words, by what they are."""
+        facts = self.setup.facts or _facts
+        return [*facts(self), ("Seed", str(self.seed))]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a run cannot change once begun: all options but those that say how far it goes.
+
+        When stages follow one another after a number of epochs, or the learning rate follows from it, that number is not one
+        of them.
+        """
+        curriculum = self.curriculum()
+        timed = curriculum.criterion.epochs is not None and len(curriculum.stages) > 1
+        timed |= getattr(self.part("training"), "follows_epochs", False)
+        extends = set(self.setup.extends) - ({"epochs"} if timed else set())
+        options = {name: value for name, value in _plain(self).items() if name not in extends}
+        return options | ({} if self.n_heads is None else {"n_heads": self.n_heads})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all options as plain values, without what published runs do not have and this one does not use."""
+        added = {known.name: known.default for known in fields(self) if known.metadata.get("added")}
+        return {name: value for name, value in _plain(self).items() if name not in added or value != added[name]}
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> Self:
+        """Return the configuration with these options.
+
+        Raises
+        ------
+        InputError
+            If one is unknown or invalid.
+        """
+        known = [known.name for known in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise InputError(f"option {name!r} is unknown: {nearest(name, known)}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
+
+    def replace(self, **options: Any) -> Self:
+        """Return the configuration with some options changed."""
+        return dataclasses.replace(self, **options)
+
+    def part(self, name: str) -> Any:
+        """Return a part of the setup with the values that the options have.
+
+        Parameters
+        ----------
+        name : str
+            Key of `Setup.parts`.
+        """
+        default = self.setup.parts[name]
         if not is_dataclass(default) or isinstance(default, type):
             return default
-        taken = [one.name for one in fields(self)]
-        own_fields = [one.name for one in fields(default) if one.init and one.name in taken and one.name not in skip]
-        try:
-            return replace(default, **{name: getattr(self, name) for name in own_fields})
-        except InputError:
-            raise
-        except ValueError as error:  # how a task of a user's own refuses a value
-            raise InputError(f"task {self.task!r}: {error}") from error
+        taken = [known.name for known in fields(default) if known.init and known.name in self.__dataclass_fields__]
+        with self._own_code() if own.is_own(self.task) else contextlib.nullcontext():
+            return dataclasses.replace(default, **{option: getattr(self, option) for option in taken})
+
+    @property
+    def _has_own_code(self) -> bool:
+        return own.is_own(self.task) or own.is_own(self.curriculum_type)
+
+    def _own_code(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which errors of a user's own code are one line."""
+        code = {"task": self.task, "curriculum": self.curriculum_type}
+        named = " with ".join(f"{what} {name!r}" for what, name in code.items() if own.is_own(name))
+        return own.refusing(named) if named else contextlib.nullcontext()
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+
+
+def _names(options: Config) -> list[str]:
+    """Return the parts of a folder's name: ``{task}[_options that are not the defaults]``."""
+    affixes = own_curriculum(options)
+    for known in fields(options):
+        value = getattr(options, known.name)
+        if known.name not in _UNNAMED and value != known.default:
+            text = name_of(value)
+            affixes.append(text if known.name == "cell" else f"{_SHORT.get(known.name, known.name)}_{text}")
+    if len("_".join(affixes).encode()) > _LONGEST:
+        affixes = [hashlib.sha256("_".join(affixes).encode()).hexdigest()[:12]]
+    return [name_of(options.task), *affixes]
 
 
 _SHORT = {"num_neurons": "size"}
 
 
-def _restored(options: dict[str, Any]) -> Config:
-    own.allow(options)
-    return kind_for(options["task"]).from_dict(options)
+def _facts(options: Config) -> list[tuple[str, str]]:
+    template, setup = options.template(), options.setup
+    named = [name for name in options_of(setup.task, setup.taught) if name not in _UNNAMED]
+    trial = [f"{name} = {name_of(getattr(options, name))}" for name in named]
+    return [
+        ("Network", f"{options.num_neurons} unit{'s' * (options.num_neurons > 1)} ({options.cell})"),
+        ("Task", template.question),
+        *([("Trial", ", ".join(trial))] if trial else []),
+        ("Stages", ", ".join(stage.name for stage in options.curriculum().stages)),
+    ]
 
 
-def _text(value: object) -> str:
+def own_curriculum(options: Config) -> list[str]:
+    """Return the part of a folder's name that tells a curriculum of a user's own, if there is one."""
+    return [name_of(options.curriculum_type)] if own.is_own(options.curriculum_type) else []
+
+
+def name_of(value: object) -> str:
     """Return a value as a part of a folder's name.
 
     Examples
     --------
-    >>> _text("mytasks:Recall"), _text((10, 20)), _text(0.1), _text(True), _text("15,21,1"), _text("hmm:4")
+    >>> name_of("mytasks:Recall"), name_of((10, 20)), name_of(0.1), name_of(True), name_of("15,21,1"), name_of("hmm:4")
     ('Recall', '10-20', '0.1', 'yes', '15-21-1', 'hmm-4')
     """
     if isinstance(value, tuple):
-        return "-".join(map(_text, value))
+        return "-".join(map(name_of, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float) and float(f"{value:g}") == value:
@@ -231,161 +279,8 @@ def _text(value: object) -> str:
     return re.sub(r"[^\w.+-]", "-", last if last.isidentifier() else text)
 
 
-_KINDS: dict[str, type[RunConfig]] = {}
+def _restored(options: dict[str, Any]) -> Config:
+    from tauscope.runs.config.kinds import config_of
 
-
-def kind_for(task: str) -> type[RunConfig]:
-    """Return the kind of run of a task that has a setup, or of one of a user's own.
-
-    Parameters
-    ----------
-    task : str
-        A key of `SETUPS`, or ``module:Class`` that the user named, see `own.allow`; that may be a `Setup` too.
-
-    Raises
-    ------
-    InputError
-        If the user did not name it, or it cannot be a run's task.
-    """
-    found = own.known(task, "task") if own.is_own(task) else imported(SETUPS[task], "setup")
-    if task not in _KINDS:
-        _KINDS[task] = kind_of_setup(task, found if isinstance(found, Setup) else setup_of_class(task, found))
-    return _KINDS[task]
-
-
-def kind_of_setup(task: str, setup: Setup) -> type[RunConfig]:
-    """Return the kind of run of a setup: a dataclass with its options.
-
-    Parameters
-    ----------
-    task : str
-        Name of its task.
-    setup : Setup
-        What it is made of.
-
-    Raises
-    ------
-    InputError
-        If two of its parts have an option of the same name, or one has the name of another flag.
-
-    Examples
-    --------
-    >>> from tauscope.tasks import Tracking
-    >>> kind = kind_of_setup("signals", Setup(Tracking()))
-    >>> kind(n_signals=2, num_neurons=50, seed=0).name
-    'signals_size_50_n_signals_2_network_1'
-    """
-    shared = {one.name: one for one in fields(RunConfig)}
-    hints = typing.get_type_hints(RunConfig)
-    own_defaults = {
-        "clip": setup.recipe.clip if math.isfinite(setup.recipe.clip) else None,
-        "schedule": setup.schedule,
-    }
-    defaults = vars(setup.recipe) | own_defaults
-    found: dict[str, tuple[str, Any, Any]] = {
-        name: (name, hints[name], _with_default(one, defaults[name]))
-        for name, one in shared.items()
-        if one.metadata["group"] == "training"
-    }
-    found["task"] = ("task", str, _with_default(shared["task"], task))
-    parts = {"task": (setup.task, setup.taught), "network": (setup.network, ()), "curriculum": (setup.teaching, ())}
-    for part, (default, hidden) in parts.items():
-        for name, (hint, own_option) in options_of(default, hidden, part).items():
-            taken = name in RESERVED or name in found or (name in shared and part != "network")
-            if taken:
-                raise InputError(
-                    f"{type(default).__name__} has a field {name}, which is another option of a run of {task}: expected "
-                    "another name"
-                )
-            found[name] = (name, hint, own_option)
-    namespace = {"setup": setup, "__doc__": f"The options of a run of {task}.", "__module__": __name__}
-    kind = make_dataclass("RunConfig", found.values(), bases=(RunConfig,), frozen=True, namespace=namespace)
-    return typing.cast(type[RunConfig], kind)
-
-
-def options_of(default: object, hidden: tuple[str, ...] = (), group: str = "task") -> dict[str, tuple[Any, Any]]:
-    """Return type and option of every field of a dataclass that a flag can give, with the values of an instance.
-
-    A field of another type than whole numbers, numbers, truth values, texts, tuples of numbers, one of several of these, or
-    a `typing.Literal` of texts is no option.
-
-    Parameters
-    ----------
-    default : object
-        An instance; what is no dataclass has no options.
-    hidden : tuple of str
-        Fields that are no options.
-    group : str
-        Heading of the flags, where a field does not name its own.
-
-    Examples
-    --------
-    >>> from tauscope.tasks import Parity
-    >>> hint, found = options_of(Parity())["p"]
-    >>> hint, found.default, found.metadata["group"]
-    (float | None, None, 'task')
-    """
-    if not is_dataclass(default) or isinstance(default, type):
-        return {}
-    hints, texts = typing.get_type_hints(type(default)), documented(type(default))
-    found = {}
-    for one in fields(default):
-        hint, choices = _plain(hints[one.name])
-        if hint is None or not one.init or one.name in hidden or one.name.startswith("_"):
-            continue
-        meta: Mapping[str, Any] = one.metadata
-        value = getattr(default, one.name)
-        found[one.name] = (
-            hint,
-            option(
-                tuple(value) if isinstance(value, list) else value,
-                meta.get("help", texts.get(one.name, one.name.replace("_", " "))),
-                meta.get("short"),
-                meta.get("choices") or choices,
-                meta.get("group", group) if group != "curriculum" else group,
-            ),
-        )
-    return found
-
-
-def _plain(hint: Any) -> tuple[Any, tuple[str, ...] | None]:
-    """Return a type as options have it, and its choices; no type where an option cannot be of it."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal and all(isinstance(one, str) for one in arguments):
-        return str, arguments
-    if origin in (typing.Union, types.UnionType):
-        plain = [type(None) if one is type(None) else _plain(one)[0] for one in arguments]
-        return (None if None in plain else functools.reduce(operator.or_, plain)), None
-    if origin is tuple:
-        elements = {one for one in arguments if one is not Ellipsis}
-        return (hint if elements in ({int}, {float}) else None), None
-    return (hint if hint in (int, float, bool, str) else None), None
-
-
-def _with_default(one: Any, default: Any) -> Any:
-    meta = one.metadata
-    return option(default, meta["help"], meta["short"], meta["choices"], meta["group"])
-
-
-def documented(kind: type) -> dict[str, str]:
-    """Return what the docstrings of a class and its bases say of its attributes, by their names.
-
-    Examples
-    --------
-    >>> from tauscope.tasks import Tracking
-    >>> documented(Tracking)["n_steps"]
-    'length T of a trial'
-    """
-    found: dict[str, str] = {}
-    for one in reversed(kind.__mro__):
-        found |= dict(_attributes(inspect.cleandoc(one.__dict__.get("__doc__") or "")))
-    return found
-
-
-def _attributes(text: str) -> Iterator[tuple[str, str]]:
-    """Yield names and descriptions of a docstring's section of attributes."""
-    section = re.search(r"^Attributes\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)", text, re.DOTALL | re.MULTILINE)
-    for entry in re.finditer(r"^(\w[^\n]*)\n((?:[ \t]+\S[^\n]*\n?|\n)+)", section[1] if section else "", re.MULTILINE):
-        words = " ".join(entry[2].replace("``", "").replace("`", "").split()).removesuffix(".")
-        for name in entry[1].partition(":")[0].split(","):
-            yield name.strip(), words[:1].lower() + words[1:]
+    own.allow(options)
+    return config_of(options)

@@ -6,7 +6,10 @@ paper are what a user writes; from then on, `known` finds what they name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from tauscope._named import imported
@@ -70,3 +73,24 @@ def known(name: str, option: str) -> Any:
         what = option.removesuffix("_type")
         raise NotNamedError(f"{what} {name!r}: expected {FLAGS[option]} {name} too, to allow importing it")
     return _NAMED[name]
+
+
+@contextlib.contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Turn whatever code of a user's own raises into one line that says where.
+
+    Examples
+    --------
+    >>> with refusing("task 'mine:Recall'"):
+    ...     (1,)[1]
+    Traceback (most recent call last):
+    tauscope.errors.InputError: task 'mine:Recall': IndexError: tuple index out of range (<doctest>, line 2)
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # a module can raise anything
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise InputError(f"{what}: {kind}{error} ({Path(place.filename).name}, line {place.lineno})") from error

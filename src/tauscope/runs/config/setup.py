@@ -20,21 +20,28 @@ A new system is one entry. Beside its task, its module says::
 and `SETUPS` names it: ``"history": "tauscope.runs.setups.history:HISTORY"``. Flags, ``config.json``, the folder's name, resume,
 status, sweeps, analyses and the report follow from those. The help of an option is that of its field, or what the class says
 of it under ``Attributes``. A task of a user's own, ``--task module:Class``, is a system with the defaults of `Setup`.
+
+Where a published code has options of its own for the task or the recipe, dataclasses with ``build()`` stand for them. A part
+that depends on an option of another one has a field of the same name, made by `shared`; what a part makes of an option when
+it is made, such as the name that a code stands for, is the option's value. Published folder names are a function of all options.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tauscope.errors import InputError, nearest, require_at_least
+from tauscope.errors import InputError
 from tauscope.learning.curricula import Criterion, Curriculum
-from tauscope.learning.recipe import Recipe
+from tauscope.learning.recipe import OPTIMIZERS, Recipe
 from tauscope.learning.schedules import Plateau, Schedule, Steps
 from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK
-from tauscope.runs.config.base import option
+from tauscope.runs.config.base import OWN_CLASS, OWN_NAME, check_options, has_default, option, values
+from tauscope.runs.config.own import refusing
 from tauscope.tasks import Stage, Task
 
 if TYPE_CHECKING:
@@ -44,6 +51,9 @@ if TYPE_CHECKING:
     from tauscope.tasks import Head
 
 SETUPS: dict[str, str] = {
+    **dict.fromkeys(("parity", "dms"), "tauscope.runs.setups.binary:BINARY"),
+    **dict.fromkeys(("de1", "de2", "cd", "cd2", "gde", "2afc", "sine", "comp"), "tauscope.runs.setups.memory:MEMORY"),
+    "tracking": "tauscope.runs.setups.tracking:TRACKING",
     "history": "tauscope.runs.setups.history:HISTORY",
     "text": "tauscope.runs.setups.text:TEXT",
 }
@@ -59,6 +69,22 @@ half when 2 epochs were no better by 1 %."""
 
 WHOLE = "task"
 """Name of the only stage of a task that is asked as it is: its network is the checkpoint ``rnn_task``."""
+
+DEFAULT = "default"
+"""The curriculum of a setup itself."""
+
+COMMON = ("task", "network_number", "seed", "cell", "num_neurons", "curriculum_type")
+"""Options that every run has, in the order in which they come first in ``config.json``."""
+
+AS_PUBLISHED = ("curriculum", "task", "network", "training")
+"""Order of the parts of a setup whose runs version 0.1 knew."""
+
+
+class Options(Protocol):
+    """Options of a task that are not its fields, or of a recipe: a dataclass."""
+
+    def build(self) -> Any:
+        """Return the task as a whole, or the recipe but for its seed."""
 
 
 class Builder(Protocol):
@@ -81,6 +107,9 @@ class Teaching(Protocol):
 
     def build(self, task: Task) -> Curriculum:
         """Return the curriculum at its start, for a task with all its options."""
+
+
+_LEAKY = ("leaky",)
 
 
 @dataclass(frozen=True)
@@ -109,68 +138,68 @@ class Network:
     2
     """
 
-    cell: str = option("leaky", f"{', '.join(CELLS)}, or a cell of your own as module:Class", group="network")
-    num_neurons: int = option(100, "units", "nn", group="network")
-    form: str = option("default", "where the nonlinearity of leaky units stands", "m", FORMS, "network")
-    afunc: str = option("leakyrelu", "nonlinearity of leaky units", "a", ACTIVATION_NAMES, "network")
+    cell: str = option("leaky", f"{', '.join(CELLS)}, or a cell of your own as module:Class",
+                       choices=(*CELLS, OWN_CLASS), group="network")  # fmt: skip
+    num_neurons: int = option(100, "units", "nn", group="network", at_least=1)
+    form: str = option("default", "where the nonlinearity of leaky units stands", "m", FORMS, "network",
+                       cells=_LEAKY)  # fmt: skip
+    afunc: str = option("leakyrelu", "nonlinearity of leaky units", "a", ACTIVATION_NAMES, "network", cells=_LEAKY)
     tau: float | None = option(None, "fix the timescales of leaky units at this value (>= 1); by default they are trained",
-                               "T", group="network")  # fmt: skip
-    bias: bool = option(True, "biases of leaky units", group="network")
-    diagonal: bool = option(False, "let leaky units receive from themselves", group="network")
-    sigma: float = option(0.0, "standard deviation of the private noise of leaky units", group="network")
-    start: float = option(0.1, "leaky units start between 0 and this", group="network")
-    rank: int = option(RANK, "terms that multiply state and input (cp)", group="network")
+                               "T", group="network", at_least=1.0, cells=_LEAKY)  # fmt: skip
+    bias: bool = option(True, "biases of leaky units", group="network", cells=_LEAKY)
+    diagonal: bool = option(False, "let leaky units receive from themselves", group="network", cells=_LEAKY)
+    sigma: float = option(0.0, "standard deviation of the private noise of leaky units", group="network",
+                         at_least=0.0, cells=_LEAKY)  # fmt: skip
+    start: float = option(0.1, "leaky units start between 0 and this", group="network", at_least=0.0, cells=_LEAKY)
+    rank: int = option(RANK, "terms that multiply state and input (cp)", group="network", at_least=0, cells=("cp",))
     head_bias: bool = option(True, "biases of the read-outs", group="network")
 
     def __post_init__(self) -> None:
-        require_at_least("num_neurons", self.num_neurons, 1)
-        if self.cell not in CELLS and ":" not in self.cell:
-            raise InputError(f"cell {self.cell!r} is unknown: {nearest(self.cell, [*CELLS, 'module:Class'])}")
-        require_rank(self.cell, self.rank, RANK)
-        for name, least in (("tau", 1.0), ("sigma", 0.0), ("start", 0.0)):
-            if getattr(self, name) is not None:
-                require_at_least(name, getattr(self, name), least)
+        check_options(self)
 
     def build(self, task: Task, heads: Mapping[str, Head], generator: torch.Generator) -> Model:
         """Return the network for a task, with fresh weights."""
         from tauscope.models import Heads, Model
 
-        n_outputs = sorted({head.n_outputs for head in heads.values()})
-        if len(n_outputs) != 1:
-            raise InputError(f"the heads {', '.join(heads)} have {n_outputs} outputs: expected equally many")
-        cell = self._cell(task.n_inputs, generator)
-        return Model([cell], Heads(self.num_neurons, tuple(heads), n_outputs[0], False, generator, self.head_bias))
-
-    def _cell(self, n_inputs: int, generator: torch.Generator) -> Cell:
-        from tauscope.models import LeakyCell, cell_maker
-
-        if self.cell == "leaky":
-            names = ("form", "afunc", "tau", "bias", "diagonal", "sigma", "start")
-            return LeakyCell(n_inputs, self.num_neurons, generator, **{name: getattr(self, name) for name in names})
-        maker = cell_maker(self.cell, self.rank)
-        try:
-            made: Cell = maker(n_inputs, self.num_neurons, generator)
-        except TypeError as error:
-            raise InputError(f"cell {self.cell!r} cannot be made of (n_inputs, n_units, generator): {error}") from error
-        return made
+        of_cell = [known.name for known in fields(self) if self.cell in (known.metadata.get("cells") or ())]
+        cell = cell_of(self.cell, task.n_inputs, self.num_neurons, generator, **values(self, *of_cell))
+        return Model([cell], Heads(self.num_neurons, tuple(heads), outputs(heads), False, generator, self.head_bias))
 
 
-def require_rank(cell: str, rank: int | None, default: int | None) -> None:
-    """Refuse a rank that is below 0, or that is not the default of a cell which has none.
+def cell_of(name: str, n_inputs: int, n_units: int, generator: torch.Generator, **options: Any) -> Cell:
+    """Return a cell with fresh weights.
+
+    Parameters
+    ----------
+    name : str
+        A key of `tauscope.models.CELLS`, or a user's own as ``module:Class``.
+    n_inputs, n_units, generator, **options
+        What it is made of.
 
     Raises
     ------
     InputError
-        If it is one of these.
-
-    Examples
-    --------
-    >>> require_rank("cp", 4, 16)
+        If there is no such cell, or it cannot be made of these.
     """
-    if rank is not None:
-        require_at_least("rank", rank, 0)
-    if rank != default and cell != "cp":
-        raise InputError(f"rank is {rank}, an option of cell 'cp': expected {default} with cell {cell!r}")
+    from tauscope.models import LeakyCell, cell_maker
+
+    maker: Any = functools.partial(LeakyCell, **options) if name == "leaky" else cell_maker(name, **options)
+    try:
+        made: Cell = maker(n_inputs, n_units, generator)
+    except TypeError as error:
+        raise InputError(f"cell {name!r} cannot be made of (n_inputs, n_units, generator): {error}") from error
+    return made
+
+
+def outputs(heads: Mapping[str, Head]) -> int:
+    """Return how many outputs each head has."""
+    return next(iter(heads.values())).n_outputs
+
+
+def recipe_with(options: object, base: Recipe, **further: Any) -> Recipe:
+    """Return a recipe with the values of those options that are its fields and are not left at ``None``, and further ones."""
+    given = {known.name: getattr(options, known.name, None) for known in fields(base)}
+    return replace(base, **{name: value for name, value in given.items() if value is not None} | further)
 
 
 @dataclass(frozen=True)
@@ -190,33 +219,115 @@ class AsItIs:
 
 
 @dataclass(frozen=True)
+class RecipeOptions:
+    """Options of a `Recipe`, with the values of one.
+
+    Examples
+    --------
+    >>> RecipeOptions.of(Recipe(clip=math.inf, lr=0.5)).build().lr
+    0.5
+    """
+
+    epochs: int = option(1, "epochs at most", group="training")
+    steps_per_epoch: int = option(1, "optimiser steps an epoch", group="training")
+    batch_size: int = option(1, "trials a step", group="training")
+    test_steps: int = option(1, "batches of fresh trials that test an epoch", group="training")
+    optimizer: str = option("adam", "optimiser", choices=OPTIMIZERS, group="training")
+    lr: float = option(0.001, "learning rate", group="training")
+    momentum: float = option(0.1, "Nesterov momentum of sgd", group="training")
+    clip: float | None = option(None, "largest global gradient norm; by default any", group="training")
+    schedule: str = option("none", "how the learning rate falls: to 30 % after 60 and after 85 % of the epochs (steps), or to "
+                           "a half when 2 epochs were no better by 1 % (plateau)", choices=tuple(SCHEDULES),
+                           group="training")  # fmt: skip
+    patience: int | None = option(None, "epochs without a gain after which training ends; by default it does not",
+                                  group="training", at_least=1)  # fmt: skip
+    activity_cost: float = option(0.0, "cost of activity", group="training")
+    weight_cost: float = option(0.0, "cost of the sum of all squared weights (half the weight decay of Adam)",
+                                group="training")  # fmt: skip
+    base: Recipe = field(default_factory=Recipe)
+    """What else the recipe says, which is no option."""
+
+    @classmethod
+    def of(cls, recipe: Recipe, schedule: str = "none") -> RecipeOptions:
+        """Return the options whose defaults are those of a recipe, and of a schedule by name."""
+        own = {known.name: getattr(recipe, known.name) for known in fields(cls) if known.name != "base"}
+        named = {"clip": recipe.clip if math.isfinite(recipe.clip) else None, "schedule": schedule}
+        return cls(**own | named, base=recipe)
+
+    @property
+    def follows_epochs(self) -> bool:
+        """Whether another number of epochs changes those before the last one."""
+        return self.schedule == "steps"
+
+    def build(self) -> Recipe:
+        """Return the recipe."""
+        schedule = SCHEDULES[self.schedule](self.epochs) or self.base.schedule
+        return recipe_with(self, replace(self.base, clip=math.inf), schedule=schedule)
+
+
+@dataclass(frozen=True)
 class Setup:
     """A system: what is learnt, by which network, in which order, how.
 
     Attributes
     ----------
-    task : Task
+    task : Task or Options
         With its defaults; where it is a dataclass, its fields are options.
     network : Builder
         Options of the network, with their defaults; see `Network`.
     teaching : Teaching
         Options of the curriculum, with their defaults; by default the task is asked as it is.
-    recipe : Recipe
+    recipe : Recipe or Options
         How the network is trained by default.
     taught : tuple of str
         Fields of the task that stages set, which are no options.
     schedule : str
         How the learning rate changes by default, where the recipe does not say: a key of `SCHEDULES`.
+    names : callable, optional
+        From all options to the parts of a folder's name that stand before the network's number; by default the task, and
+        the options that are not the defaults.
+    facts : callable, optional
+        From all options to what the network, the task and the curriculum are in words, by what they are.
+    extends : tuple of str
+        Options that say how far a run goes: they can change when it is resumed.
+    keep_every : int, optional
+        Epochs between networks that are kept to follow the course of training; none is kept if not given.
+    measured : dict
+        Values of options with which a network is measured, where it is trained with others.
+    counts_N : bool
+        Whether its stages ask memory demands N, by which checkpoints are told.
+    order : tuple of str
+        Keys of the parts, in the order in which their options are listed.
+
+    Examples
+    --------
+    >>> from tauscope.tasks import Tracking
+    >>> Setup(Tracking()).parts["recipe"].build().optimizer
+    'adam'
     """
 
-    task: Task
+    task: Task | Options
     network: Builder = field(default_factory=Network)
     teaching: Teaching = field(default_factory=AsItIs)
-    recipe: Recipe = field(
+    recipe: Recipe | Options = field(
         default_factory=lambda: Recipe(epochs=50, steps_per_epoch=200, batch_size=64, test_steps=10, optimizer="adam", lr=1e-3)
     )  # fmt: skip
     taught: tuple[str, ...] = ()
     schedule: str = "none"
+    names: Callable[[Any], Sequence[str]] | None = None
+    facts: Callable[[Any], list[tuple[str, str]]] | None = None
+    extends: tuple[str, ...] = ("epochs",)
+    keep_every: int | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    counts_N: bool = False
+    order: tuple[str, ...] = ("training", "task", "network", "curriculum")
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What has options, by what it is."""
+        recipe = RecipeOptions.of(self.recipe, self.schedule) if isinstance(self.recipe, Recipe) else self.recipe
+        parts = {"task": self.task, "network": self.network, "curriculum": self.teaching, "training": recipe}
+        return {name: parts[name] for name in self.order}
 
 
 def setup_of_class(name: str, found: object) -> Setup:
@@ -242,18 +353,11 @@ def setup_of_class(name: str, found: object) -> Setup:
             f"task {name!r} has no {missing}: expected a subclass of tauscope.tasks.Task that defines them"
         )
     if is_dataclass(found):
-        for one in fields(found):
-            if one.init and not has_default(one):
-                raise InputError(f"task {name!r}: its field {one.name} has no default: expected one for each")
-    try:
+        for known in fields(found):
+            if known.init and not has_default(known):
+                raise InputError(f"task {name!r}: its field {known.name} has no default: expected one for each")
+    with refusing(f"task {name!r} cannot be made without arguments"):
         return Setup(found())
-    except (TypeError, ValueError) as error:
-        raise InputError(f"task {name!r} cannot be made without arguments: {error}") from error
-
-
-def has_default(one: Field[Any]) -> bool:
-    """Return whether a field of a dataclass has a default."""
-    return one.default is not MISSING or one.default_factory is not MISSING
 
 
 def curriculum_from(name: str, found: object, task: Task) -> Curriculum:
@@ -273,12 +377,21 @@ def curriculum_from(name: str, found: object, task: Task) -> Curriculum:
     InputError
         If it is none of these.
     """
-    made: Any = found.build(task) if hasattr(found, "build") else found(task) if callable(found) else found
+    with refusing(f"curriculum {name!r}"):
+        teaching: Any = found() if isinstance(found, type) and hasattr(found, "build") else found
+        made = teaching.build(task) if hasattr(teaching, "build") else found(task) if callable(found) else found
     if isinstance(made, Curriculum):
         return Curriculum(made.stages, made.criterion)
-    if isinstance(made, Sequence) and made and all(isinstance(one, Stage) for one in made):
+    if isinstance(made, Sequence) and made and all(isinstance(stage, Stage) for stage in made):
         return Curriculum(made, Criterion(task.metric))
     raise InputError(
         f"curriculum {name!r} is a {type(made).__name__}: expected stages, a Curriculum, or a function of the task that "
         "returns either"
     )
+
+
+def curriculum_option(choices: Sequence[str] = (DEFAULT,), added: bool = False) -> Any:
+    """Return the option that names a curriculum: the setup's own, or one of a user's own."""
+    help_text = "order in which N is taught" if len(choices) > 1 else "the task's own"
+    return option(choices[0], f"{help_text}, or a curriculum of your own as module:Name", "c",
+                  (*choices, OWN_NAME), added=added)  # fmt: skip
