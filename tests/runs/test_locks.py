@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import tauscope as ts
+from tauscope import TrainConfig
 from tauscope.cli import main
-from tauscope.runs.config import TrainConfig
 from tauscope.runs.folder import is_locked
 from tauscope.runs.run import Run
 

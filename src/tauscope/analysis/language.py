@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from tauscope.analysis.checked import checked
 from tauscope.errors import require_at_least
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for, run
@@ -17,6 +18,7 @@ _STEPS = 64
 """Steps whose outputs are held in memory at once."""
 
 
+@checked
 @torch.no_grad()
 def bits_per_character(
     model: Model,

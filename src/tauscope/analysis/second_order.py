@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import nn
 
+from tauscope.analysis.checked import checked
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.models import CPCell, Model, MultiplicativeCell
 from tauscope.models.weights import masked_copy
@@ -15,6 +16,7 @@ from tauscope.models.weights import masked_copy
 Array = NDArray[np.float64]
 
 
+@checked
 def character_matrices(model: Model) -> xr.DataArray:
     """Return the matrices by which the input decides what the state is multiplied with.
 
@@ -51,7 +53,7 @@ def character_matrices(model: Model) -> xr.DataArray:
 def _transitions(model: Model) -> Array:
     """Return M_c of every character, and last the matrix without any input."""
     cell = multiplicative_cell(model)
-    channels = torch.eye(cell.n_inputs, dtype=torch.float64)
+    channels = torch.eye(cell.n_inputs, dtype=torch.float64, device="cpu")
     matrices = masked_copy(cell).double().cpu().transitions(torch.cat([channels, 0 * channels[:1]]))
     found: Array = matrices.numpy()
     return found
@@ -74,6 +76,7 @@ def multiplicative_cell(model: Model) -> MultiplicativeCell:
     return cell
 
 
+@checked
 def effective_rank(model: Model) -> xr.Dataset:
     """Measure in how many directions the matrices of a network differ between inputs.
 
@@ -127,6 +130,7 @@ def effective_rank(model: Model) -> xr.Dataset:
     )
 
 
+@checked
 def rank_truncation(model: Model, rank: int) -> Model:
     """Return a network with the strongest of its CP terms alone.
 

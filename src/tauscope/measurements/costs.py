@@ -64,7 +64,7 @@ def estimate(subject: Subject, names: Iterable[str], epochs: int = RETRAINING.ep
 def _seconds(subject: Subject) -> float:
     """Return the processor seconds in which a network goes through some trials, after as many to warm up."""
     generator = subject.generator()
-    inputs = torch.zeros(_STEPS, _TRIALS, subject.model.n_inputs, device=generator.device)
+    inputs = torch.zeros(_STEPS, _TRIALS, subject.model.n_inputs, dtype=torch.float32, device=generator.device)
     for _ in range(2):
         start = time.process_time()
         run(subject.model, inputs, generator)

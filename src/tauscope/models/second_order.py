@@ -90,11 +90,11 @@ class MultiplicativeCell(Cell):
         >>> M.shape, torch.allclose(M[0], cell.recurrent.weight)
         (torch.Size([2, 3, 3]), True)
         """
-        units = torch.eye(self.n_units).to(x)
+        units = torch.eye(self.n_units, dtype=x.dtype, device=x.device)
         found = []
-        for one in x:
+        for row in x:
             # No state, and then every unit alone at 1.
-            driven = self.drive(self.from_input(one.expand(1 + len(units), -1)), torch.cat([0 * units[:1], units]))
+            driven = self.drive(self.from_input(row.expand(1 + len(units), -1)), torch.cat([0 * units[:1], units]))
             found.append((driven[1:] - driven[0]).t())
         return torch.stack(found)
 

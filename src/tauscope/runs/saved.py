@@ -253,7 +253,7 @@ def _require_equal(model: Model, twin: Model) -> None:
     except RuntimeError as error:
         raise InputError(f"the network made anew has other weights: {' '.join(str(error).split())}") from error
     twin = twin.to(model.hidden(model.initial_state(1)).device)
-    inputs = torch.linspace(-1, 1, 7 * 3 * model.n_inputs).view(7, 3, -1)
+    inputs = torch.linspace(-1, 1, 7 * 3 * model.n_inputs, dtype=torch.float32, device="cpu").view(7, 3, -1)
     ours, other = (_answers(network, inputs) for network in (model, twin))
     if not torch.allclose(ours, other, equal_nan=True):
         raise InputError(
