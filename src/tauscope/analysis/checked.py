@@ -15,12 +15,13 @@ from tauscope.models.model import Model, require_model
 from tauscope.tasks.base import Task
 from tauscope.tasks.binary import BinaryMemoryTask
 from tauscope.tasks.delayed import DelayedResponseTask
+from tauscope.tasks.text import Text
 from tauscope.tasks.tracking import Tracking
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_TASKS = {kind.__name__: kind for kind in (Task, BinaryMemoryTask, DelayedResponseTask, Tracking)}
+_TASKS = {kind.__name__: kind for kind in (Task, BinaryMemoryTask, DelayedResponseTask, Text, Tracking)}
 _GENERATOR = "torch.Generator | None"
 
 

@@ -150,7 +150,7 @@ def test_training_is_given_up_without_a_gain(tmp_path: Path, poem: Path) -> None
         (["--window", "0"], "window is 0: expected at least 1"),
         (["--window", "100000"], "window is 100000"),
         (["--rank", "-1"], "rank is -1: expected at least 0"),
-        (["--cell", "mi"], "rank is 2, an option of cell 'cp': expected 16 with cell 'mi'"),
+        (["--cell", "mi"], "rank is 2, an option of the cp cell: expected 16 with cell 'mi'"),
         (["--cell", "second-order"], "did you mean 'second_order'"),
         (["--vocabulary", "abc"], "expected none outside the vocabulary"),
         (["--sha256", "0" * 64], "has changed"),
@@ -199,5 +199,5 @@ def test_other_cells_learn_text_too() -> None:
 def test_a_rank_is_an_option_of_every_setup() -> None:
     model = config_of({"task": "history", "cell": "cp", "rank": 3, "num_neurons": 4, "seed": 0}).model()
     assert model.layers[0].rank == 3
-    with pytest.raises(InputError, match="rank is 3, an option of cell 'cp'"):
+    with pytest.raises(InputError, match="rank is 3, an option of the cp cell"):
         config_of({"task": "history", "rank": 3})
