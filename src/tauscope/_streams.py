@@ -158,13 +158,13 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 
 def _lasting(stream: TextIO | None, descriptor: int) -> TextIO:
     if stream is None:
-        return Lasting(open(descriptor, "wb", closefd=False), encoding="utf-8", errors=_ERRORS)
+        return Lasting(io.BufferedWriter(io.FileIO(descriptor, "wb", closefd=False)), encoding="utf-8", errors=_ERRORS)
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.flush()
     try:
         # Opened anew: the descriptor may have become another file since, a pipe for instance.
-        below: BinaryIO = open(stream.fileno(), "wb", closefd=False)
+        below: BinaryIO = io.BufferedWriter(io.FileIO(stream.fileno(), "wb", closefd=False))
     except OSError:  # kept in memory
         below = stream.buffer
     return Lasting(below, stream.encoding, _ERRORS, line_buffering=stream.line_buffering)
