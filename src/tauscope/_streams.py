@@ -10,7 +10,7 @@ import shlex
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 _ERRORS = "tauscope"
 # What stands for our own signs where an encoding lacks them.
@@ -158,11 +158,16 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 
 def _lasting(stream: TextIO | None, descriptor: int) -> TextIO:
     if stream is None:
-        return Lasting(open(descriptor, "wb", closefd=False), encoding="utf-8", errors=_ERRORS)
+        return Lasting(io.BufferedWriter(io.FileIO(descriptor, "wb", closefd=False)), encoding="utf-8", errors=_ERRORS)
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.flush()
-    return Lasting(stream.buffer, stream.encoding, _ERRORS, line_buffering=stream.line_buffering)
+    try:
+        # Opened anew: the descriptor may have become another file since, a pipe for instance.
+        below: BinaryIO = io.BufferedWriter(io.FileIO(stream.fileno(), "wb", closefd=False))
+    except OSError:  # kept in memory
+        below = stream.buffer
+    return Lasting(below, stream.encoding, _ERRORS, line_buffering=stream.line_buffering)
 
 
 def _open_closed() -> None:
