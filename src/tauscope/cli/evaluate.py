@@ -83,11 +83,12 @@ def run(options: argparse.Namespace, console: Console) -> int:
         console.print(_table(accuracy))
     stem = _write_table(path, options, accuracy)
     try:
-        write_atomically(stem.with_name(f"{stem.name}.png"), _picture(accuracy, trained, path))
+        picture = _picture(accuracy, trained, path)
     except Exception as error:  # fonts, TeX and backends can fail in any way; the table is there
         console.print(f"wrote {stem}.csv", highlight=False, soft_wrap=True, markup=False)
         flags.print_error(f"{stem}.png cannot be drawn, its table is kept: {reason(error)}")
         return FAILED
+    write_atomically(stem.with_name(f"{stem.name}.png"), picture)
     console.print(f"wrote {stem}.csv and .png", highlight=False, soft_wrap=True, markup=False)
     return 0
 

@@ -173,28 +173,35 @@ def draw(asked: Asked, result: xr.Dataset, *, device: str = "cpu", cell: str | N
     -------
     dict of Exception
         What kept pictures from being drawn, by the names of their files.
+
+    Raises
+    ------
+    InputError
+        If a picture cannot be written.
     """
     missing = {_picture(asked, name): how for name, how in asked.how.figures.items()}
     missing = {path: how for path, how in missing.items() if not path.exists()}
     problems: dict[str, Exception] = {}
     for path, how in missing.items():
         try:
-            _draw(path, how(result, subject_of(asked.checkpoint, device, cell, asked.seed)), asked.checkpoint)
+            content = _png(how(result, subject_of(asked.checkpoint, device, cell, asked.seed)), asked.checkpoint)
         except Exception as error:  # fonts, TeX, a backend or a figure function can fail in any way
             problems[path.name] = error
+        else:
+            write_atomically(path, content)
     if missing:
         # A picture that is newer than its result was not made of it.
         asked.target.touch()
     return problems
 
 
-def _draw(path: Path, ax: Axes, checkpoint: Path) -> None:
+def _png(ax: Axes, checkpoint: Path) -> bytes:
     from tauscope.plotting.style import title
 
     picture = io.BytesIO()
     title(ax, checkpoint.parent.name, checkpoint.name)
     cast("Figure", ax.figure).savefig(picture, format="png", dpi=200)
-    write_atomically(path, picture.getvalue())
+    return picture.getvalue()
 
 
 def _picture(asked: Asked, name: str) -> Path:
