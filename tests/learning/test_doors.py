@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import tauscope as ts
-from tauscope.learning.learners import BPTT, Supervised
+from tauscope.learning.learners import BPTT, Piece, Supervised
 from tauscope.learning.objectives import Term
 from tauscope.learning.schedules import Plateau, Steps
 from tauscope.tasks.check import check_task
@@ -200,6 +200,42 @@ class Forgetting(ts.Parity):
 def test_a_task_whose_copy_is_another_is_refused(task: Any, line: str) -> None:
     with pytest.raises(ts.InputError, match=line):
         trained(task=task)
+
+
+class Loud(ts.LeakyRNN):
+    """Says everything louder, by an option of its own."""
+
+    def __init__(self, loudness: float) -> None:
+        super().__init__(6, n_heads=4, form="continuous", generator=torch.Generator().manual_seed(0))
+        self.loudness = loudness
+
+    def readout(self, states: torch.Tensor, heads: Any) -> torch.Tensor:
+        return self.loudness * super().readout(states, heads)
+
+
+class Scaled(Supervised):
+    """Reports a part of the loss, by an option of its own."""
+
+    def __init__(self, model: ts.Model, part: float) -> None:
+        super().__init__(model, ts.Parity())
+        object.__setattr__(self, "part", part)
+
+    def pieces(self, batch_size: int, generators: Any) -> Any:
+        for piece in super().pieces(batch_size, generators):
+            yield Piece(self.part * piece.loss, piece.backward)  # type: ignore[attr-defined]
+
+
+def test_networks_and_learners_of_a_users_own_are_copied_as_they_are() -> None:
+    loud = Loud(3.0)
+    finer, plain = loud.at_resolution(4), Loud(1.0).at_resolution(4)
+    states, _ = finer(torch.ones(5, 2, 1))
+    assert torch.equal(finer.readout(states, ["N3"]), 3 * plain.readout(states, ["N3"]))
+    assert next(finer.parameters()) is next(loud.parameters())
+    assert [cell.k for cell in (*loud.layers, *finer.layers)] == [1, 4]
+    assert finer.heads is loud.heads
+    whole, part = trained(), trained(model := network(), learner=Scaled(model, 0.5))
+    assert [record["loss"] for record in part.history] == [record["loss"] / 2 for record in whole.history]
+    assert comparable(part)[1] == comparable(whole)[1]
 
 
 # --- a task that keeps chance or a state of its own --------------------------------------------------------------------

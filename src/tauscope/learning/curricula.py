@@ -372,7 +372,7 @@ def _asking(Ns: Iterable[int], heads: tuple[str, ...] | None = None) -> Stage:
 def _require_range(first: int, last: int, n_heads: int = 1) -> None:
     require_count("ns_init", first, 2)
     require_count("init heads", n_heads)
-    require_count("max N", last, 2)
+    require_count("max N", last, 1)
     if last < first:
         raise InputError(f"max N is {last}: expected at least the first N, {first}")
     if first + n_heads - 1 > last:

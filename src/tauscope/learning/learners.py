@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, Self
@@ -136,7 +137,11 @@ class Supervised:
 
     def at(self, stage: Stage) -> Self:
         """Return the learner as a stage asks it; this one is not changed."""
-        return replace(self, task=self.task.at(stage), heads=tuple(stage.heads))
+        # A copy, so that a subclass with an __init__ of its own stays what it is.
+        twin = copy.copy(self)
+        for name, value in (("task", self.task.at(stage)), ("heads", stage.heads)):
+            object.__setattr__(twin, name, value)
+        return twin
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the parameters that the answers of these heads depend on."""

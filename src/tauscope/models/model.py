@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -293,7 +294,11 @@ class Model(nn.Module):
         InputError
             If a layer has no continuous-time form.
         """
-        return Model([cell.at_resolution(k) for cell in self.layers], self.heads, self.skip_input, self.start)
+        # A copy, so that a subclass stays what it is; its modules are those of this network but for the cells.
+        twin = copy.copy(self)
+        twin.__dict__["_modules"] = dict(self._modules)
+        twin.cells = nn.ModuleList(cell.at_resolution(k) for cell in self.layers)
+        return twin
 
     def weights(self) -> dict[str, Weight]:
         """Return the weights of all layers and heads that are known, by their names in the network.
