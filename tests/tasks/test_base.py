@@ -202,7 +202,13 @@ def test_a_score_over_batches_is_the_ratio_of_sums_and_not_the_mean_of_ratios(ge
 
 
 def test_every_metric_has_a_direction() -> None:
-    assert METRICS == {"accuracy": "more", "fractional_loss": "less", "relative_error": "less", "score": "more"}
+    assert METRICS == {
+        "accuracy": "more",
+        "bpc": "less",
+        "fractional_loss": "less",
+        "relative_error": "less",
+        "score": "more",
+    }
 
 
 TASKS: tuple[Any, ...] = (
@@ -215,6 +221,7 @@ TASKS: tuple[Any, ...] = (
     tasks.GatedDelayedEstimation,
     tasks.DelayedSine,
     tasks.History,
+    tasks.Text,
 )
 
 

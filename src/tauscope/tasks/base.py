@@ -290,7 +290,7 @@ class ClassificationTask(Task):
 
 
 def require_fields(task: Any) -> None:
-    """Raise an `InputError` unless every field of a task is a number, a whole one or a truth value where it says so.
+    """Raise an `InputError` unless every field of a task is a number, a whole number, a truth value or a text where it says so.
 
     Examples
     --------
@@ -303,6 +303,7 @@ def require_fields(task: Any) -> None:
         "float": (numbers.Real, "a number"),
         "int": (numbers.Integral, "a whole number"),
         "bool": (bool, "True or False"),
+        "str": (str, "a text"),
     }
     for entry in fields(task):
         if entry.type in kinds:

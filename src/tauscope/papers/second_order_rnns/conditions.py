@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tauscope.models.budget import largest_n, largest_rank
+from tauscope.models.budget import largest_n
 from tauscope.papers.vocabulary import Condition, Measure, Scale
 
 SERIES = ("n32_r0", "n32_r4", "n32_r16", "n32_r75", "n32_r256")
@@ -26,7 +26,7 @@ PUBLISHED = ((32, 4), (75, 34), (128, 192), (400, 210), (512, 1183), (1024, 2550
 """The paper's numbers of units and terms."""
 
 BUDGET = 15_000
-"""Parameters at most, read-out included, of `PAIRS` and `RIVALS` at the quick scale."""
+"""Parameters at most, read-out included, of `PAIRS` and `RIVALS`."""
 
 PARITY = ("parity_leaky", "parity_r0", "parity_r1", "parity_r2", "parity_r4")
 """Conditions of the question across systems."""
@@ -42,30 +42,25 @@ def _parity(**cell: Any) -> dict[str, Any]:
     return {"task": "parity", "curriculum_type": "single", "num_neurons": 32, **cell}
 
 
-def _rivals(budget: int, n_characters: int) -> dict[str, dict[str, Any]]:
-    """Return the options of the largest other networks within a budget."""
-    cells = {"rnn": "elman", "second": "second_order", "mi": "mi"}
-    return {
-        name: {"task": "text", "num_neurons": largest_n(cell, budget, n_characters), "cell": cell}
-        for name, cell in cells.items()
-    }
+_CHARACTERS = 65
+"""Different characters of Paradise Lost."""
 
-
-_MILTON, _PLAYS = 65, 84
-"""Characters of the texts."""
+_RIVALS: dict[str, dict[str, Any]] = {
+    name: {"task": "text", "num_neurons": largest_n(cell, BUDGET, _CHARACTERS), "cell": cell}
+    for name, cell in (("rnn", "elman"), ("second", "second_order"), ("mi", "mi"))
+}
 
 _SERIES = tuple(
     Condition(name, f"CPRNN(32, {rank})" if rank else "RNN(32)", _cp(32, rank))
     for name, rank in zip(SERIES, (0, 4, 16, 75, 256), strict=True)
 )
-_BUDGET = _rivals(BUDGET, _MILTON)
 _LARGER = tuple(Condition(f"n{n}_r{rank}", f"CPRNN({n}, {rank})", _cp(n, rank)) for n, rank in PUBLISHED if n != 32)
 
 CONDITIONS = (
     *_SERIES,
     Condition(FULL, "2RNN(32)", {"task": "text", "cell": "second_order", "num_neurons": 32}),
     Condition("n48_r39", "CPRNN(48, 39)", _cp(48, 39)),
-    *(Condition(name, f"{RIVALS[name]}({options['num_neurons']})", options) for name, options in _BUDGET.items()),
+    *(Condition(name, f"{RIVALS[name]}({options['num_neurons']})", options) for name, options in _RIVALS.items()),
     *_LARGER,
     Condition("parity_leaky", "leaky, N-parity", _parity()),
     Condition("parity_r0", "RNN, N-parity", _parity(cell="elman")),
@@ -119,8 +114,7 @@ QUICK = Scale(
     ),
 )
 
-_PLAYED: dict[str, Any] = {
-    "text": "plays.txt",
+_PUBLISHED_TRAINING: dict[str, Any] = {
     "window": 50,
     "epochs": 1000,
     "steps_per_epoch": 100,
@@ -132,19 +126,17 @@ _PLAYED: dict[str, Any] = {
     "patience": 150,
 }
 
-_LARGE_BUDGET = 100_000
-
 PAPER_SCALE = Scale(
     name="paper",
-    cost="days on 2 processors, 1 GB of disk: a text of one's own as plays.txt, the joined plays of the same source, windows of "
-    "50 characters, until 150 epochs bring nothing; all six published pairs",
+    cost="days on 2 processors, 1 GB of disk: Paradise Lost, trained as published: windows of 50 characters, 100 steps of 128 windows "
+    "an epoch, until 150 epochs bring nothing; all six published pairs of units and rank",
     networks=3,
     options={},
-    by_condition={
-        **_scaled(_PLAYED, {**_ADAM, "max_N": 101, "epochs": 1000, "steps_per_epoch": 100, "batch_size": 64}, _PLAYED),
-        **{name: _PLAYED | options for name, options in _rivals(_LARGE_BUDGET, _PLAYS).items()},
-        "n48_r39": _PLAYED | _cp(128, largest_rank(128, _LARGE_BUDGET, _PLAYS)),
-    },
+    by_condition=_scaled(
+        _PUBLISHED_TRAINING,
+        {**_ADAM, "max_N": 101, "epochs": 1000, "steps_per_epoch": 100, "batch_size": 64},
+        _PUBLISHED_TRAINING,
+    ),
 )
 
 SCALES = {scale.name: scale for scale in (SMOKE, QUICK, PAPER_SCALE)}

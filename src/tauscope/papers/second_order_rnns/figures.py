@@ -72,8 +72,9 @@ def against_parameters(results: Results) -> Figure | None:
                 color=COLOURS["blue"], label="CPRNN(32, R), R = 0 … 256")  # fmt: skip
         for i, name in enumerate(name for name in names if name not in SERIES or name in _MARKERS):
             parameters, bpc = points[name]
-            ax.plot([parameters] * len(bpc), bpc, _MARKERS.get(name, "v"), ls="none", ms=4.5, mew=0, alpha=0.75,
-                    color=CYCLE[(i + 1) % len(CYCLE)], label=_label(results, name))  # fmt: skip
+            ax.plot([parameters] * len(bpc), bpc, _MARKERS.get(name, "v"), ls="none", ms=4.5, mew=0.9, alpha=0.75,
+                    # What lies behind a mark of another network is seen through it.
+                    fillstyle="none" if name in RIVALS else "full", color=CYCLE[(i + 1) % len(CYCLE)], label=_label(results, name))  # fmt: skip
         for name in series:
             if name not in _MARKERS:
                 parameters, bpc = points[name]
