@@ -110,13 +110,11 @@ def test_a_picture_of_an_earlier_result_does_not_outlive_it(runs: list[str], mon
     assert not list(pictures.glob("*.png"))
 
 
-def test_a_matplotlib_that_cannot_be_imported_costs_the_pictures_alone(runs: list[str]) -> None:
+def test_a_backend_that_does_not_exist_costs_nothing(runs: list[str]) -> None:
     command = [sys.executable, "-m", "tauscope", "analyze", "connectivity", *runs]
     done = subprocess.run(command, env=os.environ | {"MPLBACKEND": "none such"}, capture_output=True, text=True)
-    assert done.returncode == 3
-    assert all(kept(run) for run in runs)
-    assert "Traceback" not in done.stderr
-    assert "none such" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(Path(run, "analysis", "rnn_N2_N3_connectivity_weights.png").is_file() for run in runs)
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

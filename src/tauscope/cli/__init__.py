@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     It is 0, 2 for bad input, 3 where a part failed, 4 if what was done could not be printed, 128 + signal if stopped. A
     command goes on to its end where nobody reads what it prints (``| head``).
     """
+    # All commands draw into files; a backend that cannot start would end even those that draw nothing.
+    os.environ["MPLBACKEND"] = "agg"
     with lasting_streams() as streams:
         try:
             code = _run(sys.argv[1:] if arguments is None else arguments)

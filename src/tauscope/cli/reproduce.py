@@ -174,7 +174,7 @@ def _report(reproduced: Reproduced, output: Path, console: Console) -> int:
     for name, why in reproduced.undrawn.items():
         flags.print_error(f"{name} cannot be drawn: {why}")
     for name, why in reproduced.errors().items():
-        flags.print_error(f"a mistake in the paper, {name} {why}")
+        flags.print_error(f"{name} {why}")
     console.print(f"wrote {output / PAGE} and its tables and figures", soft_wrap=True)
     return FAILED if reproduced.failed() or reproduced.results.failed_studies or reproduced.errors() else 0
 

@@ -72,7 +72,7 @@ def _problems(reproduced: Reproduced) -> list[Problem]:
         networks
         + [Problem(f"study {name}", why) for name, why in reproduced.results.failed_studies.items()]
         + undrawn
-        + [Problem(f"mistake in the paper, {name}", why) for name, why in reproduced.errors().items()]
+        + [Problem(name, why) for name, why in reproduced.errors().items()]
     )
 
 

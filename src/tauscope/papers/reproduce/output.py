@@ -44,7 +44,7 @@ class Reproduced:
     undrawn : dict
         Reasons why figures could not be drawn from incomplete results, by name of the figure.
     mistaken : dict
-        Errors of figures whose function raised another exception than `InputError`, a mistake in the paper, by name.
+        Errors of figures whose function raised another exception than `InputError`, such as a mistake in the paper or no TeX, by name.
     command : str
         Command line of the reproduction.
     environment : dict
@@ -70,7 +70,7 @@ class Reproduced:
         return [network for network in self.networks() if network.missing]
 
     def errors(self) -> dict[str, str]:
-        """Return the mistakes in the paper, by claim or figure."""
+        """Return what failed beside the networks, by claim or figure: a mistake in the paper, or a figure that cannot be drawn here."""
         claims = {
             f"claim {judgement.claim.key}": judgement.reason
             for judgement in self.judged
@@ -105,7 +105,7 @@ def conclude(plan: Plan, results: Results, command: str, environment: dict[str, 
         except InputError as error:
             undrawn[figure.name] = str(error)
             continue
-        except Exception as error:  # a mistake in the paper must not cost hours of training: draw the other figures
+        except Exception as error:  # neither a mistake in the paper nor a broken TeX may cost hours of training
             mistaken[figure.name] = reason(error)
             continue
         if content is not None:

@@ -209,7 +209,8 @@ class Config:
             return default
         taken = [known.name for known in fields(default) if known.init and known.name in self.__dataclass_fields__]
         with self._own_code() if own.is_own(self.task) else contextlib.nullcontext():
-            return dataclasses.replace(default, **{option: getattr(self, option) for option in taken})
+            options = {option: getattr(self, option) for option in taken}
+            return default.replace(**options) if isinstance(default, Task) else dataclasses.replace(default, **options)
 
     @property
     def _has_own_code(self) -> bool:

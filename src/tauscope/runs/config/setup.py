@@ -28,6 +28,7 @@ it is made, such as the name that a code stands for, is the option's value. Publ
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import math
@@ -381,7 +382,9 @@ def curriculum_from(name: str, found: object, task: Task) -> Curriculum:
         teaching: Any = found() if isinstance(found, type) and hasattr(found, "build") else found
         made = teaching.build(task) if hasattr(teaching, "build") else found(task) if callable(found) else found
     if isinstance(made, Curriculum):
-        return Curriculum(made.stages, made.criterion)
+        twin = copy.deepcopy(made)
+        twin.position, twin.epoch, twin.finished = 0, 0, False
+        return twin
     if isinstance(made, Sequence) and made and all(isinstance(stage, Stage) for stage in made):
         return Curriculum(made, Criterion(task.metric))
     raise InputError(
