@@ -194,7 +194,10 @@ def test_a_configuration_is_read_back(kind: type[Config]) -> None:
         ({"cell": "grru"}, "did you mean 'gru'"),
         ({"tau": 0.5}, "tau is 0.5: expected at least 1"),
         ({"lr": -1.0}, "lr is -1.0"),
-        ({"curriculum_type": "cumulative"}, "curriculum_type 'cumulative' is unknown: expected one of default, module:Name"),
+        (
+            {"curriculum_type": "cumulative"},
+            "curriculum_type 'cumulative' is unknown: expected one of default, module:Name",
+        ),
         ({"horizons": ()}, "expected at least one"),
     ],
 )
