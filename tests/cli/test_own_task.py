@@ -317,3 +317,18 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(
 ) -> None:
     assert problem in refused(capsys, "train", *arguments.split(), *SMALL, "-b", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("task", ["parity", "dms"])
+def test_a_curriculum_and_a_cell_of_ones_own_on_a_task_of_the_package(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = ["--cell", "own_module:Cell", "--curriculum", "own_module:doubling"]
+    assert main(["train", "--task", task, *named, *SMALL, "-b", str(tmp_path)]) == 0
+    (run,) = tmp_path.iterdir()
+    assert run.name == f"doubling_{task}_size_6_Cell_network_1"
+    assert read_metrics(run)[0]["stage"] == "N2"
+    own._NAMED.clear()
+    assert "expected -c own_module:doubling too" in refused(capsys, "train", "--resume", run, *named[:2])
+    assert main(["train", "--resume", str(run), *named, "--epochs", "3"]) == 0

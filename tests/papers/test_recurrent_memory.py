@@ -61,8 +61,10 @@ def network(condition: str, number: int, options: Mapping[str, Any], sign: float
                        options=config.to_dict())  # fmt: skip
     assert isinstance(config, MemoryConfig)
     task = config.then or config.task
-    si = 2.0 + sign * (4 * config.spread + COMPLEXITY.get(task, 0.0) + DIRECTIONS.get(condition.partition("_")[0], 0.0))
-    lost = config.lambda_val + config.spread > 1.2
+    si = 2.0 + sign * (
+        4 * config.part("network").spread + COMPLEXITY.get(task, 0.0) + DIRECTIONS.get(condition.partition("_")[0], 0.0)
+    )
+    lost = config.lambda_val + config.part("network").spread > 1.2
     history = ({"stage": "N1_N1", "solved": False, "fractional_loss": [0.9 if lost else 0.1], "loss": 0.1},)
     return Trained(
         condition, number, history, measured(si + noise, sign * si / 10 + noise / 100), options=config.to_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,7 +16,7 @@ from tauscope._streams import command_line
 from tauscope.cli import flags
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.jobs.pool import reason
-from tauscope.runs.config.own import allow, is_own
+from tauscope.runs.config.own import is_own
 from tauscope.runs.files import write_atomically
 from tauscope.runs.loading import find_checkpoint, load, trained_Ns, trained_task
 from tauscope.tasks import TASKS, BinaryMemoryTask
@@ -51,6 +52,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--cell", help="module:Class of a cell of your own")
+    flags.add_own_curriculum(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -59,9 +61,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}: expected a file such as rnn_N2_N10, or a run folder")
     require_at_least("number of sequences", options.sequences, 1)
-    if is_own(options.task):
-        allow({"task": options.task})
-    elif options.task is not None:
+    flags.own(options)
+    if options.task is not None and not is_own(options.task):
         require_choice("task", options.task, TASKS)
     task = _task(path, options)
 
@@ -74,9 +75,12 @@ def run(options: argparse.Namespace, console: Console) -> int:
     trained = trained_Ns(path)
     last = trained[1] if trained else 10
     Ns = options.Ns or tuple(range(1, last + 6))
-    heads = (
-        "own" if options.heads == "own" else [2] if model.heads.shared else _trained_heads(model.heads.names, trained)
-    )
+    answering = [2] if model.heads.shared else _trained_heads(model.heads.names, trained)
+    if not answering:
+        raise InputError(
+            f"{path} has the heads {', '.join(model.heads.names)}: expected heads that are named after an N, such as N2"
+        )
+    heads = "own" if options.heads == "own" else answering
     generator = torch.Generator(device).manual_seed(options.seed)
     accuracy = evaluate(model, task, Ns, heads=heads, n_sequences=options.sequences, generator=generator)
     if accuracy.ndim == 1:
@@ -109,7 +113,8 @@ def _task(path: Path, options: argparse.Namespace) -> BinaryMemoryTask:
 
 
 def _trained_heads(names: tuple[str, ...], trained: tuple[int, int] | None) -> list[int]:
-    Ns = [int(name.removeprefix("N")) for name in names]
+    # Other heads are those of a curriculum of a user's own.
+    Ns = [int(name[1:]) for name in names if re.fullmatch(r"N\d+", name)]
     return [N for N in Ns if trained is None or trained[0] <= N <= trained[1]]
 
 

@@ -88,11 +88,12 @@ def add_dataclasses(parser: argparse.ArgumentParser, kinds: Sequence[type], show
         group = (own or options)[0].metadata["group"]
         if group not in groups:
             groups[group] = parser.add_argument_group(group)
-        shorts = {f"-{option.metadata['short']}" for option in options if option.metadata["short"]} - taken
-        taken |= shorts
+        shorts = [f"-{short}" for option in options for short in (option.metadata["short"] or "").split()]
+        shorts = [short for short in dict.fromkeys(shorts) if short not in taken]
+        taken.update(shorts)
         choices = own[0].metadata["choices"] if len(own) == 1 else None
         groups[group].add_argument(
-            *dict.fromkeys([*sorted(shorts), f"--{name}", f"--{name.replace('_', '-')}"]),
+            *dict.fromkeys([*shorts, f"--{name}", f"--{name.replace('_', '-')}"]),
             dest=name,
             default=argparse.SUPPRESS,
             help=" | ".join(dict.fromkeys(map(_help, listed))) or argparse.SUPPRESS,
@@ -119,10 +120,17 @@ def _conversion(hint: Any) -> dict[str, Any]:
 def add_own(parser: argparse.ArgumentParser) -> None:
     """Add the flags that allow importing a user's own task and curriculum, which the file of a run names."""
     parser.add_argument("--task", metavar="MODULE:CLASS", help="the run's task, if it is one of your own")
+    add_own_curriculum(parser)
+
+
+def add_own_curriculum(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that allows importing a user's own curriculum alone."""
     parser.add_argument(
         "-c",
+        "--curriculum",
         "--curriculum_type",
         "--curriculum-type",
+        dest="curriculum_type",
         metavar="MODULE:NAME",
         help="the run's curriculum, if it is one of your own",
     )

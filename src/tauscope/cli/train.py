@@ -31,7 +31,7 @@ def add(parser: flags.Parser) -> None:
     """Add the flags of this command; ``--help`` lists those of the task that is asked for, or those that all have."""
     asked = flags.Parser(add_help=False)
     asked.add_argument("-t", "--task")
-    asked.add_argument("-c", "--curriculum_type", "--curriculum-type")
+    flags.add_own_curriculum(asked)
     given = vars(asked.parse_known_args(parser.arguments)[0])
     task = given["task"]
     if task is None:

@@ -25,7 +25,7 @@ from tauscope.errors import InputError, NotApplicableError, require_at_least
 from tauscope.measurements.retraining import RETRAINING, forgetting, retrain
 from tauscope.measurements.subject import Subject
 from tauscope.models.model import Model
-from tauscope.tasks import BinaryMemoryTask, DelayedResponseTask
+from tauscope.tasks import BinaryMemoryTask, DelayedResponseTask, head_name
 
 BEYOND = 10
 """How many N beyond the trained ones are looked at."""
@@ -265,18 +265,24 @@ def asked_bits(subject: Subject) -> BinaryMemoryTask:
     Raises
     ------
     NotApplicableError
-        If the task is not one of random bits.
+        If the task is not one of random bits, or the network has no head for the N that it was trained on.
     """
-    if subject.bits is None:
-        raise NotApplicableError(lacks_Ns(subject))
+    if (lacks := lacks_Ns(subject)) or subject.bits is None:
+        raise NotApplicableError(lacks)
     return subject.bits
 
 
 def lacks_Ns(subject: Subject) -> str:
-    """Say what a network that answers trials lacks to be asked for several N; empty for any other."""
-    if subject.bits is not None:
-        return ""
-    return "the network answers trials and knows no N: expected one that was trained on N-parity or N-DMS"
+    """Say what a network lacks to be asked for several N; empty if it lacks nothing."""
+    if subject.bits is None:
+        return "the network answers trials and knows no N: expected one that was trained on N-parity or N-DMS"
+    heads = subject.model.heads
+    # A curriculum of a user's own may name heads otherwise.
+    if not heads.shared and head_name(subject.trained[1]) not in heads.names:
+        return (
+            f"the network has the heads {', '.join(heads.names)}: expected heads that are named after an N, such as N2"
+        )
+    return ""
 
 
 def lacks_trials(subject: Subject) -> str:

@@ -40,7 +40,7 @@ def option(
     help : str
         What it is, for ``--help`` and for the report.
     short : str, optional
-        A second name of the flag, without its first dash.
+        Further names of the flag, without their first dash, with spaces between them.
     choices : sequence of str, optional
         The values it can have; with `OWN_CLASS` or `OWN_NAME` among them, code of a user's own too.
     group : str

@@ -15,6 +15,7 @@ from tauscope.runs.config.setup import COMMON, SETUPS, Setup, curriculum_option,
 from tauscope.tasks import PUBLISHED_CODES, Task
 
 RESERVED = (
+    "curriculum",
     "help",
     "gru",
     "lstm",

@@ -396,5 +396,5 @@ def curriculum_from(name: str, found: object, task: Task) -> Curriculum:
 def curriculum_option(choices: Sequence[str] = (DEFAULT,), added: bool = False) -> Any:
     """Return the option that names a curriculum: the setup's own, or one of a user's own."""
     help_text = "order in which N is taught" if len(choices) > 1 else "the task's own"
-    return option(choices[0], f"{help_text}, or a curriculum of your own as module:Name", "c",
+    return option(choices[0], f"{help_text}, or a curriculum of your own as module:Name", "c -curriculum",
                   (*choices, OWN_NAME), added=added)  # fmt: skip
