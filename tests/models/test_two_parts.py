@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002 -- cells are given more than each of them uses
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -115,9 +115,19 @@ class Constant(Summed):
 CELLS: list[type[Summed]] = [Tanh, Peephole, Passing, Wide, Apart, Constant]
 
 
-@pytest.fixture(params=["fused", "apart"])
+@pytest.fixture(autouse=True, scope="module")
+def kernel_of_small_networks() -> Iterator[None]:
+    """Let small networks run by the kernel too, instead of by plain operations."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "_PLAIN_BELOW", 0)
+        yield
+
+
+@pytest.fixture(params=["plain", "fused", "apart"])
 def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Take the products of small networks, or those of large ones, in blocks of two steps."""
+    if request.param == "plain":
+        monkeypatch.setattr(kernel, "_PLAIN_BELOW", 1 << 22)
     if request.param == "apart":
         for name, value in {"_FUSED_BELOW": 0, "_BLOCK": 2 * B * N, "_COLUMNS": 2 * B, "_NARROW": 0}.items():
             monkeypatch.setattr(kernel, name, value)

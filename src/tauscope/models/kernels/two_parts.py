@@ -22,6 +22,8 @@ Pointwise = Callable[[Tensor, State, Tensor | None], State]
 
 _FUSED_BELOW = 1 << 21
 """Below this many multiply-adds a step, one call that multiplies and adds beats the fastest product and a sum."""
+_PLAIN_BELOW = 1 << 22
+"""Below this many multiply-adds a step, graphs of single steps cost more than they save: torch differentiates the loop."""
 _BLOCK = 1 << 20
 """Numbers of z in a block of steps whose inputs are multiplied at once: as many as stay in the cache."""
 _COLUMNS = 1024
@@ -416,5 +418,7 @@ def two_parts(
     >>> two_parts(Differentiated(Tanh()), (one, 0 * one, one[0]), torch.ones(2, 1, 1), (one,))[0].flatten()
     tensor([0.9640, 0.9640])
     """
-    states, *last = _TwoParts.run(rule, clip, len(state), *maps, inputs, noise, hold, *state, *rule.parameters)
+    small = isinstance(rule, Differentiated) and inputs.shape[1] * maps[1].numel() < _PLAIN_BELOW
+    run = _TwoParts.plain if small else _TwoParts.run
+    states, *last = run(rule, clip, len(state), *maps, inputs, noise, hold, *state, *rule.parameters)
     return states, tuple(last)
