@@ -188,3 +188,33 @@ UNSTUDIED = replace(
     STUDIED,
     scales={"quick": replace(STUDIED.scales["quick"], measurement_options={"draws": {"n": 0}})},
 )
+
+
+def _no_numbers(result: xr.Dataset) -> dict[str, float]:
+    return {"of before": float(result["renamed"])}
+
+
+# Made of the results that are there, whose numbers the paper of today cannot find.
+RENAMED = replace(PAPER, measurements={"size": replace(SIZE, numbers=_no_numbers)})
+
+_RECALL = {
+    "task": "recall_task:Recall",
+    "num_neurons": 6,
+    "epochs": 1,
+    "steps_per_epoch": 2,
+    "batch_size": 4,
+    "test_steps": 1,
+}
+OWN = Paper(
+    name="own",
+    title="A task of one's own",
+    authors="A. Nobody",
+    reference="Journal of Tests 1, 4",
+    conditions=(Condition("leaky", "leaky", {}), Condition("gated", "GRU", {"cell": "gru"})),
+    measures=(Measure("connectivity", ("leaky",)),),
+    claims=(Claim("C1", "All are trained.", "section 1", lambda results: [
+        positive("epochs > 0", [float(len(network.history)) for several in results.networks.values() for network in several])
+    ]),),
+    figures=(),
+    scales={"quick": Scale("quick", "a moment", 1, _RECALL)},
+)  # fmt: skip

@@ -199,3 +199,28 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert line.startswith("tauscope: error: ")
     assert said in line
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["foreign", "index.html"]
+
+
+def test_numbers_that_fail_on_a_result_cost_their_row_alone(tiny_reproduction: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    line = ["reproduce", "tiny_paper:RENAMED", "-b", str(tiny_reproduction), "-o", str(output), "--jobs", "2"]
+    assert main(line) == 0
+    rows = list(csv.DictReader((output / "measurements.csv").read_text().splitlines()))
+    failed = [row for row in rows if row["measurement"] == "size"]
+    assert {row["condition"] for row in failed} == {"multi", "gated"}
+    assert all(row["quantity"].startswith("no numbers: KeyError") and row["value"] == "nan" for row in failed)
+    assert all(row["value"] != "nan" for row in rows if row["measurement"] == "connectivity")
+
+
+def test_a_paper_can_train_a_task_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = str(Path(__file__).parents[2] / "docs" / "examples")
+    monkeypatch.syspath_prepend(examples)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([examples, os.environ.get("PYTHONPATH", "")]))
+    assert main(["reproduce", "tiny_paper:OWN", "-b", str(tmp_path), "--jobs", "2"]) == 0
+    assert "✓ holds" in capsys.readouterr().out
+    claims = json.loads((tmp_path / "results" / "claims.json").read_text())
+    assert claims["claims"][0]["findings"][0]["n"] == "2"
+    assert main(["reproduce", "tiny_paper:OWN", "-b", str(tmp_path), "--jobs", "2"]) == 0
+    assert "2 of 2 networks are trained and measured already" in capsys.readouterr().out

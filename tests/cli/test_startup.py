@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (run,) = (base / "runs").iterdir()
     (run / "rnn_N2_N2").write_bytes((run / "rnn_init").read_bytes())
     run.rename(base / "runs" / "R_parity_network_1")
+    # As version 0.1 left it: the last record does not say how many epochs there may be.
+    old = shutil.copytree(base / "runs" / "R_parity_network_1", base / "old" / "R_parity_network_1")
+    records = [json.loads(line) for line in (old / "metrics.jsonl").read_text().splitlines()]
+    for record in records:
+        record.pop("epochs", None)
+    (old / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     (base / "foreign.html").write_text("mine")
     (base / "misspelt.toml").write_text('base_path = "runs"\n[options]\nlearning_rate = 0.1\n')
     (base / "wrong.toml").write_text('base_path = "runs"\n[options]\nlr = -0.1\n')
@@ -60,7 +67,7 @@ RUN = "runs/R_parity_network_1"
 
 
 def test_help_the_version_and_status_import_nothing_heavy(base: Path) -> None:
-    lines = [["--help"], ["--version"], ["status", "runs"], *([name, "--help"] for name in COMMANDS)]
+    lines = [["--help"], ["--version"], ["status", "runs"], ["status", "old"], *([name, "--help"] for name in COMMANDS)]
     lines += [["train", "--task", name, "--help"] for name in ("parity", "2afc", "tracking", "text")]
     for line, code, imported, error in told(lines, base):
         assert (code, imported, error) == (0, [], ""), line
@@ -83,7 +90,7 @@ REFUSED = [
     ("train --task tracking --dt 0", "dt is 0.0"),
     ("train --task text --text milto", "did you mean 'milton'"),
     ("train --task text --text foreign.html", "test part has 0 characters: expected less"),
-    ("train --task text --cell mi --rank 3", "rank is 3, an option of cell 'cp'"),
+    ("train --task text --cell mi --rank 3", "rank is 3, an option of the cp cell"),
     ("train --cell cp --rank -1", "rank is -1: expected at least 0"),
     ("train -c slidng", "did you mean 'sliding'"),
     ("train -a rellu", "did you mean 'relu'"),

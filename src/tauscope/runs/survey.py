@@ -266,8 +266,7 @@ def _progress(
         return bool(last["finished"]), int(last["epochs"])
     if last is None and planned is not None:
         return False, planned.epochs
-    # What it is asked for has changed, or there is no record of now: only its configuration knows, and to make one takes
-    # all of torch.
+    # What it is asked for has changed, or the record is of version 0.1: only its configuration knows.
     from tauscope.runs.config import config_of, own
     from tauscope.runs.run import asked_for
 

@@ -290,7 +290,11 @@ def _measurements_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
     known = MEASUREMENTS | dict(reproduced.plan.paper.measurements)
     for network in reproduced.networks():
         for (what, N), dataset in sorted(network.measured.items()):
-            for quantity, value in known[what].numbers(dataset).items():
+            try:
+                numbers = known[what].numbers(dataset)
+            except Exception as error:  # a paper's own numbers can fail on the result of an earlier version
+                numbers = {f"no numbers: {reason(error)}": float("nan")}
+            for quantity, value in numbers.items():
                 yield network.condition, network.network, N, what, quantity, value
 
 
