@@ -51,7 +51,7 @@ def character_matrices(model: Model) -> xr.DataArray:
 def _transitions(model: Model) -> Array:
     """Return M_c of every character, and last the matrix without any input."""
     cell = multiplicative_cell(model)
-    channels = torch.eye(cell.n_inputs, dtype=torch.float64)
+    channels = torch.eye(cell.n_inputs, dtype=torch.float64, device="cpu")
     matrices = masked_copy(cell).double().cpu().transitions(torch.cat([channels, 0 * channels[:1]]))
     found: Array = matrices.numpy()
     return found

@@ -43,7 +43,7 @@ class MultiplicativeCell(Cell):
 
         Returns
         -------
-        tuple of Tensor [..., *]
+        tuple of Tensor [..., ...]
             As `drive` takes it.
         """
 
@@ -90,7 +90,7 @@ class MultiplicativeCell(Cell):
         >>> M.shape, torch.allclose(M[0], cell.recurrent.weight)
         (torch.Size([2, 3, 3]), True)
         """
-        units = torch.eye(self.n_units).to(x)
+        units = torch.eye(self.n_units, dtype=x.dtype, device=x.device)
         found = []
         for one in x:
             # No state, and then every unit alone at 1.

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from tauscope._draws import require_draw
 from tauscope._lazy import torch
-from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.errors import InputError, require_choice, require_count, require_instance
 from tauscope.tasks.base import OUT, Batch, ClassificationTask, Head, weighted_sums
 from tauscope.tasks.language import Corpus, corpus, parts, unigram_entropy
 
@@ -64,7 +65,9 @@ class Text(ClassificationTask):
     metric: ClassVar[str] = "bpc"
 
     def __post_init__(self) -> None:
-        require_at_least("window", self.window, 1)
+        require_count("window", self.window)
+        for name in ("text", "vocabulary", "sha256"):
+            require_instance(name, getattr(self, name), str, "a text, such as 'milton'")
         found = self.corpus
         if self.sha256 not in ("", found.sha256):
             raise InputError(
@@ -130,7 +133,7 @@ class Text(ClassificationTask):
         Batch
             ``inputs [window, batch, character]``; ``targets [window, batch, 1]``, the places of the next characters.
         """
-        require_at_least("batch size", batch_size, 1)
+        require_draw(batch_size, generator)
         text = self.part(split).to(generator.device)
         first = torch.randint(len(text) - self.window, (batch_size,), generator=generator, device=generator.device)
         steps = torch.arange(self.window + 1, device=generator.device)
@@ -160,7 +163,8 @@ class Text(ClassificationTask):
         if not 1 <= n_rows < len(text):
             raise InputError(f"rows are {n_rows}: expected 1 ... {len(text) - 1}, fewer than the text has characters")
         length = (len(text) - 1) // n_rows
-        return self.batch_of(text[torch.arange(length + 1)[:, None] + length * torch.arange(n_rows)])
+        steps, firsts = (torch.arange(n, device=text.device) for n in (length + 1, n_rows))
+        return self.batch_of(text[steps[:, None] + length * firsts])
 
     def batch_of(self, characters: Tensor) -> Batch:
         """Return the batch of given characters.
@@ -175,7 +179,9 @@ class Text(ClassificationTask):
         Batch
             All but the last ones are shown, all but the first ones asked.
         """
-        inputs = torch.zeros(len(characters) - 1, characters.shape[1], self.n_inputs, device=characters.device)
+        inputs = torch.zeros(
+            len(characters) - 1, characters.shape[1], self.n_inputs, dtype=torch.float32, device=characters.device
+        )
         inputs.scatter_(-1, characters[:-1].unsqueeze(-1), 1.0)
         return Batch(inputs, characters[1:].unsqueeze(-1))
 
