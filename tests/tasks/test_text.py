@@ -134,3 +134,23 @@ def test_parts_and_rows_that_are_not_there_are_refused() -> None:
         Text().rows("test", 0)
     with pytest.raises(InputError, match="batch size is 0"):
         Text().sample(0, generator())
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "chance", "said"),
+    [
+        (2.5, generator(), "batch size is 2.5: expected a whole number"),
+        (2, 0, "generator is of type int: expected"),
+        (2, None, "generator is of type NoneType"),
+    ],
+)
+def test_what_windows_cannot_be_drawn_from_is_refused(batch_size: object, chance: object, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Text().sample(batch_size, chance)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", ["text", "vocabulary", "sha256", "window"])
+@pytest.mark.parametrize("value", [None, [1, 2], 2.5, torch.ones(2)])
+def test_fields_of_another_type_are_refused(field: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"{field} is "):
+        Text(**{field: value})  # type: ignore[arg-type]

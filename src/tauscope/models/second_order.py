@@ -43,7 +43,7 @@ class MultiplicativeCell(Cell):
 
         Returns
         -------
-        tuple of Tensor [..., *]
+        tuple of Tensor [..., ...]
             As `drive` takes it.
         """
 
