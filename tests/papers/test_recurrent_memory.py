@@ -106,7 +106,7 @@ def test_the_quick_scale_has_every_condition_with_three_networks_of_every_start(
     conditions = {one.config.condition for one in networks if isinstance(one.config, MemoryConfig)}
     assert conditions == {"basic", "hebbian", "tethered", "dynamic", "vardelay", "multitask"}
     pairs = [one.config for one in networks if one.numbers[0][0] == "hebbian_comp"]
-    assert sorted((round(one.spread, 3), one.seed) for one in pairs) == [
+    assert sorted((round(one.part("network").spread, 3), one.seed) for one in pairs) == [
         (0.05, 0), (0.05, 1), (0.05, 2), (0.25, 3), (0.25, 4), (0.25, 5)]  # fmt: skip
     assert sum(one.numbers[0][0] == "basic_2afc" for one in networks) == 6 + 16
 

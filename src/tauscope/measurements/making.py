@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,7 +26,7 @@ from tauscope.errors import InputError, NotApplicableError, require_at_least
 from tauscope.measurements.retraining import RETRAINING, forgetting, retrain
 from tauscope.measurements.subject import Subject
 from tauscope.models.model import Model
-from tauscope.tasks import BinaryMemoryTask, DelayedResponseTask, head_name
+from tauscope.tasks import BinaryMemoryTask, DelayedResponseTask
 
 BEYOND = 10
 """How many N beyond the trained ones are looked at."""
@@ -265,7 +266,7 @@ def asked_bits(subject: Subject) -> BinaryMemoryTask:
     Raises
     ------
     NotApplicableError
-        If the task is not one of random bits, or the network has no head for the N that it was trained on.
+        If the task is not one of random bits, or the network has no head that answers an N.
     """
     if (lacks := lacks_Ns(subject)) or subject.bits is None:
         raise NotApplicableError(lacks)
@@ -278,7 +279,7 @@ def lacks_Ns(subject: Subject) -> str:
         return "the network answers trials and knows no N: expected one that was trained on N-parity or N-DMS"
     heads = subject.model.heads
     # A curriculum of a user's own may name heads otherwise.
-    if not heads.shared and head_name(subject.trained[1]) not in heads.names:
+    if not heads.shared and not any(re.fullmatch(r"N\d+", name) for name in heads.names):
         return (
             f"the network has the heads {', '.join(heads.names)}: expected heads that are named after an N, such as N2"
         )

@@ -303,7 +303,7 @@ class Setup:
     Examples
     --------
     >>> from tauscope.tasks import Tracking
-    >>> Setup(Tracking()).parts["recipe"].build().optimizer
+    >>> Setup(Tracking()).parts["training"].build().optimizer
     'adam'
     """
 
