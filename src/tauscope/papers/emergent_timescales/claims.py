@@ -132,7 +132,7 @@ def _growth(results: Results, names: Mapping[int, str]) -> Finding:
     finding = positive(statement, powers, threshold=1)
     effect = finding.effect
     if judged:
-        effect += f"; r² of the power law {min(judged):.2g} or more"
+        effect += f"; r² of the power law {min(judged):.3f} or more"
     if unsolved:
         effect += f"; {unsolved} runs unsolved, counted with their last epoch: lower bounds"
     return replace(finding, effect=effect)
