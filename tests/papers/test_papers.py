@@ -22,7 +22,7 @@ def test_every_paper_is_named_as_it_names_itself() -> None:
         ("tiny_paperr:PAPER", "'tiny_paperr' cannot be imported"),
         (
             "tiny_paper:PAPR",
-            "has no paper 'PAPR', expected one of PAPER, MISTAKEN, BROKEN, LONG, STUDIED, UNSTUDIED; did you mean 'PAPER'",
+            "has no paper 'PAPR', expected one of PAPER, MISTAKEN, BROKEN, LONG, STUDIED, UNSTUDIED, RENAMED, OWN; did you mean 'PAPER'",
         ),
         ("tiny_paper:TRAINING", "has no paper 'TRAINING'"),
         (":", "cannot be imported"),

@@ -111,7 +111,7 @@ def test_configuration_and_provenance(full_run, full_page, read):
     shown = {row[0]: row[1] for row in page.rows if len(row) == 3}
     for option in fields(TrainConfig):
         assert option.name in shown
-        if options[option.name] is not None:
+        if options.get(option.name) is not None:
             assert shown[option.name] == str(options[option.name])
     # What follows from the cell is filled in, what nothing sets is said to be the default.
     assert (shown["lr"], shown["optimizer"], shown["tau"]) == ("0.05", "sgd", "default")

@@ -162,7 +162,7 @@ def test_there_is_a_head_for_every_N_that_is_asked() -> None:
         ({"seed": -1}, "seed is -1"),
         ({"p": 1.5}, r"p is 1\.5: expected a probability \(nearest valid value: 1\.0\)"),
         ({"ns_init": 1}, "ns_init is 1: expected at least 2"),
-        ({"max_N": 1}, "max N is 1: expected at least 2"),
+        ({"max_N": 1}, "max N is 1: expected at least the first N, 2"),
         ({"init_heads": 0}, "init heads is 0"),
         ({"init_heads": 101}, "init heads is 101: expected at most 100"),
         ({"add_heads": 0}, "add heads is 0"),

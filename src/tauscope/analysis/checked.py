@@ -31,7 +31,7 @@ def checked(analysis: Callable[P, R]) -> Callable[P, R]:
     Examples
     --------
     >>> @checked
-    ... def n_units(model: "Model") -> int:
+    ... def n_units(model: Model) -> int:
     ...     return model.n_units
     >>> n_units(torch.nn.Linear(1, 8))
     Traceback (most recent call last):

@@ -333,8 +333,9 @@ class _Trials:
 
     def dataset(self, accuracy: NDArray[np.float64], baseline: NDArray[np.float64], dim: str) -> xr.Dataset:
         """Return the results of a sweep along ``dim``."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = (accuracy - self.chance) / (baseline.mean() - self.chance)
+        # Undefined where the intact network is at chance.
+        span = (baseline.mean() - self.chance) or np.nan
+        relative = (accuracy - self.chance) / span
         units = {"units": "fraction of answers"}
         return xr.Dataset(
             {

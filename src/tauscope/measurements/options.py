@@ -29,7 +29,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "ablation": ("measurements.making:measure_ablation", _PROTOCOL),
     "perturbation_recurrent": ("measurements.making:measure_perturbation", _PROTOCOL),
     "perturbation_tau": ("measurements.making:measure_perturbation", _PROTOCOL),
-    "retraining": ("measurements.making:measure_retraining", "learning.training:Recipe"),
+    "retraining": ("measurements.making:measure_retraining", "learning.recipe:Recipe"),
     "forgetting": ("measurements.making:measure_forgetting", "measurements.retraining:forgetting"),
     "generalisation": ("measurements.making:measure_generalisation", "analysis.generalisation:generalise"),
     "resolution": ("analysis.resolution:resolution",),
