@@ -344,12 +344,12 @@ def require_model(value: object) -> None:
     Traceback (most recent call last):
     tauscope.errors.InputError: the network is of type Linear: expected a tauscope Model, such as by tauscope.wrap
     """
-    expected = "a tauscope Model, such as by tauscope.wrap"
-    for name in ("module", "_orig_mod"):
-        if isinstance(getattr(value, name, None), Model):
-            expected = f"the Model in it, .{name}"
-    require_instance("the network", value, Model, expected)
-    kept = next(itertools.chain(cast(Model, value).parameters(), cast(Model, value).buffers()), None)
+    if not isinstance(value, Model):
+        inside = [name for name in ("module", "_orig_mod") if isinstance(getattr(value, name, None), Model)]
+        expected = f"the Model in it, .{inside[0]}" if inside else "a tauscope Model, such as by tauscope.wrap"
+        require_instance("the network", value, Model, expected)
+        return
+    kept = next(itertools.chain(value.parameters(), value.buffers()), None)
     if kept is not None:
         require_float64(kept.device)
 
