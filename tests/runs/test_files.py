@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -13,7 +14,7 @@ import pytest
 
 import tauscope as ts
 from tauscope.runs.checkpoints import load_state, save_state, turn_states
-from tauscope.runs.files import write_atomically
+from tauscope.runs.files import outdated, write_atomically
 
 LACKING = ["EINVAL", "EBADF", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EPERM"]
 FAILING = ["EIO", "ENOSPC", "EDQUOT"]
@@ -131,3 +132,16 @@ def test_states_that_can_only_be_copied_survive_an_end_in_between(
         assert load_state(tmp_path) == ({"step": 2 + ends_at}, [])
         turn_states(tmp_path)
         assert load_state(tmp_path) == ({"step": 2 + ends_at}, [])
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_outdated_files_go_with_the_new_and_stay_without(fails: bool, tmp_path: Path) -> None:
+    picture, absent, data = tmp_path / "a.png", tmp_path / "b.png", tmp_path / "a.nc"
+    picture.write_bytes(b"old")
+    with contextlib.suppress(ts.InputError), outdated([picture, absent]):
+        assert not picture.exists()
+        if fails:
+            raise ts.InputError("cannot write")
+        write_atomically(data, b"new")
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert left == ({"a.png": b"old"} if fails else {"a.nc": b"new"})

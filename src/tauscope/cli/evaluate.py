@@ -17,7 +17,7 @@ from tauscope.cli import flags
 from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.jobs.pool import reason
 from tauscope.runs.config.own import is_own
-from tauscope.runs.files import write_atomically
+from tauscope.runs.files import outdated, write_atomically
 from tauscope.runs.loading import find_checkpoint, load, trained_Ns, trained_task
 from tauscope.tasks import TASKS, BinaryMemoryTask
 
@@ -139,8 +139,8 @@ def _write_table(path: Path, options: argparse.Namespace, accuracy: xr.DataArray
             f"cannot write to {folder}: {error.strerror}; expected a writable folder as --output"
         ) from error
     stem = f"evaluation_{path.name}" + ("" if accuracy.ndim == 1 else "_all_heads")
-    (folder / f"{stem}.png").unlink(missing_ok=True)
-    write_atomically(folder / f"{stem}.csv", accuracy.to_dataframe().to_csv().encode())
+    with outdated([folder / f"{stem}.png"]):
+        write_atomically(folder / f"{stem}.csv", accuracy.to_dataframe().to_csv().encode())
     return Path(folder / stem)
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.measurements import MEASUREMENTS, Measurement, Subject
-from tauscope.runs.files import write_atomically
+from tauscope.runs.files import outdated, write_atomically
 from tauscope.runs.loading import checkpoints_of, course_of, load, trained_Ns, trained_task
 from tauscope.runs.results import ANALYSIS, current_result, provenance, save_result
 
@@ -216,9 +216,8 @@ def _keep(asked: Asked, result: xr.Dataset, source: dict[str, Any]) -> None:
         raise InputError(
             f"cannot write to {asked.target.parent}: {error.strerror}; expected a writable --output"
         ) from error
-    for name in asked.how.figures:
-        _picture(asked, name).unlink(missing_ok=True)
-    save_result(asked.target, result, source)
+    with outdated(_picture(asked, name) for name in asked.how.figures):
+        save_result(asked.target, result, source)
     table = io.StringIO()
     csv.writer(table).writerows([("quantity", "value"), *asked.how.numbers(result).items()])
     write_atomically(asked.target.with_suffix(".csv"), table.getvalue().encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tauscope.errors import InputError
@@ -111,6 +111,43 @@ def rename(path: Path, target: Path) -> None:
                     f"file in place of another, so that what was there is lost; all of the new is in {path}"
                 ) from failure
         path.unlink()
+
+
+@contextlib.contextmanager
+def outdated(paths: Iterable[Path]) -> Iterator[None]:
+    """Take away files that what is written meanwhile makes outdated, and put them back if it cannot be written.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files that may be there, such as the pictures of a result.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> picture = Path(tempfile.mkdtemp()) / "result.png"
+    >>> picture.write_bytes(b"old")
+    3
+    >>> with contextlib.suppress(InputError), outdated([picture]):
+    ...     raise InputError("cannot write result.nc: no space left on device")
+    >>> picture.read_bytes()
+    b'old'
+    """
+    aside = {path: path.with_name(f".{path.name}.old{_UNFINISHED}") for path in paths if path.exists()}
+    moved = dict[Path, Path]()
+    try:
+        for path, kept in aside.items():
+            # Where nothing can be renamed, nothing can be written either, which says why.
+            with contextlib.suppress(OSError):
+                path.replace(kept)
+                moved[path] = kept
+        yield
+    except BaseException:
+        for path, kept in moved.items():
+            kept.replace(path)
+        raise
+    for kept in moved.values():
+        kept.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path, beginnings: Sequence[str]) -> None:
