@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rounding import tolerance
 from tauscope import InputError, Maps, TwoPartCell
 from tauscope.models import State
+from tauscope.models.kernels import blocks
 from tauscope.models.kernels import two_parts as kernel
 from tauscope.models.solvers import loop
 
@@ -130,7 +131,7 @@ def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(kernel, "_PLAIN_BELOW", 1 << 22)
     if request.param == "apart":
         for name, value in {"_FUSED_BELOW": 0, "_BLOCK": 2 * B * N, "_COLUMNS": 2 * B, "_NARROW": 0}.items():
-            monkeypatch.setattr(kernel, name, value)
+            monkeypatch.setattr(blocks, name, value)
     return str(request.param)
 
 

@@ -127,21 +127,9 @@ class Model(nn.Module):
         InputError
             If a tensor is none, or does not fit the network in shape, precision or device.
         """
-        require_instance("inputs", inputs, Tensor, "a tensor [time, batch, channel]; `tauscope.run` takes arrays too")
-        if inputs.dim() != 3 or inputs.shape[-1] != self.n_inputs:
-            raise InputError(f"inputs have shape {tuple(inputs.shape)}: expected [time, batch, {self.n_inputs}]")
-        n_steps, n_trials = inputs.shape[:2]
-        require_count("number of steps", n_steps)
-        require_count("first", first, 0)
-        if first > n_steps:
-            raise InputError(f"first is {first}: expected at most {n_steps}, the number of steps")
-        if isinstance(solver, type) or not callable(solver):
-            require_instance("solver", solver, Fast, "an instance, such as Fast() or Loop()")
+        self._require_sequence(inputs, noise, hold, solver, first)
+        n_trials = inputs.shape[1]
         state = require_state(self.layers, self.initial_state(n_trials) if state is None else state, n_trials)
-        require_series("noise", noise, (n_steps, n_trials, self.n_units))
-        require_series("hold", hold, (n_steps, n_trials))
-        if hold is not None and hold.dtype != torch.bool:
-            raise InputError(f"hold is of {hold.dtype}: expected truth values, such as hold > 0")
         refresh(self.cells)
         rest = len(inputs) - first
         # A gradient for every state is a matrix of gradients; to begin anew without one is worth it if the rest is short.
@@ -168,6 +156,25 @@ class Model(nn.Module):
             return self.hidden(tuple(final)).unsqueeze(0), tuple(final), info
         states = layers[0] if len(layers) == 1 else torch.cat(layers, dim=-1)
         return states if len(states) == rest else states[first:], tuple(final), info
+
+    def _require_sequence(
+        self, inputs: Tensor, noise: Tensor | None, hold: Tensor | None, solver: Solver, first: int
+    ) -> None:
+        """Raise an `InputError` unless what `solve` is given is a sequence for this network."""
+        require_instance("inputs", inputs, Tensor, "a tensor [time, batch, channel]; `tauscope.run` takes arrays too")
+        if inputs.dim() != 3 or inputs.shape[-1] != self.n_inputs:
+            raise InputError(f"inputs have shape {tuple(inputs.shape)}: expected [time, batch, {self.n_inputs}]")
+        n_steps, n_trials = inputs.shape[:2]
+        require_count("number of steps", n_steps)
+        require_count("first", first, 0)
+        if first > n_steps:
+            raise InputError(f"first is {first}: expected at most {n_steps}, the number of steps")
+        if isinstance(solver, type) or not callable(solver):
+            require_instance("solver", solver, Fast, "an instance, such as Fast() or Loop()")
+        require_series("noise", noise, (n_steps, n_trials, self.n_units))
+        require_series("hold", hold, (n_steps, n_trials))
+        if hold is not None and hold.dtype != torch.bool:
+            raise InputError(f"hold is of {hold.dtype}: expected truth values, such as hold > 0")
 
     def step(self, x: Tensor, state: tuple[State, ...], noise: Tensor | None = None) -> tuple[State, ...]:
         """Return the next state; pure, and the definition that `forward` is tested against.

@@ -8,28 +8,20 @@ gradients are one product each. How the pointwise part is computed and different
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from tauscope.models.kernels.gemm import add_matmul_nt, matmul_nt
+from tauscope.models.kernels.blocks import WeightGradients, add_product, driven, product
 from tauscope.models.kernels.kernel import Given, Kernel, clip_gradient
 
 State = tuple[Tensor, ...]
 Pointwise = Callable[[Tensor, State, Tensor | None], State]
 
-_FUSED_BELOW = 1 << 21
-"""Below this many multiply-adds a step, one call that multiplies and adds beats the fastest product and a sum."""
 _PLAIN_BELOW = 1 << 22
 """Below this many multiply-adds a step, graphs of single steps cost more than they save: torch differentiates the loop."""
-_BLOCK = 1 << 20
-"""Numbers of z in a block of steps whose inputs are multiplied at once: as many as stay in the cache."""
-_COLUMNS = 1024
-"""Columns of a block of steps whose weight gradients are one product, at least."""
-_NARROW = 16
-"""Channels below which a product is bound by memory, and `torch.mm` reads its operands as they lie."""
 
 
 Back = tuple[Sequence[Tensor | None], Sequence[Tensor | None], Tensor | None]
@@ -214,8 +206,8 @@ class _TwoParts(Kernel):
         # Of what no backward pass reads, the last alone is kept.
         rooms = [_room(part, len(inputs)) for part in (state if wanted else state[:1])]
         zs = []
-        for t, z in enumerate(_driven(W, bias, inputs)):
-            _add_product(z[:, len(bias) - len(U) :], state[0], U)
+        for t, z in enumerate(driven(W, bias, inputs)):
+            add_product(z[:, len(bias) - len(U) :], state[0], U)
             before, held = state, None if hold is None else hold[t, :, None]
             moved = rule.forward(z, before, None if noise is None else noise[t])
             if held is not None:
@@ -235,7 +227,7 @@ class _TwoParts(Kernel):
         rooms, zs = given.kept[:n_states], given.kept[n_states:]
         g_states, *last = gradients
         g: list[Any] = [None if part is None else part.clone() for part in last]
-        weights = _WeightGradients(W, U, bias, inputs, rooms[0], bool(given.wanted[6]))
+        weights = WeightGradients(W, U, bias, inputs, rooms[0], bool(given.wanted[6]))
         g_noise = torch.zeros_like(noise) if given.wanted[7] else None
         own: list[Tensor | None] = [None] * (len(others) - n_states)
         U_t = U.t().contiguous()
@@ -253,7 +245,7 @@ class _TwoParts(Kernel):
             own = [_sum(total, part) for total, part in zip(own, parts, strict=True)]
             if g_noise is not None and from_noise is not None:
                 g_noise[t] = from_noise
-            through = _product(delta[-1], U, U_t, back[0])
+            through = product(delta[-1], U, U_t, back[0])
             g = [_kept(old, new, held) for old, new in zip(g, (through, *back[1:]), strict=True)]
         return None, None, None, *weights.totals(), weights.g_inputs, g_noise, None, *g, *own
 
@@ -263,95 +255,6 @@ def _room(initial: Tensor, n_steps: int) -> Tensor:
     room = initial.new_empty(n_steps + 1, *initial.shape)
     room[0] = initial
     return room
-
-
-def _driven(W: Tensor, bias: Tensor, inputs: Tensor) -> Iterator[Tensor]:
-    """Yield ``W x_t + b`` for every step, ``[batch, row]``, computed for a block of steps at once."""
-    _, n_batch, n_channels = inputs.shape
-    n_rows, n_driven = len(bias), len(W)
-    together = max(1, _BLOCK // max(1, n_batch * n_rows))
-    for block in inputs.split(together):
-        x = block.flatten(0, 1)
-        z = bias.new_empty(len(x), n_rows)
-        if n_driven < n_rows:
-            z[:, n_driven:] = bias[n_driven:]
-        if n_channels < _NARROW:
-            torch.addmm(bias[:n_driven], x, W.t(), out=z[:, :n_driven])
-        else:
-            torch.add(matmul_nt(x, W), bias[:n_driven], out=z[:, :n_driven])
-        yield from z.view(len(block), n_batch, n_rows).unbind(0)
-
-
-def _add_product(z: Tensor, h: Tensor, U: Tensor) -> None:
-    """Add ``h Uᵀ`` to z in place."""
-    if h.shape[0] * U.numel() < _FUSED_BELOW:
-        z.addmm_(h, U.t())
-    else:
-        z.add_(matmul_nt(h, U))
-
-
-def _product(delta: Tensor, U: Tensor, U_t: Tensor, added: Tensor | None) -> Tensor:
-    """Return ``delta U + added``."""
-    if delta.shape[0] * U.numel() < _FUSED_BELOW:
-        return torch.mm(delta, U) if added is None else torch.addmm(added, delta, U)
-    product = matmul_nt(delta, U_t)
-    return product if added is None else product.add_(added)
-
-
-class _WeightGradients:
-    """Gradients of the maps, and of the inputs, summed over blocks of steps from the last to the first.
-
-    The gradient of z is kept in two pieces, rows that the input alone drives and the others: what products read has to lie
-    in one piece.
-    """
-
-    def __init__(self, W: Tensor, U: Tensor, bias: Tensor, inputs: Tensor, states: Tensor, of_inputs: bool) -> None:
-        n_steps, n_batch, n_channels = inputs.shape
-        self._W, self._inputs, self._states, self._n_steps = W, inputs, states, n_steps
-        self._together = min(n_steps, -(-_COLUMNS // max(1, n_batch)))
-        self._pieces = [
-            bias.new_empty(self._together, n_batch, n_rows) for n_rows in (len(bias) - len(U), len(U)) if n_rows
-        ]
-        self._slots = list(zip(*[piece.unbind(0) for piece in self._pieces], strict=True))
-        self._of_U = U.new_zeros(U.shape[1], U.shape[0])
-        self._of_columns = [bias.new_zeros(n_channels + 1, piece.shape[2]) for piece in self._pieces]
-        self.g_inputs = torch.empty_like(inputs) if of_inputs else None
-
-    def slot(self, t: int) -> tuple[Tensor, ...]:
-        """Return where the gradient with respect to z of a step has to be written, ``[batch, row]`` each."""
-        return self._slots[t % self._together]
-
-    def add(self, t: int) -> None:
-        """Note that the gradient of a step is written; the first step of a block closes it."""
-        if t % self._together:
-            return
-        end = min(t + self._together, self._n_steps)
-        inputs, states = self._inputs[t:end].flatten(0, 1), self._states[t:end].flatten(0, 1)
-        columns = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
-        pieces = [piece[: end - t].flatten(0, 1) for piece in self._pieces]
-        for total, piece in zip(self._of_columns, pieces, strict=True):
-            _add_transposed(total, columns, piece)
-        _add_transposed(self._of_U, states, pieces[-1])
-        if self.g_inputs is not None:
-            first, out = 0, self.g_inputs[t:end].flatten(0, 1).zero_()
-            for piece in pieces:
-                rows = self._W[first : first + piece.shape[1]]
-                out.addmm_(piece[:, : len(rows)], rows)
-                first += piece.shape[1]
-
-    def totals(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the gradients of W, U and the bias."""
-        columns = torch.cat(self._of_columns, dim=1)
-        return columns[:-1, : len(self._W)].t(), self._of_U.t(), columns[-1]
-
-
-def _add_transposed(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add ``aᵀ b`` to a sum; a is copied by the fastest product, b is not."""
-    if a.shape[1] < _NARROW:
-        # Bound by memory: whatever reads the operands as they lie.
-        total.addmm_(a.t(), b)
-    else:
-        add_matmul_nt(total, a.t(), b.t())
 
 
 def _free(gradient: Tensor | None, held: Tensor | None) -> Tensor | None:
