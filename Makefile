@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 FOLDER ?= demo/gpu
+# A test process for each core, each with neighbouring tests first, so that a file's fixtures are mostly made once.
+WORKERS ?= -n auto --maxprocesses 8 --dist worksteal
 DEMO := demo/cumulative_parity_size_100_network_1
 
 .PHONY: help install demo test test-processors test-slow test-slurm test-faults bench bench-gpu docs clean
@@ -35,7 +37,7 @@ test: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow and not slurm"
+	$(BIN)/pytest $(WORKERS) -m "not slow and not slurm"
 
 # The rooms that compute; the others keep, draw and print what these give them.
 NUMERICAL := $(foreach room,tasks models learning analysis measurements papers,tests/$(room) src/tauscope/$(room))
@@ -56,7 +58,7 @@ PROCESSORS ?= sse4-mkl sse4-onednn avx2-mkl avx2-onednn avx512-without-bf16 mkl 
 
 test-processors: install
 	@failed=; $(foreach name,$(PROCESSORS),echo '$(name): $(as-$(name))'; \
-		env $(as-$(name)) $(BIN)/pytest -m "not slow and not slurm" $(NUMERICAL) || failed="$$failed $(name)";) \
+		env $(as-$(name)) $(BIN)/pytest $(WORKERS) -m "not slow and not slurm" $(NUMERICAL) || failed="$$failed $(name)";) \
 	[ -z "$$failed" ] || { echo "failed as on:$$failed"; exit 1; }
 
 test-slow: install
