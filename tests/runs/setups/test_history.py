@@ -81,3 +81,43 @@ def test_training_goes_on_after_the_last_horizon_is_solved(tmp_path: Path) -> No
 def test_a_horizon_is_set_by_the_stages_and_no_option() -> None:
     with pytest.raises(InputError, match="option 'horizon' is unknown"):
         config_of(SMALL | {"horizon": 5})
+
+
+def parameters(**options: object) -> dict[str, torch.Tensor]:
+    return {name: one.detach() for name, one in config_of(SMALL | options).model().named_parameters()}
+
+
+def test_published_weights_start_within_one_over_the_root_of_the_units() -> None:
+    usual, published = parameters(num_neurons=100), parameters(num_neurons=100, weights="units")
+    (name,) = (name for name, value in usual.items() if value.shape == (100, 2))
+    assert usual[name].abs().max() > 0.5  # up to 1/√2
+    assert 0.08 < published[name].abs().max() <= 0.1
+    assert all(torch.equal(usual[other], published[other]) for other in usual if other != name)
+
+
+def test_a_network_that_starts_as_the_theory_has_it_solves_the_task_without_training() -> None:
+    config = config_of(SMALL | {"weights": "theory", "num_neurons": 12})
+    model, task = config.model(), History(dim=2, lags=2, map="cyclic", horizon=40)
+    batch = task.sample(50, torch.Generator().manual_seed(1))
+    trace = run(model, batch, torch.Generator().manual_seed(2), heads=["out"], first=2)
+    assert task.score(trace.outputs[..., :, :], batch) == 1
+    assert config.identity() != config_of(SMALL | {"num_neurons": 12}).identity()
+
+
+def test_runs_of_before_say_nothing_of_initial_weights() -> None:
+    assert "weights" not in config_of(SMALL).to_dict()
+    assert config_of(SMALL | {"weights": "units"}).to_dict()["weights"] == "units"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"weights": "theory"}, "7 units: expected at least 8"),
+        ({"weights": "units", "cell": "gru"}, "initial weights of a GRUCell: expected 'inputs', or the cell leaky"),
+        ({"weights": "unit"}, "'units'"),
+    ],
+)
+def test_initial_weights_that_cannot_be(options: dict[str, object], said: str) -> None:
+    options = {"dim": 4, **options} if options["weights"] == "theory" else options
+    with pytest.raises(InputError, match=said):
+        config_of(SMALL | options).model()

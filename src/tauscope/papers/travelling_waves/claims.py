@@ -133,6 +133,16 @@ def _hidden(results: Results) -> list[Finding]:
     return findings
 
 
+def _sooner(results: Results) -> list[Finding]:
+    pair = ("T1_random", "T1_theory")
+    if len(results.trained(pair)) < 2:
+        return []
+    random, theory = (q.epochs_to_solve(results, name) for name in pair)
+    return [
+        greater("T1: epochs of 20 steps until the last horizon is solved, random start more than that of the theory", random, theory)
+    ]  # fmt: skip
+
+
 def _embedded(results: Results) -> list[Finding]:
     """Judge the networks that embed the theory, without an interval: each task has a single, exact network."""
     if "theory" not in results.studies:
@@ -171,4 +181,6 @@ CLAIMS = (
           "figure of the weights in the basis; the measure is ours", _intertwines),
     Claim("C8", "Waves travel through a basis of the network and are hidden from its single units.",
           "figure of the evolving state; the measure is ours", _hidden),
+    Claim("C9", "A network that starts as the theory has it learns long horizons sooner than one that starts at random.",
+          "derived from the theory", _sooner),
 )  # fmt: skip

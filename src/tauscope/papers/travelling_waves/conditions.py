@@ -35,7 +35,12 @@ CONDITIONS = (
     Condition("T1_8", "T1, 8 units", {"task": "history", "map": "copy", "num_neurons": 8}),
     Condition("T1_decay", "T1, L2 0.1", {"task": "history", "map": "copy", "weight_cost": 0.05}),
     Condition("T2_decay", "T2, L2 0.001", {"task": "history", "map": "diagonal", "weight_cost": 5e-4}),
+    Condition("T1_random", "T1, tested every 20 steps", {"task": "history", "map": "copy"}),
+    Condition("T1_theory", "T1, start of the theory", {"task": "history", "map": "copy", "weights": "theory"}),
 )
+
+SHORT = {"epochs": 40, "steps_per_epoch": 20}
+"""Options of the last two conditions, which ask only when the last horizon is solved."""
 
 COLUMNS = {
     **{name: name for name in SOLVED},
@@ -46,7 +51,7 @@ COLUMNS = {
 }
 """Short labels of the conditions, in their order in figures."""
 
-MEASURES = (Measure("waves", tuple(condition.name for condition in CONDITIONS)),)
+MEASURES = (Measure("waves", tuple(COLUMNS)),)
 
 SMOKE = Scale(
     name="smoke",
@@ -72,8 +77,10 @@ SMOKE = Scale(
         "T1_8": None,
         "T1_decay": None,
         "T2_decay": None,
+        "T1_random": None,
+        "T1_theory": None,
     },
-    out_of_reach={f"C{i}": "machinery only: two vectors of two components, 40 steps" for i in range(1, 9)},
+    out_of_reach={f"C{i}": "machinery only: two vectors of two components, 40 steps" for i in range(1, 10)},
 )
 
 QUICK = Scale(
@@ -87,8 +94,10 @@ QUICK = Scale(
         "num_neurons": 64,
         "horizons": (8, 16, 32, 48),
         "epochs": 20,
+        "weights": "units",
     },
     measurement_options={"waves": {"horizon": 48}},
+    by_condition={"T1_random": SHORT, "T1_theory": SHORT},
 )
 
 PAPER_SCALE = Scale(
@@ -102,9 +111,16 @@ PAPER_SCALE = Scale(
         "num_neurons": 128,
         "horizons": (10, 20, 40, 60, 100),
         "epochs": 200,
+        "weights": "units",
     },
     measurement_options={"waves": {"horizon": 100}},
-    by_condition={"T3": {"map": CODES[8]["T3"]}, "T1_12": {"num_neurons": 32}, "T1_8": None},
+    by_condition={
+        "T3": {"map": CODES[8]["T3"]},
+        "T1_12": {"num_neurons": 32},
+        "T1_8": None,
+        "T1_random": SHORT | {"epochs": 100},
+        "T1_theory": SHORT | {"epochs": 100},
+    },
 )
 
 SCALES = {scale.name: scale for scale in (SMOKE, QUICK, PAPER_SCALE)}

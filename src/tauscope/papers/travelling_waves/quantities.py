@@ -201,6 +201,17 @@ def values(
     return [value for value in found if math.isfinite(value)]
 
 
+def epochs_to_solve(results: Results, condition: str) -> list[float]:
+    """Return the epochs after which each network of a condition solved the longest horizon; all of them if it did not."""
+    longest_horizon = max(record["horizon"] for name in ("T1_random", "T1_theory")
+                          for network in results.of(name) for record in network.history)  # fmt: skip
+    return [
+        float(next((record["epoch"] for record in network.history
+                    if record["horizon"] == longest_horizon and record["solved"]), len(network.history)))
+        for network in results.of(condition)
+    ]  # fmt: skip
+
+
 def scalar(name: str) -> Number:
     """Return a function of a result that returns one of its variables.
 

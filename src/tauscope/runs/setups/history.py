@@ -2,14 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from tauscope.errors import InputError
 from tauscope.learning.curricula import Criterion, Curriculum, ladder
 from tauscope.learning.recipe import Recipe
 from tauscope.runs.config.base import option
 from tauscope.runs.config.setup import Network, Setup
 from tauscope.tasks import Task
 from tauscope.tasks.history import History
+
+if TYPE_CHECKING:
+    import torch
+
+    from tauscope.models import Model
+    from tauscope.tasks import Head
+
+WEIGHTS = ("inputs", "units", "theory")
+
+
+@dataclass(frozen=True)
+class HistoryNetwork(Network):
+    """A network whose weights may start as published, or as the theory of travelling waves has them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> task = History(dim=2, lags=2, map="copy")
+    >>> options = dict(num_neurons=16, afunc="tanh", tau=1.0, bias=False, diagonal=True, head_bias=False)
+    >>> model = HistoryNetwork(weights="theory", **options).build(task, task.heads, torch.Generator().manual_seed(0))
+    >>> torch.linalg.svdvals(model.layers[0].recurrent.weight.detach()).round(decimals=3)[:5]
+    tensor([1., 1., 1., 1., 0.])
+    """
+
+    weights: str = option("inputs", "initial input weights are up to 1/√(components), as in other tasks (inputs), or up to "
+                          "1/√(units), as published (units); or all weights are those that embed the theory's operator (theory)",
+                          choices=WEIGHTS, group="network", added=True)  # fmt: skip
+
+    def build(self, task: Task, heads: Mapping[str, Head], generator: torch.Generator) -> Model:
+        """Return the network for a task, with fresh weights."""
+        model = super().build(task, heads, generator)
+        if self.weights != "inputs":
+            _start(model, task, generator, self.weights == "theory")
+        return model
+
+
+def _start(model: Model, task: Task, generator: torch.Generator, embedded: bool) -> None:
+    """Replace the initial weights of leaky units, in place."""
+    import torch
+
+    from tauscope.analysis.wave_operator import embedding
+    from tauscope.models import LeakyCell, init
+
+    cell: Any = model.layers[0]
+    if not isinstance(cell, LeakyCell):
+        raise InputError(f"initial weights of a {type(cell).__name__}: expected 'inputs', or the cell leaky")
+    if embedded:
+        if not isinstance(task, History):
+            raise InputError(f"initial weights 'theory' of {task}: expected the task history, which the theory is of")
+        weights = embedding(task.boundary, cell.n_units, generator=generator)
+        places = (cell.input.weight, cell.recurrent.weight, model.heads.linears[0].weight)
+    else:
+        bound = cell.n_units**-0.5
+        weights = (init.uniform(tuple(cell.input.weight.shape), -bound, bound, generator),)
+        places = (cell.input.weight,)
+    with torch.no_grad():
+        for place, value in zip(places, weights, strict=True):
+            place.copy_(torch.as_tensor(value))
 
 
 @dataclass(frozen=True)
@@ -31,7 +92,9 @@ class Horizons:
 
 HISTORY = Setup(
     History(),
-    network=Network(num_neurons=128, afunc="tanh", tau=1.0, bias=False, diagonal=True, start=0.0, head_bias=False),
+    network=HistoryNetwork(
+        num_neurons=128, afunc="tanh", tau=1.0, bias=False, diagonal=True, start=0.0, head_bias=False
+    ),
     teaching=Horizons(),
     recipe=Recipe(
         epochs=200,
