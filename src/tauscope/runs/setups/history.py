@@ -56,21 +56,22 @@ def _start(model: Model, task: Task, generator: torch.Generator, embedded: bool)
     from tauscope.analysis.wave_operator import embedding
     from tauscope.models import LeakyCell, init
 
-    cell: Any = model.layers[0]
+    cell = model.layers[0]
     if not isinstance(cell, LeakyCell):
         raise InputError(f"initial weights of a {type(cell).__name__}: expected 'inputs', or the cell leaky")
-    if embedded:
-        if not isinstance(task, History):
-            raise InputError(f"initial weights 'theory' of {task}: expected the task history, which the theory is of")
-        weights = embedding(task.boundary, cell.n_units, generator=generator)
-        places = (cell.input.weight, cell.recurrent.weight, model.heads.linears[0].weight)
-    else:
+    fresh: dict[Any, Any] = {}
+    if not embedded:
         bound = cell.n_units**-0.5
-        weights = (init.uniform(tuple(cell.input.weight.shape), -bound, bound, generator),)
-        places = (cell.input.weight,)
+        fresh[cell.input.weight] = init.uniform(tuple(cell.input.weight.shape), -bound, bound, generator)
+    elif isinstance(task, History):
+        theory = embedding(task.boundary, cell.n_units, generator=generator)
+        fresh = {cell.input.weight: theory.input, cell.recurrent.weight: theory.recurrent}
+        fresh |= {linear.weight: theory.readout for linear in model.heads.linears}
+    else:
+        raise InputError(f"initial weights 'theory' of {task}: expected the task history, which the theory is of")
     with torch.no_grad():
-        for place, value in zip(places, weights, strict=True):
-            place.copy_(torch.as_tensor(value))
+        for weight, value in fresh.items():
+            weight.copy_(torch.as_tensor(value))
 
 
 @dataclass(frozen=True)
