@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -49,17 +51,36 @@ def step_jacobian(model: Model, state: tuple[State, ...], x: Tensor) -> Tensor:
     [0.75, 0.75, 0.75]
     """
     z, step = flatten(model, state)
+    with forward_mode():
+        return push_all(lambda point: step(x, point), z)
+
+
+def push_all(step: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """Return the Jacobian of a map of states ``[trial, coordinate]``, ``[trial, to, from]``, by forward derivatives.
+
+    Examples
+    --------
+    >>> with forward_mode():
+    ...     push_all(lambda z: z**2, torch.tensor([[1.0, 3.0]]))
+    tensor([[[2., 0.],
+             [0., 6.]]])
+    """
     directions = torch.eye(z.shape[1], dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
 
     def push(direction: Tensor) -> Tensor:
-        moved: Tensor = jvp(lambda point: step(x, point), (z,), (direction,))[1]
+        moved: Tensor = jvp(step, (z,), (direction,))[1]
         return moved
 
-    with warnings.catch_warnings():
-        # The first forward derivative of a process makes torch warn of what it does itself.
-        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
-        jacobian: Tensor = vmap(push, in_dims=2, out_dims=2)(directions)
+    jacobian: Tensor = vmap(push, in_dims=2, out_dims=2)(directions)
     return jacobian
+
+
+@contextlib.contextmanager
+def forward_mode() -> Iterator[None]:
+    """Pass over what torch warns of in the first forward derivative of a process, which is of its own doing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        yield
 
 
 @checked
@@ -132,11 +153,11 @@ def _common_tau(model: Model) -> float:
 
 def _dataset(D: Array, tau: float) -> xr.Dataset:
     K = np.eye(D.shape[1]) + tau * (D - np.eye(D.shape[1]))
-    eigenvalues = np.full((*D.shape[:2], 2), np.nan) if np.isnan(tau) else _eigenvalues(K)
+    eigenvalues = np.full((*D.shape[:2], 2), np.nan) if np.isnan(tau) else sorted_eigenvalues(K)
     each = ("trial", "eigenvalue", "part")
     values = {
         "eigenvalues": (each, eigenvalues, "eigenvalues of the feedback"),
-        "step_eigenvalues": (each, _eigenvalues(D), "eigenvalues of a step"),
+        "step_eigenvalues": (each, sorted_eigenvalues(D), "eigenvalues of a step"),
         "outlier": ("trial", eigenvalues[..., 0].min(axis=1), "least real part of the eigenvalues"),
         "uniform_mode": ("trial", K.sum(axis=2).mean(axis=1), "feedback of the uniform mode"),
     }
@@ -146,7 +167,7 @@ def _dataset(D: Array, tau: float) -> xr.Dataset:
     )
 
 
-def _eigenvalues(matrices: Array) -> Array:
+def sorted_eigenvalues(matrices: Array) -> Array:
     """Return the eigenvalues ``[trial, eigenvalue, part]``, the largest first."""
     values = np.linalg.eigvals(matrices)
     order = np.argsort(-np.abs(values), axis=1, kind="stable")
