@@ -27,6 +27,7 @@ FEW: dict[str, dict[str, Any]] = {
     "sequentiality": {"n_trials": 3},
     "balance": {"n_trials": 3},
     "lyapunov": {"n_trials": 2, "n_steps": 20, "burn_in": 5},
+    "fixed_points": {"n_starts": 5, "n_trials": 2, "max_iterations": 20},
     "ablation": {"n_trials": 2, "n_steps": 30},
     "perturbation_recurrent": {"n_trials": 2, "n_steps": 30},
     "perturbation_tau": {"n_trials": 2, "n_steps": 30},

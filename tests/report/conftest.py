@@ -43,6 +43,9 @@ QUICK = {
         Subject(model, Parity((1,)), (2, N), seed=0), n_trials=3
     ),
     "lyapunov": lambda model, _: lyapunov(model, n_trials=2, n_steps=50, burn_in=10),
+    "fixed_points": lambda model, N: MEASUREMENTS["fixed_points"].measure(
+        Subject(model, Parity((1,)), (2, N), seed=0), n_starts=5, n_trials=2
+    ),
     "ablation": lambda model, N: ablation(model, TASK, N, n=2, protocol=FEW),
     "perturbation_recurrent": lambda model, N: perturbation(model, TASK, N, "recurrent", protocol=FEW),
     "perturbation_tau": lambda model, N: perturbation(model, TASK, N, "tau", protocol=FEW),

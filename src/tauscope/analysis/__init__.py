@@ -6,6 +6,7 @@ from tauscope.analysis.connectivity import connectivity
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.exponential_fits import fit_exponentials
 from tauscope.analysis.fit_quality import is_described, with_goodness
+from tauscope.analysis.fixed_points import fixed_points
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.information import information, information_rate, linear_information_rate
@@ -49,6 +50,7 @@ __all__ = [
     "embedding",
     "evaluate",
     "fit_exponentials",
+    "fixed_points",
     "freeze_tau",
     "gate_timescales",
     "generalise",

@@ -28,6 +28,7 @@ NAMES = (
     "connectivity",
     "balance",
     "lyapunov",
+    "fixed_points",
     "ablation",
     "perturbation_recurrent",
     "perturbation_tau",

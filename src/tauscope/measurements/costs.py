@@ -19,6 +19,7 @@ COSTS = {
     "connectivity": 0.1,
     "balance": 0.1,
     "lyapunov": 4.0,
+    "fixed_points": 3.0,
     "ablation": 0.5,
     "perturbation_recurrent": 0.4,
     "perturbation_tau": 0.4,

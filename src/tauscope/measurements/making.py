@@ -14,6 +14,7 @@ import xarray as xr
 from tauscope.analysis.balance import input_balance, input_map
 from tauscope.analysis.connectivity import recurrent_matrices
 from tauscope.analysis.dimensionality import dimensionality
+from tauscope.analysis.fixed_points import fixed_points
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import GROUPS, Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import flatten, lyapunov
@@ -71,6 +72,11 @@ def measure_lyapunov(subject: Subject, n_exponents: int = EXPONENTS, **options: 
     n_states = flatten(subject.model, subject.model.initial_state(1))[0].shape[1]
     result = subject.driven(lyapunov, trial_lyapunov, n_exponents=min(n_exponents, n_states), **options)
     return cast(xr.Dataset, result)
+
+
+def measure_fixed_points(subject: Subject, **options: Any) -> xr.Dataset:
+    """Find fixed and slow points from states that the network visits on its trials, or on a stream of bits."""
+    return fixed_points(subject.model, subject.trials(), generator=subject.generator(), **options)
 
 
 def measure_sequentiality(

@@ -78,6 +78,20 @@ def lyapunov_numbers(result: xr.Dataset) -> dict[str, float]:
     }
 
 
+def fixed_point_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Count fixed and slow points, and return the slowest timescale of a decaying mode of a stable point."""
+    fixed, stable = result["fixed"].values, result["n_unstable"].values == 0
+    slowest = result["timescale"].values[fixed & stable]
+    return {
+        "fixed points": float(fixed.sum()),
+        "stable fixed points": float((fixed & stable).sum()),
+        "slow points": float((~fixed).sum()),
+        "unstable modes of a point, at most": float(result["n_unstable"].max()) if fixed.size else np.nan,
+        "slowest mode of a stable point (steps)": float(slowest.max()) if slowest.size else np.nan,
+        "starts that led to no point": float(result.attrs["n_not_converged"] + result.attrs["n_out_of_reach"]),
+    }
+
+
 _SEQUENCE_NUMBERS = {
     "sequentiality": "sequentiality index (nats)",
     "baseline": "sequentiality index with time shuffled (nats)",

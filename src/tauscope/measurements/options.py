@@ -26,6 +26,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "analysis.lyapunov:lyapunov",
         "analysis.trials:trial_lyapunov",
     ),
+    "fixed_points": ("analysis.fixed_points:fixed_points",),
     "ablation": ("measurements.making:measure_ablation", _PROTOCOL),
     "perturbation_recurrent": ("measurements.making:measure_perturbation", _PROTOCOL),
     "perturbation_tau": ("measurements.making:measure_perturbation", _PROTOCOL),

@@ -140,6 +140,11 @@ MEASUREMENTS: dict[str, Measurement] = {
         {"": _figure("lyapunov:plot_lyapunov_spectrum")},
         numbers.lyapunov_numbers,
     ),
+    "fixed_points": Measurement(
+        making.measure_fixed_points,
+        {"points": _figure("fixed_points:plot_fixed_points"), "modes": _figure("fixed_points:plot_modes")},
+        numbers.fixed_point_numbers,
+    ),
     "ablation": Measurement(
         making.measure_ablation,
         {"": _figure("interventions:plot_ablation")},

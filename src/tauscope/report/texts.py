@@ -119,6 +119,16 @@ TEXTS: dict[str, Text] = {
         "How fast states that differ by little at the end of the stimulus part (above 0) or meet (below 0) in the "
         "delay, under the same input: finite-time exponents, averaged over the steps of the delay.",
     ),
+    "fixed_points": Text(
+        "Fixed points",
+        "Where the network stands still, or nearly so, under a constant input, sought from states that it visits. A mode of "
+        "the eigenvalue λ decays with the timescale -1/ln |λ| near a point, and grows where |λ| is above 1.",
+        {
+            "points": "Fixed and slow points, and trials, over the first principal components of visited states.",
+            "modes": "Eigenvalues of a step at all points: inside the circle modes decay, outside they grow.",
+        },
+        ("stable fixed points", "slowest mode *"),
+    ),
     "ablation": Text(
         "Ablation",
         "The accuracy that is left when a unit is silenced, relative to the intact network: 1 is as good as intact, 0 "
