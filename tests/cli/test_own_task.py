@@ -48,6 +48,7 @@ def doubling(task):
     return ts.Curriculum(stages, ts.Criterion(threshold=0.0))
 
 TWO = [ts.Stage("easy", {"Ns": (1,)}, ("last",)), ts.Stage("hard", {"Ns": (3,)}, ("last",))]
+WHOLE = ts.Curriculum([ts.Stage("whole", {}, ("last",))], ts.Criterion(threshold=0.0))
 UNKNOWN_FIELD = [ts.Stage("easy", {"Ms": (1,)}, ("last",))]
 TOO_MANY_HEADS = [ts.Stage("easy", {"Ns": (1,)}, ("a", "b"))]
 NUMBER = 5
@@ -265,6 +266,17 @@ def test_stages_follow_each_other_and_each_can_be_measured(tmp_path: Path, capsy
     assert main(["analyze", "connectivity", str(run), *named]) == 0
     told = capsys.readouterr().out
     assert told.index("rnn_N2 ") < told.index("rnn_N4 ")
+
+
+def test_a_curriculum_that_raises_no_N_is_reported(tmp_path: Path) -> None:
+    named = ["--task", TASK, "-c", "own_module:WHOLE"]
+    runs = [tmp_path / seed for seed in "01"]
+    for run in runs:
+        assert main(["train", *named, *SMALL, "-s", run.name, "-b", str(run)]) == 0
+    first, second = (str(next(run.iterdir())) for run in runs)
+    assert main(["report", first, *named]) == 0
+    assert main(["compare", first, second, *named, "-o", str(tmp_path / "comparison.html")]) == 0
+    assert "Accuracy after every epoch" in (tmp_path / "comparison.html").read_text()
 
 
 def test_a_whole_setup_of_ones_own_brings_its_defaults(tmp_path: Path) -> None:
