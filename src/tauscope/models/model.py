@@ -352,13 +352,24 @@ def require_model(value: object) -> None:
     tauscope.errors.InputError: the network is of type Linear: expected a tauscope Model, such as by tauscope.wrap
     """
     if not isinstance(value, Model):
-        inside = [name for name in ("module", "_orig_mod") if isinstance(getattr(value, name, None), Model)]
-        expected = f"the Model in it, .{inside[0]}" if inside else "a tauscope Model, such as by tauscope.wrap"
+        inside = wrapper_of(value)
+        expected = f"the Model in it, .{inside}" if inside else "a tauscope Model, such as by tauscope.wrap"
         require_instance("the network", value, Model, expected)
         return
+    # Named, not imported: what is distributed takes long to import.
+    if any(type(parameter).__name__ == "DTensor" for parameter in value.parameters()):
+        raise InputError(
+            f"the weights of the network ({type(value).__name__}) are distributed over processes (DTensor): expected a "
+            "Model that holds them whole, such as a new one with get_model_state_dict(…, full_state_dict=True)"
+        )
     kept = next(itertools.chain(value.parameters(), value.buffers()), None)
     if kept is not None:
         require_float64(kept.device)
+
+
+def wrapper_of(value: object) -> str:
+    """Return the attribute in which a module of another kind (DataParallel, a compiled one) holds a network, or ""."""
+    return next((name for name in ("module", "_orig_mod") if isinstance(getattr(value, name, None), Model)), "")
 
 
 @contextlib.contextmanager
