@@ -49,6 +49,7 @@ def doubling(task):
 
 TWO = [ts.Stage("easy", {"Ns": (1,)}, ("last",)), ts.Stage("hard", {"Ns": (3,)}, ("last",))]
 WHOLE = ts.Curriculum([ts.Stage("whole", {}, ("last",))], ts.Criterion(threshold=0.0))
+UNTAUGHT = [ts.Stage("Init", {"Ns": (1,)}, ("last",))]
 UNKNOWN_FIELD = [ts.Stage("easy", {"Ms": (1,)}, ("last",))]
 TOO_MANY_HEADS = [ts.Stage("easy", {"Ns": (1,)}, ("a", "b"))]
 NUMBER = 5
@@ -320,6 +321,10 @@ def test_a_sweep_trains_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (f"--task {TASK} -c own_module:Two", "curriculum 'own_module:Two': 'own_module' has no 'Two'"),
         (f"--task {TASK} -c own_module:NUMBER", "curriculum 'own_module:NUMBER' is a int: expected stages"),
         (f"--task {TASK} -c own_module:broken", "is a NoneType: expected stages"),
+        (
+            f"--task {TASK} -c own_module:UNTAUGHT",
+            "stage 'Init': expected another name, because rnn_Init holds an untaught",
+        ),
         (f"--task {TASK} -c own_module:UNKNOWN_FIELD", "Recall has no field 'Ms'"),
         (f"--task {TASK} -c own_module:TOO_MANY_HEADS", "stage easy has 2 heads for 1 questions"),
     ],
