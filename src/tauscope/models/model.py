@@ -20,9 +20,12 @@ from tauscope.models.fitting import (
     require_parts,
     require_series,
     require_state,
+    require_weights,
 )
+from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads
 from tauscope.models.solvers import Fast, Solver
+from tauscope.models.two_parts import TwoPartCell
 from tauscope.models.weights import Weight, refresh
 
 
@@ -356,15 +359,14 @@ def require_model(value: object) -> None:
         expected = f"the Model in it, .{inside}" if inside else "a tauscope Model, such as by tauscope.wrap"
         require_instance("the network", value, Model, expected)
         return
-    # Named, not imported: what is distributed takes long to import.
-    if any(type(parameter).__name__ == "DTensor" for parameter in value.parameters()):
-        raise InputError(
-            f"the weights of the network ({type(value).__name__}) are distributed over processes (DTensor): expected a "
-            "Model that holds them whole, such as a new one with get_model_state_dict(…, full_state_dict=True)"
-        )
     kept = next(itertools.chain(value.parameters(), value.buffers()), None)
     if kept is not None:
         require_float64(kept.device)
+    require_weights(value)
+    for part in (*value.layers, value.heads):
+        # A module of a user's own may compute in several precisions.
+        if isinstance(part, RateCell | TwoPartCell | Heads):
+            require_weights(part, alike=True)
 
 
 def wrapper_of(value: object) -> str:
