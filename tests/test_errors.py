@@ -18,6 +18,7 @@ from tauscope.errors import (
     require_at_least,
     require_choice,
     require_count,
+    require_file_name,
     require_instance,
     require_probability,
 )
@@ -90,3 +91,19 @@ def test_a_class_is_told_from_its_instance() -> None:
         require_instance("seed", int, int, "a whole number")
     with pytest.raises(InputError, match=r"^seed is of type str: expected a whole number$"):
         require_instance("seed", "3", (int, float), "a whole number")
+
+
+@pytest.mark.parametrize("name", ["", "CON", "nul.txt", "Lpt1", "a:b", "a*", "what?", "a|b", "<a>", 'a"b', "a\\b", "a/b", "..",
+                                  "a.", "a ", "a\nb", "\x00", "\x7f", "\udcff", "x" * 101, "é" * 51])  # fmt: skip
+def test_names_that_some_system_takes_for_no_file_are_refused(name: str) -> None:
+    with pytest.raises(
+        InputError, match=r"^stage .*: expected a name that a file can have on any system, such"
+    ) as error:
+        require_file_name("stage", name)
+    assert "\n" not in str(error.value)
+    require_file_name("stage", str(error.value).rpartition("such as ")[2].strip("'"))
+
+
+@pytest.mark.parametrize("name", ["N2_N3", "0.5", ".a", "console", "com10", "a b", "été", "x" * 100, "a+b", "2afc"])
+def test_other_names_are_names_of_files(name: str) -> None:
+    require_file_name("stage", name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import numbers
 import operator
+import re
 from collections.abc import Iterable
 from typing import SupportsIndex, cast
 
@@ -105,6 +106,27 @@ def require_probability(name: str, value: float) -> None:
         raise InputError(f"{name} is {value!r}: expected a probability, such as 0.5") from None
     if not probable:
         raise InputError(f"{name} is {value}: expected a probability (nearest valid value: {float(value > 1)})")
+
+
+# Windows has reserved these names, with any ending, and takes none of these characters.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_NO_CHARACTER = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]|[. ]$')
+_LONGEST = 100  # bytes
+
+
+def require_file_name(what: str, name: str) -> None:
+    """Raise an `InputError` unless every system takes a name of a file, so that a folder can be copied to any.
+
+    Examples
+    --------
+    >>> require_file_name("stage", "N2_N3")
+    >>> require_file_name("stage", "a:b")
+    Traceback (most recent call last):
+    tauscope.errors.InputError: stage 'a:b': expected a name that a file can have on any system, such as 'a-b'
+    """
+    if not name or _NO_CHARACTER.search(name) or _RESERVED.fullmatch(name) or len(name.encode()) > _LONGEST:
+        valid = f"{name[:3]}-1" if _RESERVED.fullmatch(name) else re.sub(r"[^\w.+-]", "-", name)[:12].rstrip(".") or "a"
+        raise InputError(f"{what} {name!r}: expected a name that a file can have on any system, such as {valid!r}")
 
 
 def require_instance(name: str, value: object, kind: type | tuple[type, ...], example: str) -> None:

@@ -53,10 +53,35 @@ def test_what_is_no_network_is_refused(name: str, model: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
+class FullyShardedDataParallel(torch.nn.Module):
+    """Named as torch's, and it hands on every name of the network within, as torch's does."""
+
+    def __init__(self, module: ts.Model) -> None:
+        super().__init__()
+        self.module = module
+
+    def __getattr__(self, name: str) -> Any:
+        modules = self.__dict__["_modules"]
+        return modules[name] if name in modules else getattr(modules["module"], name)
+
+
+@pytest.mark.parametrize("kind", [torch.nn.DataParallel, FullyShardedDataParallel])
 @pytest.mark.parametrize("name", OF_NETWORKS)
-def test_a_network_inside_another_is_named(name: str) -> None:
-    model = torch.nn.DataParallel(network())
-    with pytest.raises(InputError, match=r"^the network is of type DataParallel: expected the Model in it, .module"):
+def test_a_network_inside_another_is_named(name: str, kind: Any) -> None:
+    line = rf"^the network is of type {kind.__name__}: expected the Model in it, .module"
+    with pytest.raises(InputError, match=line):
+        OF_NETWORKS[name](**arguments(OF_NETWORKS[name], model=kind(network())))
+
+
+class DTensor(torch.nn.Parameter):
+    """Named as the weights that `torch.distributed.fsdp.fully_shard` makes of a network's own."""
+
+
+@pytest.mark.parametrize("name", OF_NETWORKS)
+def test_a_network_in_parts_on_several_processes_is_refused(name: str) -> None:
+    model = network()
+    model.heads.linears[0].weight = DTensor(model.heads.linears[0].weight.detach())
+    with pytest.raises(InputError, match=r"^the weights of the network \(LeakyRNN\) are distributed over processes"):
         OF_NETWORKS[name](**arguments(OF_NETWORKS[name], model=model))
 
 

@@ -48,6 +48,8 @@ def doubling(task):
     return ts.Curriculum(stages, ts.Criterion(threshold=0.0))
 
 TWO = [ts.Stage("easy", {"Ns": (1,)}, ("last",)), ts.Stage("hard", {"Ns": (3,)}, ("last",))]
+WHOLE = ts.Curriculum([ts.Stage("whole", {}, ("last",))], ts.Criterion(threshold=0.0))
+UNTAUGHT = [ts.Stage("Init", {"Ns": (1,)}, ("last",))]
 UNKNOWN_FIELD = [ts.Stage("easy", {"Ms": (1,)}, ("last",))]
 TOO_MANY_HEADS = [ts.Stage("easy", {"Ns": (1,)}, ("a", "b"))]
 NUMBER = 5
@@ -267,6 +269,17 @@ def test_stages_follow_each_other_and_each_can_be_measured(tmp_path: Path, capsy
     assert told.index("rnn_N2 ") < told.index("rnn_N4 ")
 
 
+def test_a_curriculum_that_raises_no_N_is_reported(tmp_path: Path) -> None:
+    named = ["--task", TASK, "-c", "own_module:WHOLE"]
+    runs = [tmp_path / seed for seed in "01"]
+    for run in runs:
+        assert main(["train", *named, *SMALL, "-s", run.name, "-b", str(run)]) == 0
+    first, second = (str(next(run.iterdir())) for run in runs)
+    assert main(["report", first, *named]) == 0
+    assert main(["compare", first, second, *named, "-o", str(tmp_path / "comparison.html")]) == 0
+    assert "Accuracy after every epoch" in (tmp_path / "comparison.html").read_text()
+
+
 def test_a_whole_setup_of_ones_own_brings_its_defaults(tmp_path: Path) -> None:
     assert main(["train", "--task", "own_module:SYSTEM", *SMALL[2:], "-b", str(tmp_path)]) == 0
     (run,) = tmp_path.iterdir()
@@ -308,6 +321,10 @@ def test_a_sweep_trains_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (f"--task {TASK} -c own_module:Two", "curriculum 'own_module:Two': 'own_module' has no 'Two'"),
         (f"--task {TASK} -c own_module:NUMBER", "curriculum 'own_module:NUMBER' is a int: expected stages"),
         (f"--task {TASK} -c own_module:broken", "is a NoneType: expected stages"),
+        (
+            f"--task {TASK} -c own_module:UNTAUGHT",
+            "stage 'Init': expected another name, because rnn_Init holds an untaught",
+        ),
         (f"--task {TASK} -c own_module:UNKNOWN_FIELD", "Recall has no field 'Ms'"),
         (f"--task {TASK} -c own_module:TOO_MANY_HEADS", "stage easy has 2 heads for 1 questions"),
     ],

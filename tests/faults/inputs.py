@@ -275,10 +275,21 @@ def command_verdict(line: list[str]) -> str:
     said = err.read()
     if code == 0 and not said:
         return ACCEPTED
-    one_line = said.count("\n") == 1 and said.startswith("tauscope: error: ")
-    if code == 2 and one_line and not re.search("[\x00-\x08\x0b-\x1f\x7f]", said):
+    if code == 2 and is_refusal(said, line) and not re.search("[\x00-\x08\x0b-\x1f\x7f]", said):
         return REFUSED
     return f"exit code {code}: {said!r}"
+
+
+def is_refusal(said: str, line: list[str]) -> bool:
+    """Return whether a command says in one line why it does nothing; ``analyze`` says so of each wrong path."""
+    reasons = said.splitlines()
+    if not reasons or not said.endswith("\n") or not all(one.startswith("tauscope: error: ") for one in reasons):
+        return False
+    if len(reasons) == 1 or line[0] != "analyze":
+        return len(reasons) == 1
+    # What is said of a path names it, so that no path has two lines.
+    named = [max((word for word in line[1:] if word in reason), key=len, default="") for reason in reasons]
+    return all(named) and len(set(named)) == len(reasons)
 
 
 def configuration_verdict(options: dict[str, Any]) -> str:

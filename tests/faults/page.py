@@ -34,8 +34,8 @@ A file of a run had one bit flipped, or its end cut off, at a random place, and 
 header for instance. *Not noticed*: another value is read. States, networks, results and configurations have checksums.
 `metrics.jsonl`, `environment.json` and `stats.npy` have none: a changed digit in them is not noticed, nor a record
 that cannot be read any more, which ends the list. `tauscope status`, `report` and `reproduce` take the records for
-what they say; training does not read them. When a run is continued, `metrics.jsonl` and `stats.npy` are written anew
-from the state, which has all records too.
+what they say, but `report` names the line of a value that no record can have; training does not read them. When a run
+is continued, `metrics.jsonl` and `stats.npy` are written anew from the state, which has all records too.
 """
 
 _REST = """\

@@ -131,6 +131,7 @@ def test_a_criterion_knows_which_scores_are_better(criterion: Criterion, score: 
         (lambda: Criterion(epochs=0), "epochs is 0: expected at least 1"),
         (lambda: Curriculum(()), "expected at least one"),
         (lambda: Curriculum(once(2) * 2), "each with a name of its own"),
+        (lambda: Curriculum([Stage("Easy"), Stage("easy")]), "each with a name of its own"),
         (lambda: Curriculum(once(2)).update({"fractional_loss": [0.1]}), "metric 'accuracy' is unknown"),
     ],
 )

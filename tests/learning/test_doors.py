@@ -396,7 +396,7 @@ def test_what_is_not_what_its_name_says_is_refused(options: dict[str, Any], line
         (lambda: ts.Criterion(threshold=98), "threshold is 98: expected an accuracy of at most 1"),
         (lambda: ts.Criterion(threshold="high"), "threshold is 'high': expected a number"),  # type: ignore[arg-type]
         (lambda: ts.Stage(3), "the name of a stage is of type int"),  # type: ignore[arg-type]
-        (lambda: ts.Stage("a/b"), "stage 'a/b': expected a name without slashes"),
+        (lambda: ts.Stage("a/b"), "stage 'a/b': expected a name that a file can have on any system, such as 'a-b'"),
         (lambda: ts.Stage("a", [("Ns", (3,))]), "what stage a asks is of type list"),  # type: ignore[arg-type]
         (lambda: ts.Stage("a", {}, 3), "heads of stage a is of type int"),  # type: ignore[arg-type]
         (lambda: ts.Stage("a", {}, (3,)), "a head of stage a is of type int"),  # type: ignore[arg-type]

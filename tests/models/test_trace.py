@@ -321,6 +321,41 @@ def test_networks_inside_others_are_refused_by_name() -> None:
             run(wrapped, torch.zeros(3, 2, 1), torch.Generator())  # type: ignore[arg-type]
 
 
+class TwoPrecisions(torch.nn.Module):
+    """A step whose weights are in float64, and in float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(0.5 * torch.eye(4))
+        self.scale = torch.nn.Parameter(torch.ones(4, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(h @ self.weight + x * self.scale).float()
+
+
+@pytest.mark.parametrize("name", ["cells.0.recurrent.weight", "cells.0.input.bias", "heads.linears.0.bias"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_of_two_precisions_are_refused_by_name(name: str, dtype: torch.dtype) -> None:
+    model = ts.LeakyRNN(6, n_heads=1, generator=torch.Generator().manual_seed(0))
+    module, _, weight = name.rpartition(".")
+    part = model.get_submodule(module)
+    setattr(part, weight, torch.nn.Parameter(getattr(part, weight).detach().to(dtype)))
+    told = rf"(?s)(?=.*{dtype}).* of (LeakyCell|Heads) is torch\.\w+, .* torch\.\w+: expected one precision"
+    for use in (
+        lambda: run(model, torch.zeros(3, 2, 1), torch.Generator()),
+        lambda: ts.analysis.connectivity(model),
+        lambda: ts.train(model, ts.Parity((2,)), ts.single(last=2)),
+    ):
+        with pytest.raises(ts.InputError, match=told) as caught:
+            use()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_module_of_ones_own_may_compute_in_two_precisions() -> None:
+    model = ts.wrap(TwoPrecisions(), 1, 4, initial=torch.zeros(4))
+    assert run(model, torch.zeros(3, 2, 1), torch.Generator()).states.shape == (3, 2, 4)
+
+
 def test_a_device_without_float64_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     model = ts.LeakyRNN(6, generator=torch.Generator().manual_seed(0))
     lying = SimpleNamespace(device=torch.device("mps"))

@@ -166,3 +166,13 @@ def test_records_of_a_training_can_be_drawn(generator, readable):
     history = ts.train(model, ts.Parity([2]), ts.cumulative(last=3), recipe).history
     readable(plot_training(history))
     readable(plot_progress({"network 1": history}))
+
+
+@pytest.mark.parametrize("losses", [[1e308], [0.5, 1.7e308], [-1e308, 1e308], [1e-320, 1e308]])
+def test_a_loss_of_any_size_is_drawn(losses, readable):
+    # Ticks beyond the largest float would be infinite.
+    readable(plot_training([record | {"loss": loss} for record, loss in zip(HISTORY, losses, strict=False)]))
+    history = [{"epoch": i, "fractional_loss": [loss]} for i, loss in enumerate(losses, start=1)]
+    scores = plot_scores({"a": history}, "fractional_loss")
+    readable(scores)
+    assert scores.lines[0].get_ydata() == pytest.approx(np.clip(losses, -1e300, 1e300))

@@ -17,9 +17,10 @@ import pytest
 import xarray as xr
 from matplotlib.image import imread
 
+from sweeping import record
 from tauscope import TrainConfig
 from tauscope.measurements import MEASUREMENTS
-from tauscope.report import report_page
+from tauscope.report import UNDRAWN, report_page
 from tauscope.report.texts import TEXTS
 from tauscope.runs.checkpoints import save_weights
 from tauscope.runs.published import to_published
@@ -322,6 +323,17 @@ def test_a_damaged_file_is_named_and_the_rest_is_shown(run, read, name, content)
     page = read(report_page(run))
     assert re.search(rf"\n\s*{re.escape(name)}: .{{20,}}", page.text)
     assert str(run.parent) not in page.text
+    assert SHOWN in alts(page)
+
+
+@pytest.mark.parametrize(("name", "value"), [("epoch", [[2]]), ("epoch", 1e308), ("accuracy", ["a"]), ("loss", {})])
+def test_a_wrong_record_is_named_by_its_line_and_the_rest_is_whole(run, read, name, value):
+    lines = [record(1, 2, False), record(2, 2, True) | {name: value}, record(3, 3, False)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = report_page(run)
+    assert UNDRAWN not in text
+    page = read(text)
+    assert re.search(rf"\n\s*metrics\.jsonl: {name} of line 2 is .*; expected ", page.text)
     assert SHOWN in alts(page)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from tauscope.analysis.recording import Network
 from tauscope.errors import require_instance
-from tauscope.models.model import Model, require_model
+from tauscope.models.model import Model, require_model, wrapper_of
 from tauscope.tasks.base import Task
 from tauscope.tasks.binary import BinaryMemoryTask
 from tauscope.tasks.delayed import DelayedResponseTask
@@ -45,7 +45,8 @@ def checked(analysis: Callable[P, R]) -> Callable[P, R]:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
             # A network need not be a `Model` where an analysis asks for no more than a protocol.
             foreign = kinds[name] == Network.__name__ and isinstance(value, Network) and not isinstance(value, Model)
-            if kinds[name] in (Model.__name__, Network.__name__) and not foreign:
+            # Some modules hand on every name of the network within.
+            if kinds[name] in (Model.__name__, Network.__name__) and (not foreign or wrapper_of(value)):
                 require_model(value)
             elif kinds[name] in _TASKS:
                 require_instance(name, value, _TASKS[kinds[name]], f"a {kinds[name]}, such as tauscope.Parity([2, 3])")

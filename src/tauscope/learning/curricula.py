@@ -121,7 +121,8 @@ class Curriculum:
             require_instance("a stage", stage, Stage, 'a Stage, such as ts.Stage("N2", {"Ns": (2,)}, ("N2",))')
         require_instance("criterion", self.criterion, Criterion, "a Criterion, such as ts.Criterion(threshold=0.95)")
         self.position, self.epoch, self.finished = 0, 0, False
-        if not self.stages or len({stage.name for stage in self.stages}) < len(self.stages):
+        # Some file systems hold names that differ in case for the same.
+        if not self.stages or len({stage.name.casefold() for stage in self.stages}) < len(self.stages):
             raise InputError(
                 f"stages {[stage.name for stage in self.stages]}: expected at least one, each with a name of its own"
             )

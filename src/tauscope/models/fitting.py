@@ -45,6 +45,35 @@ def require_one_precision(inputs: Tensor, state: Tensor, error: Exception) -> No
         ) from error
 
 
+def require_weights(part: nn.Module, alike: bool = False) -> None:
+    """Raise an `InputError` unless a process has all weights, and in one precision where they have to be alike.
+
+    Examples
+    --------
+    >>> part = nn.Linear(1, 2)
+    >>> part.bias = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    >>> require_weights(part, alike=True)
+    Traceback (most recent call last):
+    tauscope.errors.InputError: bias of Linear is torch.float64, weight torch.float32: expected one precision, such as model.float()
+    """
+    first, precision = "", None
+    for name, weight in part.named_parameters():
+        # Named, not imported: what is distributed takes long to import.
+        if type(weight).__name__ == "DTensor":
+            raise InputError(
+                f"the weights of the network ({type(part).__name__}) are distributed over processes (DTensor): expected a "
+                "Model that holds them whole, such as a new one with get_model_state_dict(…, full_state_dict=True)"
+            )
+        if not (alike and (weight.is_floating_point() or weight.is_complex())):
+            continue
+        if precision not in (None, weight.dtype.to_real()):
+            raise InputError(
+                f"{name} of {type(part).__name__} is {weight.dtype}, {first} {precision}: expected one precision, such as "
+                "model.float()"
+            )
+        first, precision = name, weight.dtype.to_real()
+
+
 def require_series(name: str, series: Tensor | None, shape: tuple[int, ...]) -> None:
     """Raise an `InputError` unless a series is a tensor of that shape, where there is one."""
     if series is None:

@@ -20,9 +20,12 @@ from tauscope.models.fitting import (
     require_parts,
     require_series,
     require_state,
+    require_weights,
 )
+from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads
 from tauscope.models.solvers import Fast, Solver
+from tauscope.models.two_parts import TwoPartCell
 from tauscope.models.weights import Weight, refresh
 
 
@@ -352,13 +355,23 @@ def require_model(value: object) -> None:
     tauscope.errors.InputError: the network is of type Linear: expected a tauscope Model, such as by tauscope.wrap
     """
     if not isinstance(value, Model):
-        inside = [name for name in ("module", "_orig_mod") if isinstance(getattr(value, name, None), Model)]
-        expected = f"the Model in it, .{inside[0]}" if inside else "a tauscope Model, such as by tauscope.wrap"
+        inside = wrapper_of(value)
+        expected = f"the Model in it, .{inside}" if inside else "a tauscope Model, such as by tauscope.wrap"
         require_instance("the network", value, Model, expected)
         return
     kept = next(itertools.chain(value.parameters(), value.buffers()), None)
     if kept is not None:
         require_float64(kept.device)
+    require_weights(value)
+    for part in (*value.layers, value.heads):
+        # A module of a user's own may compute in several precisions.
+        if isinstance(part, RateCell | TwoPartCell | Heads):
+            require_weights(part, alike=True)
+
+
+def wrapper_of(value: object) -> str:
+    """Return the attribute in which a module of another kind (DataParallel, a compiled one) holds a network, or ""."""
+    return next((name for name in ("module", "_orig_mod") if isinstance(getattr(value, name, None), Model)), "")
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -19,6 +20,7 @@ _FEW = 60
 # Number of characters of a run's name that fit beside its line in a legend.
 _NAME_WIDTH = 48
 _ROOM = 0.06
+_LARGEST = 1e300
 
 
 @matplotlib.rc_context(RC)
@@ -83,8 +85,14 @@ def plot_scores(histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: st
     """
     ax = ax or _axes_for(histories)
     for i, (name, history) in enumerate(histories.items()):
-        points = [(record["epoch"], record[metric][-1]) for record in history]
-        ax.plot(*np.reshape(points, (-1, 2)).T, label=broken(name, _NAME_WIDTH), **_markers(history), **_line(i))
+        scores = _drawable(record[metric][-1] for record in history)
+        ax.plot(
+            [record["epoch"] for record in history],
+            scores,
+            label=broken(name, _NAME_WIDTH),
+            **_markers(history),
+            **_line(i),
+        )
     if not any(histories.values()):
         note(ax, "no finished epoch")
     ax.set(xlabel="epoch", ylabel=f"{words(metric)} on fresh trials")
@@ -132,7 +140,7 @@ def plot_training(
     losses = ax.twinx()
     losses.spines["right"].set_visible(True)
     epochs = [record["epoch"] for record in history]
-    (loss,) = losses.plot(epochs, [record["loss"] for record in history], color=COLOURS["green"], lw=0.8)
+    (loss,) = losses.plot(epochs, _drawable(record["loss"] for record in history), color=COLOURS["green"], lw=0.8)
     losses.set_ylabel("loss (nats, summed over heads)" if metric == "accuracy" else "loss")
     # The legend lists the artists of the first axes: an empty line stands for the loss.
     ax.plot([], [], color=loss.get_color(), lw=0.8, label="loss (right axis)")
@@ -151,6 +159,17 @@ def metric_of(tasks: Mapping[str, Task] | None) -> str:
     return next(iter(tasks.values())).metric if tasks else "accuracy"
 
 
+def raises_N(history: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the records say which Ns every stage of a curriculum asked for.
+
+    Examples
+    --------
+    >>> raises_N([{"epoch": 1, "stage": "easy"}])
+    False
+    """
+    return all("Ns" in record for record in history)
+
+
 def words(metric: str) -> str:
     """Return the name of a metric in figures.
 
@@ -164,7 +183,8 @@ def words(metric: str) -> str:
 
 def _draw_accuracy(ax: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     epochs = [record["epoch"] for record in history]
-    newest, worst = [record["accuracy"][-1] for record in history], [min(record["accuracy"]) for record in history]
+    newest = _drawable(record["accuracy"][-1] for record in history)
+    worst = _drawable(min(record["accuracy"]) for record in history)
     ax.plot(epochs, newest, color=COLOURS["blue"], label="newest head", **_markers(history))
     if worst != newest:
         ax.plot(epochs, worst, ls=":", color=COLOURS["vermilion"], label="worst head")
@@ -176,7 +196,7 @@ def _draw_scores(ax: Axes, history: Sequence[Mapping[str, Any]], metric: str, he
     """Draw the score of the newest head, with chance and the optimum, which is the highest or the lowest score."""
     (optimum,) = {head.optimum for head in heads.values()}
     epochs = [record["epoch"] for record in history]
-    scores = [record[metric][-1] for record in history]
+    scores = _drawable(record[metric][-1] for record in history)
     chances = [heads[record["stage"]].chance for record in history]
     ax.plot(epochs, scores, color=COLOURS["blue"], label=words(metric), **_markers(history))
     if history:
@@ -193,6 +213,11 @@ def _draw_scores(ax: Axes, history: Sequence[Mapping[str, Any]], metric: str, he
     known = [value for value in [*scores, *chances, optimum] if np.isfinite(value)]
     room = _ROOM * (max(known) - min(known) or 1.0)
     ax.set(ylabel=f"{words(metric)} on fresh trials", ylim=(min(known) - room, max(known) + room))
+
+
+def _drawable(values: Iterable[float]) -> list[float]:
+    """Return values without those so near the largest float that matplotlib's ticks beyond them would be infinite."""
+    return [math.copysign(_LARGEST, value) if _LARGEST < abs(value) < math.inf else value for value in values]
 
 
 def _markers(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

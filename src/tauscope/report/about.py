@@ -11,10 +11,10 @@ from typing import Any
 from tauscope._words import count
 from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.curricula import CURRICULUM_NAMES, SOLVED, range_name
-from tauscope.plotting.training import metric_of, plot_progress, plot_training, words
+from tauscope.plotting.training import metric_of, plot_progress, plot_training, raises_N, words
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
 from tauscope.runs.config import Config
-from tauscope.runs.folder import CONFIG, ENVIRONMENT, METRICS, STATS, read_json, read_metrics
+from tauscope.runs.folder import CONFIG, ENVIRONMENT, METRICS, STATS, read_json, read_records
 from tauscope.runs.loading import checkpoints_of, load, trained_Ns, trained_task
 from tauscope.runs.published import read_stats
 from tauscope.runs.run import read_config
@@ -92,13 +92,14 @@ def describe(run: Path, *, with_curves: bool = True) -> About:
     except DamagedFileError as error:
         problems.append(problem(run / ENVIRONMENT, error))
     try:
-        records, published = _history(run)
-        tasks = None if config is None or published else config.tasks()
+        tasks = None if config is None else config.tasks()
+        records, published = _history(run, tasks)
+        tasks = None if published else tasks
         taught = _taught(records, published, tasks)
         curves = _curves(records, published, tasks) if with_curves else []
         history = [] if published else records
     except DamagedFileError as error:
-        problems.append(problem(run / STATS, error))
+        problems.append(problem(run / (STATS if str(run / STATS) in str(error) else METRICS), error))
     except (ArithmeticError, OSError, LookupError, TypeError, ValueError) as error:
         problems.append(Problem(METRICS, f"does not hold the records of epochs: {error!r}"))
     solved = [("Solved", _solved(run))] if config is None or config.counts_N else []
@@ -143,9 +144,11 @@ def _solved(run: Path) -> str:
     return f"N = {largest} ({count(len(ranges), 'checkpoint')})" if ranges else "no N yet"
 
 
-def _history(run: Path) -> tuple[list[dict[str, Any]], bool]:
+def _history(run: Path, tasks: _Tasks) -> tuple[list[dict[str, Any]], bool]:
     """Return the records of the epochs, and whether they come from the statistics of the published code."""
-    history = read_metrics(run)
+    metric = metric_of(tasks)
+    # Accuracies are drawn without the tasks of their stages.
+    history = read_records(run, metric, None if metric == "accuracy" else tasks)
     if history or not (run / STATS).is_file():
         return history, False
     stats = read_stats(run / STATS)
@@ -182,7 +185,7 @@ def _last_test(record: dict[str, Any], tasks: _Tasks) -> str:
 
 def _curves(history: Sequence[dict[str, Any]], published: bool, tasks: _Tasks) -> list[Picture]:
     """Return the training curves."""
-    if not history or published or metric_of(tasks) != "accuracy":
+    if not history or published or metric_of(tasks) != "accuracy" or not raises_N(history):
         return [_curve(history, tasks)] if history else []
     progress = drawn(
         lambda: plot_progress({"this run": history}),

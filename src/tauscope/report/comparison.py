@@ -18,7 +18,7 @@ from tauscope.learning.curricula import CURRICULUM_NAMES
 from tauscope.measurements import MEASUREMENTS, number_table
 from tauscope.plotting.interventions import plot_perturbation_of_networks
 from tauscope.plotting.summary import looks_of, plot_against_N
-from tauscope.plotting.training import plot_progress, plot_scores, words
+from tauscope.plotting.training import plot_progress, plot_scores, raises_N, words
 from tauscope.report import COMPARISON_GENERATOR
 from tauscope.report.about import About, describe
 from tauscope.report.measured import MOST_SUMMARIES, Measured, main_numbers, read_results
@@ -189,10 +189,12 @@ def _progress(runs: Sequence[_Run]) -> list[Picture]:
         histories = {
             run.label: run.about.history for run in runs if run.about.history and metric in run.about.history[0]
         }
-        if histories and metric == "accuracy":
-            caption = f"The largest N that each run had solved after every epoch. {count(len(histories), 'run')}."
-            pictures.append(drawn(partial(plot_progress, histories), "Largest N solved after every epoch", caption))
-        elif histories:
+        raising = {name: history for name, history in histories.items() if metric == "accuracy" and raises_N(history)}
+        if raising:
+            caption = f"The largest N that each run had solved after every epoch. {count(len(raising), 'run')}."
+            pictures.append(drawn(partial(plot_progress, raising), "Largest N solved after every epoch", caption))
+        histories = {name: history for name, history in histories.items() if name not in raising}
+        if histories:
             what = words(metric).capitalize()
             caption = f"{what} of each run on fresh trials after every epoch. {count(len(histories), 'run')}."
             pictures.append(drawn(partial(plot_scores, histories, metric), f"{what} after every epoch", caption))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
+import reprlib
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,68 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             break
     return records
+
+
+def read_records(folder: Path, metric: str = "accuracy", stages: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Return the records of all finished epochs after looking at every one, as `read_metrics` does not.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    metric : str
+        Name of the scores in the records.
+    stages : collection of str, optional
+        Names that a stage can have; by default any.
+
+    Raises
+    ------
+    DamagedFileError
+        If a line is no record of an epoch; it says which line, and what is wrong with it.
+    """
+    records = read_metrics(folder)
+    known = _RECORD | {metric: ("a list of scores", lambda value: _is_list(value, _is_number))}
+    if stages is not None:
+        known["stage"] = (f"one of {', '.join(stages)}", lambda value: isinstance(value, str) and value in stages)
+    for line, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise DamagedFileError(f"{folder / METRICS}: line {line} is no record of an epoch; expected values by name")
+        for name, (kind, is_valid) in known.items():
+            if name not in record and name != "Ns":  # stages of a user's own need not count
+                raise DamagedFileError(f"{folder / METRICS}: line {line} has no {name}; expected {kind}")
+            if name in record and not is_valid(record[name]):
+                told = f"{name} of line {line} is {reprlib.repr(record[name])}"
+                raise DamagedFileError(f"{folder / METRICS}: {told}; expected {kind}")
+    return records
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or _is_whole(value)
+
+
+def _is_whole(value: object) -> bool:
+    # Larger numbers are none of a float, as which they are drawn.
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 1 << 53
+
+
+def _is_list(value: object, is_valid: Callable[[object], bool]) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(is_valid, value))
+
+
+def _is_time(value: Any) -> bool:
+    # A million years; longer times cannot be written as hours and minutes.
+    return _is_number(value) and math.isfinite(value) and 0 <= value < 1e13
+
+
+_RECORD: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "epoch": ("a whole number", lambda value: _is_whole(value) and value > 0),
+    "stage": ("the name of a stage", lambda value: isinstance(value, str)),
+    "Ns": ("a list of whole numbers", lambda value: _is_list(value, _is_whole)),
+    "loss": ("a number", _is_number),
+    "solved": ("true or false", lambda value: isinstance(value, bool)),
+    "seconds": ("a time", _is_time),
+}
+"""What a record of an epoch has: in words, and what tells whether a value can be that."""
 
 
 def last_records(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

@@ -312,6 +312,12 @@ class Run:
 
     def _settle(self, config: Config) -> Config:
         """Return the configuration with a seed, refusing a folder that holds something else."""
+        for stage in config.curriculum().stages:
+            name = checkpoints.checkpoint_name(stage.name)
+            if name.lower() == INITIAL or name.lower().startswith(EPOCH):
+                raise InputError(
+                    f"stage {stage.name!r}: expected another name, because {name} holds an untaught network"
+                )
         if not (self.folder / CONFIG).exists():
             foreign = sorted(path.name for path in self.folder.glob("rnn_*"))
             if foreign:

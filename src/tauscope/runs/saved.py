@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tauscope import models, tasks
 from tauscope._lazy import torch
 from tauscope._version import __version__
-from tauscope.errors import DamagedFileError, InputError, require_instance
+from tauscope.errors import DamagedFileError, InputError, require_file_name, require_instance
 from tauscope.learning.curricula import range_name
 from tauscope.runs import published
 from tauscope.runs.checkpoints import checkpoint_name, save_weights
@@ -72,9 +72,9 @@ def save(model: Model, folder: str | Path, task: Task, stage: str | None = None)
     require_model(model)
     require_instance("task", task, Task, "a task, such as ts.Parity()")
     folder, Ns = Path(folder), getattr(task, "Ns", ())
+    if stage is not None:
+        require_file_name("stage", stage)
     path = folder / checkpoint_name((range_name(Ns) if Ns else _TASK) if stage is None else stage)
-    if path.parent != folder:
-        raise InputError(f"stage is {stage!r}: expected a name without slashes")
     content = {"tauscope": __version__, "network": _network(model), "task": _task(task)}
     _require_like(folder, content)
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from tauscope._lazy import torch
-from tauscope.errors import InputError, nearest, require_instance
+from tauscope.errors import InputError, nearest, require_file_name, require_instance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,8 +57,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         require_instance("the name of a stage", self.name, str, "a text, such as 'N2_N3'")
-        if not self.name or "/" in self.name:
-            raise InputError(f"stage {self.name!r}: expected a name without slashes, because it names a file")
+        require_file_name("stage", self.name)
         require_instance(
             f"what stage {self.name} asks", self.ask, Mapping, "fields of the task, such as {'Ns': (2, 3)}"
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tauscope.errors import InputError, nearest, require_at_least
+from tauscope.errors import InputError, nearest, require_at_least, require_file_name
 from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.keeping import Asked, target
 from tauscope.models import user_cell
@@ -232,7 +232,11 @@ def make_plan(name: str, scale: str, base: Path | None = None, choice: Choice | 
 
 
 def _require_known(found: Paper, scale: Scale) -> None:
-    """Refuse a paper that names what it does not have; it would be left out silently."""
+    """Refuse a paper that names what it does not have, which would be left out silently, or what no file can be called."""
+    files = [("figure", part.name) for part in (*found.figures, *found.animations)]
+    files += [("study", part.name) for part in found.studies] + [("measurement", name) for name in found.measurements]
+    for what, name in [*files, *(("scale", name) for name in found.scales)]:
+        require_file_name(f"{found.name}: {what}", name)
     conditions = [one.name for one in found.conditions]
     for name in [*scale.by_condition, *(name for one in found.measures for name in one.conditions)]:
         if name not in conditions:
