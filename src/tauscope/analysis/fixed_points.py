@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -216,7 +217,8 @@ def _minimise(step: Step, z: Tensor, target: float, max_iterations: int) -> Tens
 
 def _gauss_newton(step: Step, z: Tensor, damping: Tensor) -> Tensor:
     """Solve (AᵀA + damping) d = -Aᵀ(F(z) - z), A = J - 1, by conjugate gradients for each state."""
-    moved, pull = vjp(step, z)
+    pair: Any = vjp(step, z)
+    moved, pull = pair
 
     def curvature(d: Tensor) -> Tensor:
         along = jvp(step, (z,), (d,))[1] - d
