@@ -36,8 +36,13 @@ def driven(W: Tensor, bias: Tensor, inputs: Tensor) -> Iterator[Tensor]:
         yield from z.view(len(block), n_batch, n_rows).unbind(0)
 
 
+def columnwise(U: Tensor) -> Tensor:
+    """Return U stored column by column, as ``h Uᵀ`` reads it fastest."""
+    return U.t().contiguous().t()
+
+
 def add_product(z: Tensor, h: Tensor, U: Tensor) -> None:
-    """Add ``h Uᵀ`` to z in place."""
+    """Add ``h Uᵀ`` to z in place; U is `columnwise`."""
     if h.shape[0] * U.numel() < _FUSED_BELOW:
         z.addmm_(h, U.t())
     else:
@@ -45,7 +50,7 @@ def add_product(z: Tensor, h: Tensor, U: Tensor) -> None:
 
 
 def added_product(z: Tensor, h: Tensor, U: Tensor) -> Tensor:
-    """Return z with ``h Uᵀ`` added to its last rows."""
+    """Return z with ``h Uᵀ`` added to its last rows; U is `columnwise`."""
     if len(U) < z.shape[1]:
         added = z.clone()
         add_product(added[:, -len(U) :], h, U)
@@ -55,11 +60,11 @@ def added_product(z: Tensor, h: Tensor, U: Tensor) -> Tensor:
     return matmul_nt(h, U).add_(z)
 
 
-def product(delta: Tensor, U: Tensor, U_t: Tensor, added: Tensor | None) -> Tensor:
-    """Return ``delta U + added``."""
+def product(delta: Tensor, U: Tensor, added: Tensor | None = None) -> Tensor:
+    """Return ``delta U + added``; U is stored row by row."""
     if delta.shape[0] * U.numel() < _FUSED_BELOW:
         return torch.mm(delta, U) if added is None else torch.addmm(added, delta, U)
-    through = matmul_nt(delta, U_t)
+    through = matmul_nt(delta, U.t())
     return through if added is None else through.add_(added)
 
 

@@ -8,13 +8,19 @@ between is torch's own affair: the pointwise part, held states, noise, and when 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tauscope.models.kernels.blocks import added_product, driven, product, steps_together, transposed_product
+from tauscope.models.kernels.blocks import (
+    added_product,
+    columnwise,
+    driven,
+    product,
+    steps_together,
+    transposed_product,
+)
 from tauscope.models.kernels.kernel import clip_gradient, is_transformed
 
 State = tuple[Tensor, ...]
@@ -53,15 +59,10 @@ def joined(from_x: Tensor, from_h: Tensor, bias: Tensor) -> Tensor:
 
 
 class _Sequence:
-    """What the nodes of a sequence know: U, the rows that the input alone drives, and where gradients are clipped."""
+    """What the nodes of a sequence know: U as products read it, the rows that the input alone drives, the clipping."""
 
     def __init__(self, U: Tensor, n_alone: int, clip: float | None) -> None:
-        self.U, self.n_alone, self.clip = U.detach(), n_alone, clip
-
-    @cached_property
-    def U_t(self) -> Tensor:
-        """Uᵀ, stored as products on the way back read it."""
-        return self.U.t().contiguous()
+        self.stored, self.n_alone, self.clip = columnwise(U.detach()), n_alone, clip
 
 
 class _Driven(torch.autograd.Function):
@@ -111,7 +112,7 @@ class _Product(torch.autograd.Function):
         ctx.sequence, ctx.states, ctx.t = sequence, states, t
         ctx.save_for_backward(h, U)
         ctx.set_materialize_grads(False)
-        return added_product(z, h, U)
+        return added_product(z, h, sequence.stored)
 
     @staticmethod
     def backward(ctx: Any, delta: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -126,7 +127,7 @@ class _Product(torch.autograd.Function):
         # Without its history, which would hold this very graph.
         ctx.states[ctx.t] = h.detach()
         if ctx.needs_input_grad[4]:
-            g_h = product(own.contiguous(), sequence.U, sequence.U_t, None)
+            g_h = product(own.contiguous(), U)
         return None, None, None, delta, g_h, None
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tauscope.models.kernels.blocks import WeightGradients, add_product, driven, product
+from tauscope.models.kernels.blocks import WeightGradients, add_product, columnwise, driven, product
 from tauscope.models.kernels.kernel import Given, Kernel
 from tauscope.models.kernels.two_parts import Maps, State, looped, plain_products
 
@@ -74,10 +74,11 @@ class _Recurrence(Kernel):
         room = inputs.new_empty(len(inputs) + 1, *state[0].shape)
         room[0] = state[0]
         zs: list[Tensor] = []
+        stored = columnwise(U)
         behind: list[Tensor] = []
         for t, z in enumerate(driven(W, bias, inputs)):
             before = (room[t], *state[1:])
-            add_product(z[:, len(bias) - len(U) :], room[t], U)
+            add_product(z[:, len(bias) - len(U) :], room[t], stored)
             state = rule.forward(z, before, None if noise is None else noise[t])
             if hold is not None:
                 state = tuple(map(torch.where, [hold[t, :, None]] * len(state), before, state))
@@ -98,7 +99,6 @@ class _Recurrence(Kernel):
         g: list[Any] = [None if part is None else part.clone() for part in last]
         weights = WeightGradients(W, U, bias, inputs, room, bool(given.wanted[5]))
         g_noise = torch.zeros_like(noise) if given.wanted[6] else None
-        U_t = U.t().contiguous()
         for t in range(n_steps - 1, -1, -1):
             if g_states is not None:
                 g[0] = g_states[t] if g[0] is None else g[0].add_(g_states[t])
@@ -111,7 +111,7 @@ class _Recurrence(Kernel):
                 for piece in delta:
                     piece.clamp_(-clip, clip)
             weights.add(t)
-            through = product(delta[-1], U, U_t, back[0])
+            through = product(delta[-1], U, back[0])
             g = [_kept(old, new, held) for old, new in zip(g, (through, *back[1:]), strict=True)]
         return None, None, *weights.totals(), weights.g_inputs, g_noise, None, *g
 
