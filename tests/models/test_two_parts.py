@@ -116,7 +116,18 @@ class Constant(Summed):
         return torch.tanh(z if noise is None else z + noise), torch.ones_like(state[1])
 
 
-CELLS: list[type[Summed]] = [Tanh, Peephole, Passing, Wide, Apart, Constant]
+class LowRank(Summed):
+    """Recurrent weights that are the product of two factors, here the first columns and rows of one matrix."""
+
+    def maps(self) -> Maps:
+        factors = self.recurrent.weight[:, :2] @ self.recurrent.weight[:2]
+        return Maps(self.input.weight, factors, self.input.bias + self.own)
+
+    def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        return (torch.tanh(z if noise is None else z + noise),)
+
+
+CELLS: list[type[Summed]] = [Tanh, Peephole, Passing, Wide, Apart, Constant, LowRank]
 
 
 @pytest.fixture(autouse=True, scope="module")
