@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tauscope.models.kernels.blocks import WeightGradients, add_product, columnwise, driven, product
-from tauscope.models.kernels.kernel import Given, Kernel
+from tauscope.models.kernels.kernel import Given, Kernel, held_trials
 from tauscope.models.kernels.two_parts import Maps, State, looped, plain_products
 
 
@@ -76,12 +76,12 @@ class _Recurrence(Kernel):
         zs: list[Tensor] = []
         stored = columnwise(U)
         behind: list[Tensor] = []
-        for t, z in enumerate(driven(W, bias, inputs)):
+        for t, (z, held) in enumerate(zip(driven(W, bias, inputs), held_trials(hold, len(inputs)), strict=True)):
             before = (room[t], *state[1:])
             add_product(z[:, len(bias) - len(U) :], room[t], stored)
             state = rule.forward(z, before, None if noise is None else noise[t])
-            if hold is not None:
-                state = tuple(map(torch.where, [hold[t, :, None]] * len(state), before, state))
+            if held is not None:
+                state = tuple(map(torch.where, [held[:, None]] * len(state), before, state))
             room[t + 1] = state[0]
             if wanted:
                 zs.append(z)
@@ -95,15 +95,15 @@ class _Recurrence(Kernel):
         rule, clip, W, U, bias, inputs, noise, hold, *_ = given.arguments
         n_steps, (g_states, *last) = len(inputs), gradients
         room, zs, behind = given.kept[0], given.kept[1 : n_steps + 1], given.kept[n_steps + 1 :]
-        n_behind = len(behind) // n_steps
+        n_behind, holds = len(last) - 1, held_trials(hold, n_steps)
         g: list[Any] = [None if part is None else part.clone() for part in last]
         weights = WeightGradients(W, U, bias, inputs, room, bool(given.wanted[5]))
         g_noise = torch.zeros_like(noise) if given.wanted[6] else None
         for t in range(n_steps - 1, -1, -1):
             if g_states is not None:
                 g[0] = g_states[t] if g[0] is None else g[0].add_(g_states[t])
-            held = None if hold is None else hold[t, :, None]
-            free, delta = [_free(part, held) for part in g], weights.slot(t)
+            held, delta = holds[t], weights.slot(t)
+            free = [_free(part, held) for part in g]
             if g_noise is not None and free[0] is not None:
                 g_noise[t] = free[0]
             back = rule.backward(zs[t], (room[t], *behind[t * n_behind : (t + 1) * n_behind]), free, delta)
@@ -118,15 +118,15 @@ class _Recurrence(Kernel):
 
 def _free(gradient: Tensor | None, held: Tensor | None) -> Tensor | None:
     """Return the gradient of what a step computed: nothing of it was taken where the state was held."""
-    return gradient if gradient is None or held is None else gradient.masked_fill(held, 0.0)
+    return gradient if gradient is None or held is None else gradient.masked_fill(held[:, None], 0.0)
 
 
 def _kept(before: Tensor | None, after: Tensor | None, held: Tensor | None) -> Tensor | None:
     """Return the gradient of the state before a step: that of the step, and where it was held, that of the state after."""
     if held is None or before is None:
         return after
-    own = before.masked_fill(~held, 0.0)
-    return own if after is None else after.masked_fill(held, 0.0).add_(own)
+    own = before.masked_fill(~held[:, None], 0.0)
+    return own if after is None else after.masked_fill(held[:, None], 0.0).add_(own)
 
 
 def unit_wise(
