@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from tauscope.errors import InputError
 from tauscope.models.cell import Cell, State
 from tauscope.models.kernels.kernel import is_transformed
-from tauscope.models.kernels.two_parts import Differentiated, UnitWise, joined, two_parts
+from tauscope.models.kernels.two_parts import joined, two_parts
+from tauscope.models.kernels.unit_wise import UnitWise, unit_wise
 from tauscope.models.weights import Weight
 
 
@@ -132,9 +133,9 @@ class TwoPartCell(Cell):
         maps = self.maps()
         return self.pointwise(joined(x @ maps.input.t(), state[0] @ maps.recurrent.t(), maps.bias), state, noise)
 
-    def unit_wise(self) -> UnitWise:
-        """Return how a sequence computes and differentiates `pointwise`: by torch, unless a cell has a faster way."""
-        return Differentiated(self)
+    def unit_wise(self) -> UnitWise | None:
+        """Return how a sequence computes and differentiates `pointwise`, where a cell knows it better than torch."""
+        return None
 
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
@@ -150,9 +151,10 @@ class TwoPartCell(Cell):
         if not self._judged and not is_transformed((inputs, *state, maps.input, maps.recurrent, maps.bias)):
             _judge(self, maps, state)
             self._judged = True
-        return two_parts(
-            self.unit_wise(), (maps.input, maps.recurrent, maps.bias), inputs, state, noise, hold, clip=self.clip
-        )
+        products, rule = (maps.input, maps.recurrent, maps.bias), self.unit_wise()
+        if rule is None:
+            return two_parts(self.pointwise, products, inputs, state, noise, hold, clip=self.clip)
+        return unit_wise(rule, products, inputs, state, noise, hold, clip=self.clip)
 
 
 def _judge(cell: TwoPartCell, maps: Maps, state: State) -> None:
