@@ -110,6 +110,9 @@ class Scale:
         `tauscope.measurements.Measurement.measure` and `Study.run`.
     out_of_reach : dict
         Reasons why this scale cannot judge some claims, by the claim's key.
+    first : tuple of str
+        Conditions whose networks are all trained before any other, such as those that take longest and carry the most
+        claims.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Scale:
     measured_at: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     measurement_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     out_of_reach: Mapping[str, str] = field(default_factory=dict)
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

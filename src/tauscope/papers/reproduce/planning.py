@@ -161,7 +161,8 @@ class Plan:
     base : Path
         Folder of the runs.
     networks : tuple of Network
-        In the order in which they are worked on: the first of every condition, then the second, …
+        In the order in which they are worked on: those of the scale's ``first`` conditions, then the others; of these
+        the first of every condition, then the second, …
     left_out : dict
         Conditions that are not trained, each with the reason.
     studies : tuple of PlannedStudy
@@ -234,7 +235,7 @@ def make_plan(name: str, scale: str, base: Path | None = None, choice: Choice | 
 def _require_known(found: Paper, scale: Scale) -> None:
     """Refuse a paper that names what it does not have; it would be left out silently."""
     conditions = [one.name for one in found.conditions]
-    for name in [*scale.by_condition, *(name for one in found.measures for name in one.conditions)]:
+    for name in [*scale.by_condition, *scale.first, *(name for one in found.measures for name in one.conditions)]:
         if name not in conditions:
             raise InputError(f"{found.name}: condition {name!r} is unknown: {nearest(name, conditions)}")
     measurements = [*MEASUREMENTS, *found.measurements]
@@ -320,13 +321,11 @@ def _require_own_names(condition: Condition, made: Sequence[Config], owners: Map
 def _networks(
     name: str, found: Paper, scale: Scale, base: Path, configs: Mapping[str, Sequence[Config]]
 ) -> tuple[Network, ...]:
-    """Return every network once, the first ones of all conditions first."""
+    """Return every network once, in the order of `Plan.networks`."""
     by_config: dict[Config, list[tuple[str, int]]] = {}
-    most = max(len(one) for one in configs.values())
-    for i in range(most):
-        for condition, made in configs.items():
-            if i < len(made):
-                by_config.setdefault(made[i], []).append((condition, i + 1))
+    numbered = [(i, condition, config) for condition, made in configs.items() for i, config in enumerate(made)]
+    for i, condition, config in sorted(numbered, key=lambda network: (network[1] not in scale.first, network[0])):
+        by_config.setdefault(config, []).append((condition, i + 1))
     # Networks of a condition differ in their start at most: what one of them has, all have.
     measures = {
         conditions: _measures(found, config, conditions)
