@@ -63,7 +63,7 @@ MEASURES = (
     Measure("resolution", ("continuous",)),
 )
 
-_SHORT_RUNS = {"epochs": 40}
+_SHORT_RUNS = {"epochs": 30}
 
 SMOKE = Scale(
     name="smoke",
@@ -101,10 +101,11 @@ QUICK = Scale(
     name="quick",
     cost="20 minutes on 2 processors (19 min 33 s when it was measured), 260 MB of disk: 128 units, 64 sequences "
     "a step, 100 steps an epoch, learning rate 0.1",
-    networks=3,
+    networks=5,
     options={"num_neurons": 128, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "max_N": 30, "lr": 0.1,
-             "epochs": 150},
+             "epochs": 140},
     by_condition={
+        "multi": {"epochs": 90},
         "multi_dms": {"epochs": 50},
         "single_dms": {"epochs": 50},
         "multi_tau1": _SHORT_RUNS,
@@ -115,9 +116,9 @@ QUICK = Scale(
         "single_tau2": None,
         "single_tau3": None,
         "nocurr_4": _SHORT_RUNS,
-        "nocurr_6": _SHORT_RUNS,
+        "nocurr_6": {"epochs": 40},
         "nocurr_8": {"epochs": 60},
-        "nocurr_10": {"epochs": 80},
+        "nocurr_10": {"epochs": 60},
         "nocurr_12": None,
         "nocurr_15": None,
         # Learning rates of Adam, the optimiser of gated networks.
@@ -125,20 +126,20 @@ QUICK = Scale(
         "single_gru": {"lr": 0.001, "epochs": 15},
         "multi_lstm": {"lr": 0.001, "epochs": 20},
         "single_lstm": {"lr": 0.001, "epochs": 20},
-        "multi_mod": _SHORT_RUNS,
-        "single_mod": _SHORT_RUNS,
-        "multi_half": {"num_neurons": 64, "epochs": 25},
-        "single_half": {"num_neurons": 64, "epochs": 25},
-        "multi_double": {"num_neurons": 256, "epochs": 25},
-        "single_double": {"num_neurons": 256, "epochs": 25},
-        "sliding": {"epochs": 30},
-        "continuous": {"epochs": 5, "max_N": 5},
+        "multi_mod": {"epochs": 25},
+        "single_mod": {"epochs": 25},
+        "multi_half": {"num_neurons": 64, "epochs": 15},
+        "single_half": {"num_neurons": 64, "epochs": 15},
+        "multi_double": {"num_neurons": 256, "epochs": 10},
+        "single_double": {"num_neurons": 256, "epochs": 10},
+        "sliding": {"epochs": 20},
+        "continuous": {"epochs": 4, "max_N": 5},
     },
-    measured_Ns=(2, 5, 8, 10, 12, 15, 20, 25, 30),
+    measured_Ns=(2, 5, 10, 12, 15, 20),
     measured_at={"retraining": (8,)},
     measurement_options={
-        "timescales": {"method": "published", "n_steps": 30_000, "max_lag": 60},
-        "retraining": {"epochs": 4, "steps_per_epoch": 100, "batch_size": 64, "test_steps": 20, "lr": 0.1},
+        "timescales": {"method": "published", "p": "quantiles", "n_steps": 30_000, "max_lag": 60},
+        "retraining": {"n_Ns": 4, "epochs": 4, "steps_per_epoch": 100, "batch_size": 64, "test_steps": 20, "lr": 0.1},
         "generalisation": {"beyond": 5},
         "resolution": {"n_sequences": 640},
     },
@@ -180,7 +181,7 @@ STANDARD = Scale(
     measured_Ns=(2, 5, 8, 10, 12, 14, 15, 16, 17, 18, 20, 22, 25, 30),
     measured_at={"retraining": (10, 15)},
     measurement_options={
-        "timescales": {"method": "published", "n_steps": 30_000, "max_lag": 60},
+        "timescales": {"method": "published", "p": "quantiles", "n_steps": 30_000, "max_lag": 60},
         "retraining": {"epochs": 4, "steps_per_epoch": 200, "batch_size": 128, "test_steps": 25, "lr": 0.2},
         "generalisation": {"beyond": 5},
         "resolution": {"n_sequences": 640},
@@ -201,7 +202,7 @@ PAPER_SCALE = Scale(
     measured_Ns=(2, 5, 10, 15, 16, 20, 25, 30, 35, 40, 50, 60, 70, 80, 90, 100),
     measured_at={"retraining": (16,)},
     measurement_options={
-        "timescales": {"method": "published", "max_lag": 60},
+        "timescales": {"method": "published", "p": "quantiles", "max_lag": 60},
         "generalisation": {"beyond": 5},
         "resolution": {"ks": KS},
     },
