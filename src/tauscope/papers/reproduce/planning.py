@@ -15,6 +15,7 @@ from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.keeping import Asked, target
 from tauscope.models import user_cell
 from tauscope.papers import paper
+from tauscope.papers.reproduce.published import PublishedNetwork, published_networks
 from tauscope.papers.reproduce.studying import PlannedStudy, planned_studies
 from tauscope.papers.vocabulary import Condition, Measure, Paper, Scale
 from tauscope.runs.checkpoints import checkpoint_name
@@ -122,12 +123,15 @@ class Choice:
         Instead of the paper's own.
     seed : int
         Added to the seed of every network.
+    published : Path, optional
+        Folder with the run folders of networks of the published code, which are measured beside ours.
     """
 
     networks: int | None = None
     cell: str | None = None
     task: str | None = None
     seed: int = 0
+    published: Path | None = None
 
     def __post_init__(self) -> None:
         require_at_least("seed", self.seed, 0)
@@ -167,6 +171,8 @@ class Plan:
         Conditions that are not trained, each with the reason.
     studies : tuple of PlannedStudy
         What is measured without a network.
+    published : tuple of PublishedNetwork
+        Networks of the published code to measure.
     """
 
     paper: Paper
@@ -176,6 +182,7 @@ class Plan:
     networks: tuple[Network, ...]
     left_out: Mapping[str, str]
     studies: tuple[PlannedStudy, ...] = ()
+    published: tuple[PublishedNetwork, ...] = ()
 
 
 def scale_of(found: Paper, name: str) -> Scale:
@@ -214,7 +221,7 @@ def make_plan(name: str, scale: str, base: Path | None = None, choice: Choice | 
     ------
     InputError
         If something that is asked for is unknown, two conditions would share a folder, nothing is left to train, a
-        folder holds a different run, or the base cannot be written.
+        folder holds a different run, the folder of published networks holds none, or the base cannot be written.
     """
     found, choice = paper(name), choice or Choice()
     size = scale_of(found, scale)
@@ -229,7 +236,10 @@ def make_plan(name: str, scale: str, base: Path | None = None, choice: Choice | 
         _require_fitting(network)
     kept = base / "measured" / size.name
     studies = planned_studies(name, found.studies, kept, choice.seed, size.measurement_options)
-    return Plan(found, size, choice, base, networks, left_out, studies)
+    published = (
+        () if choice.published is None else published_networks(name, found, size, choice.published, kept / "published")
+    )
+    return Plan(found, size, choice, base, networks, left_out, studies, published)
 
 
 def _require_known(found: Paper, scale: Scale) -> None:
