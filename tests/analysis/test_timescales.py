@@ -338,4 +338,4 @@ def test_tau_net_of_published_networks_with_p_at_midpoints(reference, name, mean
         for seed in range(2)
     ]
     means = [float(timescales_summary(result).tau_net_mean[1]) for result in results]
-    assert means == pytest.approx([mean] * 2, abs=0.06), "free draws scatter by 0.2"
+    assert means == pytest.approx([mean] * 2, abs=0.08), "free draws of p spread twice as far"

@@ -1,7 +1,9 @@
 """Conditions, measurements and scales, fixed before any network is trained.
 
 The cost of a scale is estimated from measured times: an optimiser step takes 1.4 + 0.3 N ms of one processor at 128 units
-and 64 sequences, and 2.2 ms for each of 2.5 N + 2 time steps at 500 units and 128 sequences.
+and 64 sequences, 0.5 ms for each of 2.5 N + 2 time steps at 256 units and 128 sequences, and at 500 units and 256 sequences
+what ``benchmarks/README.md`` says: 56 ms at N = 10, 150 ms at N = 30 and 490 ms at N = 100 on an AMD EPYC, 1.6 times as much
+on an Intel Xeon.
 """
 
 from __future__ import annotations
@@ -99,8 +101,8 @@ SMOKE = Scale(
 
 QUICK = Scale(
     name="quick",
-    cost="20 minutes on 2 processors (19 min 33 s when it was measured), 260 MB of disk: 128 units, 64 sequences "
-    "a step, 100 steps an epoch, learning rate 0.1",
+    cost="an estimated 24 minutes on 2 processors (3 networks of each condition took 19 min 33 s, with more epochs), 430 MB of "
+    "disk: 128 units, 64 sequences a step, 100 steps an epoch, learning rate 0.1",
     networks=5,
     options={"num_neurons": 128, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "max_N": 30, "lr": 0.1,
              "epochs": 140},
@@ -153,8 +155,9 @@ STANDARD = Scale(
     cost="an estimated 5 hours on 2 processors (35 000 seconds of one), 2 GB of disk: 256 units, 128 sequences a step, 200 "
     "steps an epoch, learning rate 0.2",
     networks=5,
+    # Seeds from 10 on: size and learning rate were chosen by trials with seeds 0 and 1.
     options={"num_neurons": 256, "batch_size": 128, "steps_per_epoch": 200, "test_steps": 25, "max_N": 30, "lr": 0.2,
-             "epochs": 400},
+             "epochs": 400, "seed": 10},
     by_condition={
         "multi": {"epochs": 150},
         "multi_dms": {"epochs": 60},
@@ -191,8 +194,8 @@ STANDARD = Scale(
 
 PAPER_SCALE = Scale(
     name="paper",
-    cost="an estimated 9000 hours of one processor, 60 GB of disk; for a cluster. As published: "
-    "500 units, 1000 epochs, N up to 101",
+    cost="an estimated 3300 hours of one core of an AMD EPYC, 5300 of an Intel Xeon, 60 GB of disk; for a cluster (--slurm). "
+    "As published: 500 units, 1000 epochs, N up to 101",
     networks=4,
     options={},
     by_condition={
