@@ -109,16 +109,16 @@ def _perturbation(ax: Axes, results: Results, which: str) -> None:
         label = f"{name}-head, {PUBLISHED}, N = {values['N']} [{values['mark']}]"
         ax.plot(values[name]["epsilon"], values[name]["mean"], ls=":", lw=0.8, ms=3.5, mfc="white", zorder=1, label=label,
                 **look(name))  # fmt: skip
-    for name in MAIN:
-        _measured_here(ax, results, what, name)
+    _measured_here(ax, results, what)
     legend_below(ax, title=f"N = {N}; mean over networks, shaded: their range")
 
 
-def _measured_here(ax: Axes, results: Results, what: str, name: str) -> None:
+def _measured_here(ax: Axes, results: Results, what: str) -> None:
     """Draw the published networks that were measured as ours, at the largest N that all of them were measured at."""
     theirs = Results(results.published, {})
-    N = q.common_N(theirs, what, name)
-    if N is not None:
+    names = [name for name in MAIN if theirs.of(name)]
+    N = q.common_N(theirs, what, *names) if names else None
+    for name in names if N is not None else ():
         measured = [result["relative_accuracy"].mean("trial") for result in theirs.measured(what, name, N)]
         relative = xr.concat(measured, dim="network").mean("network")[1:]
         ax.plot(relative["epsilon"], relative, ls="--", lw=0.9, ms=4, mec="black", mew=0.8,
