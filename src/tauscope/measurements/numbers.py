@@ -24,6 +24,7 @@ def timescale_numbers(result: xr.Dataset) -> dict[str, float]:
     return (own if result["tau"].notnull().any() else {}) | {
         "mean tau_net, all units (steps)": float(every["tau_net_mean"]),
         "mean tau_net, units > 1 (steps)": float(long["tau_net_mean"]),
+        **({"its standard error over trials (steps)": float(long["tau_net_error"])} if "tau_net_error" in long else {}),
         "STD tau_net, units > 1 (steps)": float(long["tau_net_std"]),
         "units": float(result.sizes["unit"]),
         "units fitted": float(every["n_units"]),
