@@ -69,6 +69,6 @@ def test_a_function_of_the_analyses_is_no_module_of_its_name() -> None:
 def test_names_that_are_known_without_torch_are_those_of_the_registries() -> None:
     assert tuple(MEASUREMENTS) == NAMES
     assert tuple(ACTIVATIONS) == ACTIVATION_NAMES
-    assert ("leaky", *GATED, *SECOND_ORDER) == CELLS
+    assert ("leaky", *GATED, *SECOND_ORDER, "residual") == CELLS
     for name in PAPERS:
         assert set(paper(name).scales) <= set(SCALES)
