@@ -30,8 +30,17 @@ def linear_memory(rate: Tensor, gain: Tensor, n_steps: int) -> Tensor:
     >>> linear_memory(torch.tensor([0.5]), torch.tensor([2.0]), 3)
     tensor([2.0000, 1.0000, 0.5000])
     """
-    powers = torch.arange(n_steps, dtype=rate.dtype, device=rate.device)
-    return (gain.unsqueeze(-1) * (1 - rate).unsqueeze(-1) ** powers).sum(-2)
+    return (gain.unsqueeze(-2) @ _powers(rate, n_steps)).squeeze(-2)
+
+
+def _powers(rate: Tensor, n_steps: int) -> Tensor:
+    """Return (1 - λ)^s for lags s, ``[..., unit, lag]``."""
+    kept = (1 - rate).unsqueeze(-1)
+    powers = torch.ones_like(kept)
+    # Every pass doubles the lags: products alone, whose gradient is finite at λ = 1 too.
+    while powers.shape[-1] < n_steps:
+        powers, kept = torch.cat([powers, powers * kept], dim=-1), kept * kept
+    return powers[..., :n_steps]
 
 
 def linear_loss(
@@ -61,8 +70,9 @@ def linear_loss(
     >>> bool(linear_loss(1 - (-one).exp(), one, none, one, none[0], "exp", 100) < 1e-20)
     True
     """
-    memory = linear_memory(rate, readout * input, n_steps)
-    drift = offset.unsqueeze(-1) + linear_memory(rate, readout * bias, n_steps).cumsum(-1)
+    gains = torch.stack([readout * input, readout * bias], dim=-2)
+    memory, driven = (gains @ _powers(rate, n_steps)).unbind(-2)
+    drift = offset.unsqueeze(-1) + driven.cumsum(-1)
     missed = memory - memory_kernel(rho, n_steps).to(memory)
     return (lag_weights(n_steps).to(memory) * missed.square()).sum(-1) + (
         time_weights(n_steps).square().to(memory) * drift.square()

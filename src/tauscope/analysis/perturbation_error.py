@@ -191,7 +191,7 @@ def _tau_change(model: Model, moved: Model) -> float:
     if before is None or after is None:
         return 0.0
     change = torch.where(after > 0, (after / before - 1).abs(), torch.inf)
-    return float(change.nan_to_num(nan=torch.inf).max())
+    return float(change.nan_to_num(nan=torch.inf, posinf=torch.inf).max())
 
 
 def _ascended(model: Model, part: str, beta: float, loss: Callable[[Model], Tensor], n_steps: int) -> Model:

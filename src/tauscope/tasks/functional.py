@@ -145,7 +145,7 @@ class Functional(Task):
         Returns
         -------
         Batch
-            ``inputs [time, batch, 1]``, ``targets [time, batch, 1, 1]`` and ``weight [time, 1, 1]``, w_t².
+            ``inputs [time, batch, 1]``, ``targets [time, batch, 1, 1]`` and ``weight [time, 1, 1, 1]``, w_t².
         """
         del split
         require_draw(batch_size, generator)
@@ -154,7 +154,7 @@ class Functional(Task):
         # As many zeros keep the end of a trial out of its beginning.
         spectra = [torch.fft.rfft(part, n=2 * self.n_steps, dim=0) for part in (inputs.double(), rho[:, None, None])]
         targets = torch.fft.irfft(spectra[0] * spectra[1], n=2 * self.n_steps, dim=0)[: self.n_steps]
-        weight = time_weights(self.n_steps).square()[:, None, None].to(inputs)
+        weight = time_weights(self.n_steps).square()[:, None, None, None].to(inputs)
         return Batch(inputs, targets.to(inputs.dtype).unsqueeze(-1), weight=weight)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -168,6 +168,6 @@ class Functional(Task):
 
 
 def _squares(outputs: Tensor, batch: Batch) -> Tensor:
-    """Return weighted squared errors, ``[time, batch, 1]``, also of a window of a trial."""
-    squares = (outputs - batch.targets).square().squeeze(-1)
+    """Return weighted squared errors, ``[time, batch, 1, 1]``, also of a window of a trial."""
+    squares = (outputs - batch.targets).square()
     return squares if batch.weight is None else squares * batch.weight

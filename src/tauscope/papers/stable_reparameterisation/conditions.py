@@ -97,7 +97,7 @@ SMOKE = Scale(
 
 QUICK = Scale(
     name="quick",
-    cost="25 minutes on 2 processors beside other work, 100 MB of disk: linear networks of 8 to 64 units by their exact loss, "
+    cost="10 minutes on 2 processors, 100 MB of disk: linear networks of 8 to 64 units by their exact loss, "
     "nonlinear ones of 16 units, 800 updates; N-parity with 128 units and many heads, 1500 steps",
     networks=5,
     options={},
@@ -113,7 +113,8 @@ QUICK = Scale(
             "max_N": 60,
         },
         None,
-    ),
+    )
+    | {"cumulative_exp": None, "cumulative_softplus": None},
     measured_Ns=(2, 3, 5, 8, 10, 15, 20),
     measurement_options={"perturbation_error": {"parts": ["all", "tau"]}},
     out_of_reach=_SIZES | _DATA | _SINGLE,

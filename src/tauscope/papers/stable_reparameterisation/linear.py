@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import xarray as xr
@@ -40,132 +40,166 @@ LONGEST = 1024
 
 @dataclass
 class LinearNetworks:
-    """Networks of one size, map and memory, side by side.
+    """Networks of one size under several maps, side by side.
 
     Attributes
     ----------
-    tau_map : TauMap
+    tau_maps : tuple of TauMap
         How decay rates are parametrised.
     rho : str
         The memory that is asked.
-    parameters : dict of Tensor [network, unit]
-        ``w``, ``input``, ``bias``, ``readout``, and ``offset [network, 1]``.
+    parameters : dict of Tensor [map, ..., network, unit]
+        ``w``, ``input``, ``bias``, ``readout``, and ``offset [map, ..., network, 1]``.
+    largest_gradient, largest_ratio : Tensor [map, ..., network]
+        The largest |∂L/∂w| and |∂L/∂w| / |w| of any unit in the course of training.
     n_steps : int
         Of a trial.
     """
 
-    tau_map: TauMap
+    tau_maps: tuple[TauMap, ...]
     rho: str
     parameters: dict[str, Tensor]
+    largest_gradient: Tensor
+    largest_ratio: Tensor
     n_steps: int = 100
-    largest_gradient: Tensor = field(default_factory=lambda: torch.zeros(0))
-    largest_ratio: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    @classmethod
+    def start(cls, tau_maps: Sequence[TauMap], rho: str, initial: Mapping[str, Tensor]) -> LinearNetworks:
+        """Return networks at the start of their training, with the same decay rates whatever the map.
+
+        Parameters
+        ----------
+        tau_maps : sequence of TauMap
+            Maps.
+        rho : str
+            As in `tauscope.tasks.functional.Functional`.
+        initial : dict of Tensor [..., network, unit]
+            From `initial_values`.
+        """
+        parameters = {name: torch.stack([value] * len(tau_maps)) for name, value in initial.items() if name != "rate"}
+        w = torch.stack([tau_map.raw(1 / initial["rate"]) for tau_map in tau_maps])
+        none = torch.zeros(w.shape[:-1], dtype=torch.float64, device="cpu")
+        return cls(tuple(tau_maps), rho, {"w": w, **parameters}, none, none)
 
     def rate(self, w: Tensor | None = None) -> Tensor:
-        """Return the decay rates, ``[network, unit]``."""
-        return self.tau_map.rate(self.parameters["w"] if w is None else w)
+        """Return the decay rates λ of w ``[map, ..., unit]``, by default the networks' own."""
+        w = self.parameters["w"] if w is None else w
+        return torch.stack([tau_map.rate(own) for tau_map, own in zip(self.tau_maps, w, strict=True)])
 
-    def loss(self, parameters: dict[str, Tensor] | None = None) -> Tensor:
-        """Return the exact loss of every network, ``[..., network]``, also with other parameters."""
+    def loss(self, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Return the exact loss of every network, ``[map, ..., network]``, also with other parameters."""
         of = self.parameters if parameters is None else parameters
-        rate, offset = self.tau_map.rate(of["w"]), of["offset"].squeeze(-1)
+        rate, offset = self.rate(of["w"]), of["offset"].squeeze(-1)
         return linear_loss(rate, of["input"], of["bias"], of["readout"], offset, self.rho, self.n_steps)
 
     def train(
         self,
         n_updates: int,
-        lr: float,
+        lr: float | Tensor,
         *,
         clip: float = 0.5,
         margin: float = 0.01,
         stop_below: float | Tensor | None = None,
     ) -> Tensor:
-        """Train every network in place, and return after how many updates each stopped, ``[network]``.
+        """Train every network in place, and return after how many updates each stopped, ``[map, ..., network]``.
 
         Parameters
         ----------
         n_updates : int
             Updates at most.
-        lr : float
+        lr : float or Tensor [map, ..., network]
             Learning rate of Adam.
         clip : float
             Largest norm of a network's gradient; infinite for none.
         margin : float
             Factor of relu(1 - smallest positive λ), which is added to the loss.
-        stop_below : float or Tensor [network], optional
+        stop_below : float or Tensor [map, ..., network], optional
             Loss below which a network stops.
         """
-        for parameter in self.parameters.values():
-            parameter.requires_grad_()
-        optimizer = torch.optim.Adam(self.parameters.values(), lr=lr)
-        n_networks = len(self.parameters["w"])
-        stopped = torch.full((n_networks,), n_updates, dtype=torch.int64, device="cpu")
-        going = torch.ones(n_networks, dtype=torch.bool, device="cpu")
-        self.largest_gradient = self.largest_ratio = torch.zeros(n_networks, dtype=torch.float64, device="cpu")
+        adam = _Adam(self.parameters, lr)
+        stopped = torch.full(self.largest_ratio.shape, n_updates, dtype=torch.int64, device="cpu")
+        going = torch.ones(self.largest_ratio.shape, dtype=torch.bool, device="cpu")
         for update in range(n_updates):
-            optimizer.zero_grad()
-            loss = self.loss()
+            wanted = {name: value.requires_grad_() for name, value in self.parameters.items()}
+            loss = self.loss(wanted)
             if stop_below is not None:
                 reached = going & (loss.detach() < stop_below)
                 stopped[reached], going = update, going & ~reached
                 if not going.any():
                     break
-            total = loss + margin * (1 - _margin(self.rate())).relu() if margin else loss
-            total.sum().backward()
-            self._note_gradients()
-            self._step(optimizer, clip, going)
-        for parameter in self.parameters.values():
-            parameter.requires_grad_(False)
+            total = loss + margin * (1 - smallest_rate(self.rate(wanted["w"]))).relu() if margin else loss
+            gradients = torch.autograd.grad(total.sum(), list(wanted.values()))
+            self.parameters = {name: value.detach() for name, value in wanted.items()}
+            self._note(gradients[0])
+            self.parameters = adam.step(self.parameters, _clipped(gradients, clip), going)
+            for tau_map, own in zip(self.tau_maps, self.parameters["w"], strict=True):
+                tau_map.project(own)
+        self.parameters = {name: value.detach() for name, value in self.parameters.items()}
         return stopped
 
-    def _note_gradients(self) -> None:
-        w, gradient = self.parameters["w"].detach(), self.parameters["w"].grad
-        assert gradient is not None
-        size = gradient.abs().nan_to_num(nan=math.inf)
+    def _note(self, gradient: Tensor) -> None:
+        size = gradient.abs().nan_to_num(nan=math.inf, posinf=math.inf)
+        ratio = (size / self.parameters["w"].abs()).nan_to_num(nan=0.0, posinf=math.inf)
         self.largest_gradient = torch.maximum(self.largest_gradient, size.amax(-1))
-        self.largest_ratio = torch.maximum(self.largest_ratio, (size / w.abs()).nan_to_num(nan=0.0).amax(-1))
-
-    @torch.no_grad()
-    def _step(self, optimizer: torch.optim.Optimizer, clip: float, going: Tensor) -> None:
-        """Move the networks that have not stopped, each by its own clipped gradient."""
-        parameters = list(self.parameters.values())
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        norm = torch.stack([gradient.square().sum(-1) for gradient in gradients]).sum(0).sqrt()
-        factor = (clip / (norm + 1e-6)).clamp(max=1.0)[:, None]
-        for gradient in gradients:
-            gradient.mul_(factor)
-        before = [parameter.clone() for parameter in parameters]
-        optimizer.step()
-        self.tau_map.project(self.parameters["w"])
-        for parameter, old in zip(parameters, before, strict=True):
-            parameter.copy_(torch.where(going[:, None], parameter, old))
+        self.largest_ratio = torch.maximum(self.largest_ratio, ratio.amax(-1))
 
     @torch.no_grad()
     def errors(self, generator: torch.Generator, n_draws: int = 30) -> Tensor:
-        """Return E(β), the largest loss of all draws of perturbations up to β, ``[part, network, beta]``.
+        """Return E(β), the largest loss of all draws of perturbations up to β, ``[map, part, network, beta]``.
 
         As `tauscope.analysis.perturb` with the norm "largest" in the space "raw" moves them: every tensor by Gaussian noise whose
         largest entry is β.
         """
-        found = [[self.loss() for _ in PARTS]]
+        found = [torch.stack([self.loss()] * len(PARTS), dim=1)]
         for beta in BETAS[1:]:
             d = {name: _direction(value, n_draws, generator) for name, value in self.parameters.items()}
-            found.append([
-                self.loss({name: value + beta * d[name] * (name in moved) for name, value in self.parameters.items()})
-                .nan_to_num(nan=math.inf, posinf=math.inf).amax(0)
+            largest = [
+                self.loss({name: own.unsqueeze(1) + beta * d[name] * (name in moved) for name, own in self.parameters.items()})
+                .nan_to_num(nan=math.inf, posinf=math.inf).amax(1)
                 for moved in (tuple(d), ("w",), ("input", "bias", "readout", "offset"))
-            ])  # fmt: skip
-        return torch.stack([torch.stack(of_size) for of_size in found], dim=-1).cummax(-1).values
+            ]  # fmt: skip
+            found.append(torch.stack(largest, dim=1))
+        return torch.stack(found, dim=-1).cummax(-1).values
 
 
-def _margin(rate: Tensor) -> Tensor:
+class _Adam:
+    """Adam with a learning rate for each network, as `torch.optim.Adam` moves them; networks that have stopped stay."""
+
+    def __init__(self, parameters: Mapping[str, Tensor], lr: float | Tensor) -> None:
+        self.lr = lr.unsqueeze(-1) if isinstance(lr, Tensor) else lr
+        self.moments = [(torch.zeros_like(value), torch.zeros_like(value)) for value in parameters.values()]
+        self.n_updates = 0
+
+    def step(self, parameters: Mapping[str, Tensor], gradients: Sequence[Tensor], going: Tensor) -> dict[str, Tensor]:
+        self.n_updates += 1
+        first, second = (1 - beta**self.n_updates for beta in _BETAS)
+        moved = {}
+        for (name, value), gradient, (m, v) in zip(parameters.items(), gradients, self.moments, strict=True):
+            m.lerp_(gradient, 1 - _BETAS[0])
+            v.lerp_(gradient.square(), 1 - _BETAS[1])
+            after = value - self.lr * (m / first) / ((v / second).sqrt() + _EPS)
+            moved[name] = torch.where(going.unsqueeze(-1), after, value)
+        return moved
+
+
+_BETAS, _EPS = (0.9, 0.999), 1e-8
+
+
+def _clipped(gradients: Sequence[Tensor], clip: float) -> list[Tensor]:
+    """Return gradients, those of every network scaled to a norm of ``clip`` at most."""
+    norm = torch.stack([gradient.square().sum(-1) for gradient in gradients]).sum(0).sqrt()
+    factor = (clip / (norm + 1e-6)).clamp(max=1.0).unsqueeze(-1)
+    return [gradient * factor for gradient in gradients]
+
+
+def smallest_rate(rate: Tensor) -> Tensor:
     """Return the smallest positive decay rate of every network."""
     return torch.where(rate > 0, rate, math.inf).amin(-1)
 
 
 def _direction(value: Tensor, n_draws: int, generator: torch.Generator) -> Tensor:
-    """Return Gaussian noise for every draw and network, its largest entry in size 1."""
-    d = normal((n_draws, *value.shape), generator).to(value)
+    """Return Gaussian noise ``[map, draw, network, unit]``, the same under every map, its largest entry in size 1."""
+    d = normal((n_draws, *value.shape[1:]), generator).to(value)
     return d / d.abs().amax(-1, keepdim=True)
 
 
@@ -177,12 +211,6 @@ def _dataset(
         {name: (dims, values.detach().numpy(), {"units": units.get(name, "1")}) for name, (dims, values) in columns.items()},
         coords={name: list(values) for name, values in coordinates.items()},
     )  # fmt: skip
-
-
-def start(tau_map: TauMap, rho: str, initial: dict[str, Tensor]) -> LinearNetworks:
-    """Return networks at the start of their training, with the decay rates that are given whatever the map."""
-    parameters = {name: value.clone() for name, value in initial.items() if name != "rate"}
-    return LinearNetworks(tau_map, rho, {"w": tau_map.raw(1 / initial["rate"]), **parameters})
 
 
 def initial_values(n_networks: int, n_units: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -240,26 +268,25 @@ def linear(
         ``memory [.., lag]``, |ρ̂|, of the first size.
     """
     initial = {m: initial_values(n_networks, m, generator) for m in n_units}
-    cells, memories = [], []
+    errors, rates, memories = [], [], []
     for rho in RHOS:
-        for tau_map in MAPS.values():
-            for m in n_units:
-                networks = start(tau_map, rho, initial[m])
-                networks.train(n_updates, lr)
-                cells.append((networks.errors(generator, n_draws), _margin(networks.rate())))
-                if m == n_units[0]:
-                    gain = networks.parameters["readout"] * networks.parameters["input"]
-                    memories.append(linear_memory(networks.rate(), gain, LONGEST).abs())
-    shape = (len(RHOS), len(MAPS), len(n_units))
-    errors = torch.stack([error for error, _ in cells]).unflatten(0, shape).movedim(3, 4)
+        for m in n_units:
+            networks = LinearNetworks.start(tuple(MAPS.values()), rho, initial[m])
+            networks.train(n_updates, lr)
+            errors.append(networks.errors(generator, n_draws))
+            rates.append(smallest_rate(networks.rate()))
+            if m == n_units[0]:
+                gain = networks.parameters["readout"] * networks.parameters["input"]
+                memories.append(linear_memory(networks.rate(), gain, LONGEST).abs())
+    shape = (len(RHOS), len(n_units))
     return _dataset(
         {
-            "error": (("rho", "map", "units", "network", "part", "beta"), errors),
-            "smallest_rate": (("rho", "map", "units", "network"), torch.stack([rate for _, rate in cells]).unflatten(0, shape)),
-            "memory": (("rho", "map", "network", "lag"), torch.stack(memories).unflatten(0, shape[:2])),
+            "error": (("rho", "units", "map", "part", "network", "beta"), torch.stack(errors).unflatten(0, shape)),
+            "smallest_rate": (("rho", "units", "map", "network"), torch.stack(rates).unflatten(0, shape)),
+            "memory": (("rho", "map", "network", "lag"), torch.stack(memories)),
         },
-        {"rho": list(RHOS), "map": list(MAPS), "units": list(n_units), "part": list(PARTS), "beta": list(BETAS)},
-    )  # fmt: skip
+        {"rho": RHOS, "map": tuple(MAPS), "units": n_units, "part": PARTS, "beta": BETAS},
+    )
 
 
 def matched(
@@ -290,17 +317,12 @@ def matched(
     Dataset [map, network]
         ``error [.., part, beta]`` as in `linear`, and ``updates``, after how many each stopped.
     """
-    initial, errors, updates = initial_values(n_networks, n_units, generator), [], []
-    for tau_map in MAPS.values():
-        networks = start(tau_map, "pol", initial)
-        updates.append(networks.train(n_updates, lr, stop_below=stop_below))
-        errors.append(networks.errors(generator, n_draws))
+    networks = LinearNetworks.start(tuple(MAPS.values()), "pol", initial_values(n_networks, n_units, generator))
+    updates = networks.train(n_updates, lr, stop_below=stop_below)
+    errors = networks.errors(generator, n_draws)
     result = _dataset(
-        {
-            "error": (("map", "network", "part", "beta"), torch.stack(errors).movedim(1, 2)),
-            "updates": (("map", "network"), torch.stack(updates)),
-        },
-        {"map": list(MAPS), "part": list(PARTS), "beta": list(BETAS)},
+        {"error": (("map", "part", "network", "beta"), errors), "updates": (("map", "network"), updates)},
+        {"map": tuple(MAPS), "part": PARTS, "beta": BETAS},
     )
     result["updates"].attrs["most"] = n_updates
     return result
@@ -335,26 +357,20 @@ def sizes(
     names, errors, updates = ("direct", "softplus"), [], []
     initial = {m: initial_values(n_networks, m, generator) for m in n_units}
     for rho in RHOS:
-        for name in names:
-            below: Tensor | None = None
-            for m in n_units:
-                networks = start(MAPS[name], rho, initial[m])
-                if below is None:
-                    updates.append(networks.train(first_updates, lr))
-                else:
-                    updates.append(networks.train(n_updates, lr, stop_below=below))
-                below = networks.loss()
-                errors.append(networks.errors(generator, n_draws))
-    shape = (len(RHOS), len(names), len(n_units))
+        below: Tensor | None = None
+        for m in n_units:
+            networks = LinearNetworks.start([MAPS[name] for name in names], rho, initial[m])
+            most = first_updates if below is None else n_updates
+            updates.append(networks.train(most, lr, stop_below=below))
+            below = networks.loss()
+            errors.append(networks.errors(generator, n_draws))
+    shape = (len(RHOS), len(n_units))
     return _dataset(
         {
-            "error": (
-                ("rho", "map", "units", "network", "part", "beta"),
-                torch.stack(errors).unflatten(0, shape).movedim(3, 4),
-            ),
-            "updates": (("rho", "map", "units", "network"), torch.stack(updates).unflatten(0, shape)),
+            "error": (("rho", "units", "map", "part", "network", "beta"), torch.stack(errors).unflatten(0, shape)),
+            "updates": (("rho", "units", "map", "network"), torch.stack(updates).unflatten(0, shape)),
         },
-        {"rho": list(RHOS), "map": list(names), "units": list(n_units), "part": list(PARTS), "beta": list(BETAS)},
+        {"rho": RHOS, "map": names, "units": n_units, "part": PARTS, "beta": BETAS},
     )
 
 
@@ -385,16 +401,18 @@ def learning_rates(
         ``loss`` at the end, in parts of that of answering 0, infinite where a network diverged; ``largest_ratio``, the largest
         |∂L/∂w| / |w| of any unit in the course of training, and ``largest_gradient``, the largest |∂L/∂w|.
     """
-    initial, rows = initial_values(n_networks, n_units, generator), []
-    for tau_map in MAPS.values():
-        for lr in rates:
-            networks = start(tau_map, "pol", initial)
-            networks.train(n_updates, lr, clip=math.inf, margin=0.0)
-            loss = (networks.loss() / Functional("pol").power).nan_to_num(nan=math.inf, posinf=math.inf)
-            rows.append((loss, networks.largest_ratio, networks.largest_gradient))
-    shape, names = (len(MAPS), len(rates)), ("loss", "largest_ratio", "largest_gradient")
-    columns = [torch.stack(column).unflatten(0, shape) for column in zip(*rows, strict=True)]
+    initial = initial_values(n_networks, n_units, generator)
+    several = {name: torch.stack([value] * len(rates)) for name, value in initial.items()}
+    networks = LinearNetworks.start(tuple(MAPS.values()), "pol", several)
+    lr = torch.tensor(rates, dtype=torch.float64, device="cpu")[:, None].expand(len(MAPS), -1, n_networks)
+    networks.train(n_updates, lr, clip=math.inf, margin=0.0)
+    loss = (networks.loss() / Functional("pol").power).nan_to_num(nan=math.inf, posinf=math.inf)
+    dims = ("map", "lr", "network")
     return _dataset(
-        {name: (("map", "lr", "network"), column) for name, column in zip(names, columns, strict=True)},
-        {"map": list(MAPS), "lr": list(rates)},
+        {
+            "loss": (dims, loss),
+            "largest_ratio": (dims, networks.largest_ratio),
+            "largest_gradient": (dims, networks.largest_gradient),
+        },
+        {"map": tuple(MAPS), "lr": rates},
     )
