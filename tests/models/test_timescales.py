@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 import tauscope as ts
 from rounding import tolerance
 from tauscope import InputError, LeakyCell
-from tauscope.analysis import freeze_tau, perturb
+from tauscope.analysis import perturb
 from tauscope.models import StableReparam, TauMap
 from tauscope.models.names import TAU_MAPS
 
