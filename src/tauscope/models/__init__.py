@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SecondOrderCell,
     )
     from tauscope.models.solvers import Fast, Loop, Solver
+    from tauscope.models.ssm import SSMCell
     from tauscope.models.timescales import StableReparam, TauMap
     from tauscope.models.trace import Trace, run
     from tauscope.models.two_parts import Maps, TwoPartCell
@@ -56,6 +57,7 @@ else:
             "tauscope.models.timescales": ("StableReparam", "TauMap"),
             "tauscope.models.trace": ("Trace", "run"),
             "tauscope.models.solvers": ("Fast", "Loop", "Solver"),
+            "tauscope.models.ssm": ("SSMCell",),
             "tauscope.models.two_parts": ("Maps", "TwoPartCell"),
             "tauscope.models.weights": ("Weight",),
         },
@@ -89,6 +91,7 @@ __all__ = [
     "ReluGRUCell",
     "ReluRNN",
     "ResidualCell",
+    "SSMCell",
     "SecondOrderCell",
     "Solver",
     "StableReparam",

@@ -20,6 +20,10 @@ from tauscope.models.names import CELLS, RANK
 from tauscope.models.readout import Heads, numbered
 from tauscope.models.residual import ResidualCell
 from tauscope.models.second_order import SECOND_ORDER, CPCell
+from tauscope.models.ssm import SSMCell
+
+DECAYING: dict[str, Callable[..., Cell]] = {"residual": ResidualCell, "ssm": SSMCell}
+"""Cells of trained decay rates, whose options are their own."""
 
 CellMaker = Callable[[int, int, torch.Generator], Cell]
 """From channels of the input, number of units and the source of initial weights to a layer."""
@@ -31,12 +35,12 @@ def cell_maker(name: str, rank: int = RANK, **options: Any) -> CellMaker:
     Parameters
     ----------
     name : str
-        ``"gru"``, ``"lstm"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, ``"residual"``, or a
+        ``"gru"``, ``"lstm"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, ``"residual"``, ``"ssm"``, or a
         user's own as ``"module:Class"``.
     rank : int
         Of the second-order term, for ``"cp"`` alone.
     **options
-        Of `ResidualCell`, for ``"residual"`` alone.
+        Of `ResidualCell` and `SSMCell`, for ``"residual"`` and ``"ssm"`` alone.
 
     Raises
     ------
@@ -50,8 +54,8 @@ def cell_maker(name: str, rank: int = RANK, **options: Any) -> CellMaker:
     """
     if name == "cp":
         return partial(CPCell, rank=rank)
-    if name == "residual":
-        return partial(ResidualCell, **options)
+    if name in DECAYING:
+        return partial(DECAYING[name], **options)
     known = GATED | SECOND_ORDER
     if name not in known and ":" not in name:
         raise InputError(f"cell {name!r} is unknown: {nearest(name, [*CELLS, 'module:Class'])}")

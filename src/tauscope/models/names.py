@@ -17,7 +17,7 @@ TAU_MAPS = ("inverse", "clamp", "exp", "softplus", "sigmoid", "best", "direct")
 BALANCED_STARTS = ("balanced", "ei")
 """Initial weights of a balanced network: all units alike, or excitatory and inhibitory ones."""
 
-CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual")
+CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm")
 """Cells that `tauscope.models.build_model` knows."""
 
 RANK = 16

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tauscope._draws import normal
 from tauscope.errors import require_choice
 from tauscope.models import init
-from tauscope.models.cell import State
+from tauscope.models.cell import State, reference_of
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.timescales import TauMap
 from tauscope.models.two_parts import Maps, TwoPartCell
@@ -22,7 +22,50 @@ SLOWEST, FASTEST = 0.05, 0.95
 """Between which the initial decay rates a step are drawn, evenly in their logarithm."""
 
 
-class ResidualCell(TwoPartCell):
+class DecayingCell(TwoPartCell):
+    """A layer whose units or modes decay at trained rates λ a step, which a map gives; what they are driven by adds to them.
+
+    Parameters
+    ----------
+    n_inputs, n_units : int
+        Channels of the input, number of units.
+    generator : torch.Generator
+        Source of the initial weights: those of the input ~ U(±1/√n_inputs); λ from 0.05 to 0.95, evenly in log λ.
+    n_rates : int
+        Number of decay rates.
+    tau_map : str
+        How λ = 1/τ is parametrised, a name of `tauscope.models.TauMap`; all maps start from the same λ.
+    """
+
+    def __init__(self, n_inputs: int, n_units: int, generator: torch.Generator, n_rates: int, tau_map: str) -> None:
+        super().__init__(n_inputs, n_units)
+        parametrised = TauMap(tau_map)
+        self.tau_map = parametrised.name
+        self.input = init.linear(self.n_inputs, self.n_units, generator)
+        logs = init.uniform((n_rates,), math.log(SLOWEST), math.log(FASTEST), generator)
+        self.raw_tau = nn.Parameter(parametrised.raw((-logs).exp()))
+
+    @property
+    def rate(self) -> Tensor:
+        """Decay rates λ a step, ``[rate]``."""
+        return TauMap(self.tau_map).rate(self.raw_tau)
+
+    def project(self) -> None:
+        """Keep rates that are trained themselves at 1e-4 or above."""
+        TauMap(self.tau_map).project(self.raw_tau)
+
+    def weights(self) -> Mapping[str, Weight]:
+        """Return the weights of the input, its biases and τ."""
+        tau_map = None if self.tau_map == "inverse" else TauMap(self.tau_map)
+        least = 1.0 if tau_map is None else None
+        return {
+            "input.weight": Weight("input", self.input, "weight"),
+            "input.bias": Weight("bias", self.input, "bias"),
+            "raw_tau": Weight("tau", self, "raw_tau", least=least, tau_map=tau_map),
+        }
+
+
+class ResidualCell(DecayingCell):
     """A layer h ← h + σ(U x + b - Λ h (+ noise)) with trained decay rates λ a step.
 
     Λ is diag(λ), or Pᵀ diag(λ) P with a trained matrix P. The input is not multiplied with λ, unlike that of a `LeakyCell`: with
@@ -70,30 +113,15 @@ class ResidualCell(TwoPartCell):
         mixed_decay: bool = False,
         published_start: bool = False,
     ) -> None:
-        super().__init__(n_inputs, n_units)
         require_choice("activation function", afunc, RESIDUAL_ACTIVATIONS)
-        parametrised = TauMap(tau_map)
-        self.afunc, self.tau_map, self.mixed_decay, self.published_start = (
-            afunc,
-            parametrised.name,
-            mixed_decay,
-            published_start,
-        )
-        self.input = init.linear(self.n_inputs, self.n_units, generator)
+        super().__init__(n_inputs, n_units, generator, n_units, tau_map)
+        self.afunc, self.mixed_decay, self.published_start = afunc, mixed_decay, published_start
         if published_start:
-            raw = normal((self.n_units,), generator)
-        else:
-            logs = init.uniform((self.n_units,), math.log(SLOWEST), math.log(FASTEST), generator)
-            raw = parametrised.raw((-logs).exp())
-        self.raw_tau = nn.Parameter(raw)
-        self.project()
+            with torch.no_grad():
+                self.raw_tau.copy_(normal((self.n_units,), generator))
+            self.project()
         if mixed_decay:
             self.P = nn.Parameter(torch.linalg.qr(normal((self.n_units, self.n_units), generator))[0])
-
-    @property
-    def rate(self) -> Tensor:
-        """Decay rates λ a step, ``[unit]``."""
-        return TauMap(self.tau_map).rate(self.raw_tau)
 
     @property
     def tau(self) -> Tensor:
@@ -133,24 +161,13 @@ class ResidualCell(TwoPartCell):
         del x
         return None if self.mixed_decay else (1 - self.rate).expand(len(state[0]), -1)
 
-    def project(self) -> None:
-        """Keep rates that are trained themselves at 1e-4 or above."""
-        TauMap(self.tau_map).project(self.raw_tau)
-
     def weights(self) -> Mapping[str, Weight]:
         """Return U, b, τ and P."""
-        tau_map = None if self.tau_map == "inverse" else TauMap(self.tau_map)
-        least = 1.0 if tau_map is None else None
-        own = {
-            "input.weight": Weight("input", self.input, "weight"),
-            "input.bias": Weight("bias", self.input, "bias"),
-            "raw_tau": Weight("tau", self, "raw_tau", least=least, tau_map=tau_map),
-        }
-        return own | ({"P": Weight("other", self, "P")} if self.mixed_decay else {})
+        return {**super().weights(), **({"P": Weight("other", self, "P")} if self.mixed_decay else {})}
 
 
 def margin_penalty(model: nn.Module) -> Tensor:
-    """Return relu(1 - margin), the margin being the smallest positive decay rate of a network's residual cells.
+    """Return relu(1 - margin), the margin being the smallest positive decay rate of a network; 0 without any.
 
     Wang, Li & Li (ICLR 2024, published code) add 0.01 times it to the loss in training.
 
@@ -160,6 +177,6 @@ def margin_penalty(model: nn.Module) -> Tensor:
     >>> bool(margin_penalty(cell) == 1 - cell.rate.min())
     True
     """
-    rates = torch.cat([cell.rate for cell in model.modules() if isinstance(cell, ResidualCell)])
-    positive = rates[rates > 0]
-    return (1 - positive.min()).relu() if len(positive) else rates.new_zeros(())
+    rates = [cell.rate for cell in model.modules() if isinstance(cell, DecayingCell)]
+    positive = [rate[rate > 0].min() for rate in rates if (rate > 0).any()]
+    return (1 - torch.stack(positive).min()).relu() if positive else reference_of(model).new_zeros(())

@@ -113,7 +113,7 @@ class Teaching(Protocol):
 
 _LEAKY = ("leaky",)
 _RESIDUAL = ("residual",)
-_WITH_MAPS = ("leaky", "residual")
+_WITH_MAPS = ("leaky", "residual", "ssm")
 
 
 def tau_map_option(cells: Sequence[str]) -> Any:
@@ -147,7 +147,7 @@ class Network:
     rank : int
         As in `tauscope.models.CPCell`; no other cell has it.
     tau_map : str
-        As in `tauscope.models.TauMap`; of leaky and residual cells alone.
+        As in `tauscope.models.TauMap`; of leaky, residual and state-space cells alone.
     mixed_decay, published_start : bool
         As in `tauscope.models.ResidualCell`; no other cell has them. ``afunc`` is the residual cell's too.
     head_bias : bool
@@ -168,7 +168,7 @@ class Network:
     form: str = option("default", "where the nonlinearity of leaky units stands", "m", FORMS, "network",
                        cells=_LEAKY)  # fmt: skip
     afunc: str = option("leakyrelu", "nonlinearity of leaky and residual units", "a", ACTIVATION_NAMES, "network",
-                        cells=_WITH_MAPS)  # fmt: skip
+                        cells=(*_LEAKY, *_RESIDUAL))  # fmt: skip
     tau: float | None = option(None, "fix the timescales of leaky units at this value (>= 1); by default they are trained",
                                "T", group="network", at_least=1.0, cells=_LEAKY)  # fmt: skip
     bias: bool = option(True, "biases of leaky units", group="network", cells=_LEAKY)

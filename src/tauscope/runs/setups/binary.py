@@ -104,7 +104,7 @@ class Layers:
                        group="network")  # fmt: skip
     rank: int | None = option(None, f"terms that multiply state and input (cp); by default {RANK}", group="network",
                               at_least=0, cells=("cp",), added=True)  # fmt: skip
-    tau_map: str = tau_map_option(("leaky", "residual"))
+    tau_map: str = tau_map_option(("leaky", "residual", "ssm"))
     duplicates: tuple[int, ...] | None = option(
         None, "continuous time: numbers of steps that a bit lasts, e.g. 7,8,9,10", "dup", group="network"
     )
@@ -143,7 +143,7 @@ class Layers:
         if self.cell != "leaky":
             below = zip((task.n_inputs, *sizes), sizes, strict=False)
             further: dict[str, Any] = {} if self.rank is None else {"rank": self.rank}
-            further |= {"tau_map": self.tau_map} if self.cell == "residual" else {}
+            further |= {"tau_map": self.tau_map} if self.cell in ("residual", "ssm") else {}
             cells = [cell_of(self.cell, n_inputs, size, generator, **further) for n_inputs, size in below]
             return Model(cells, Heads(self.num_neurons, names, outputs(heads), shared_head, generator))
         shape: dict[str, Any] = {"n_inputs": task.n_inputs, "n_outputs": outputs(heads), "n_heads": len(names)}
