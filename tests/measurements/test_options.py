@@ -31,6 +31,8 @@ FEW: dict[str, dict[str, Any]] = {
     "ablation": {"n_trials": 2, "n_steps": 30},
     "perturbation_recurrent": {"n_trials": 2, "n_steps": 30},
     "perturbation_tau": {"n_trials": 2, "n_steps": 30},
+    "perturbation_error": {"n_draws": 1, "sizes": (0.1,), "n_trials": 4},
+    "memory_function": {"n_steps": 8},
     "retraining": {"n_Ns": 2, "epochs": 1, "steps_per_epoch": 2, "batch_size": 4, "test_steps": 1},
     "forgetting": {"beyond": 2, "n_sequences": 8},
     "generalisation": {"beyond": 2, "n_trials": 5, "n_steps": 40},

@@ -86,7 +86,7 @@ def test_a_users_own_cell_trains() -> None:
     [
         (
             "leeky",
-            r"cell 'leeky' is unknown: expected one of leaky, gru, lstm, elman, cp, mi, second_order, bilinear, module:Class; did you mean 'leaky'\?",
+            r"cell 'leeky' is unknown: expected one of leaky, gru, lstm, elman, cp, mi, second_order, bilinear, residual, ssm, module:Class; did you mean 'leaky'\?",
         ),
         (
             "LSTM",

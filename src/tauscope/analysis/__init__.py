@@ -14,8 +14,10 @@ from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.language import bits_per_character
 from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.memory_function import memory_function
 from tauscope.analysis.modes import modes
 from tauscope.analysis.performance import performance, scores
+from tauscope.analysis.perturbation_error import perturbation_error
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
 from tauscope.analysis.second_order import character_matrices, effective_rank, rank_truncation
@@ -62,11 +64,13 @@ __all__ = [
     "linear_information_rate",
     "linearise",
     "lyapunov",
+    "memory_function",
     "modes",
     "peak_order",
     "performance",
     "perturb",
     "perturbation",
+    "perturbation_error",
     "rank_truncation",
     "readout_basis",
     "resolution",

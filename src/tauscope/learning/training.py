@@ -362,6 +362,7 @@ def _step(training: Training) -> float:
                 f"learning rate below {recipe.lr}"
             )
         training.optimizer.step()
+        training.model.project()
         for parameter in training.asked:
             parameter.grad = None
         losses.append(loss)

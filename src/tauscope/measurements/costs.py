@@ -23,6 +23,8 @@ COSTS = {
     "ablation": 0.5,
     "perturbation_recurrent": 0.4,
     "perturbation_tau": 0.4,
+    "perturbation_error": 5.5,
+    "memory_function": 0.1,
     "retraining": 800.0,
     "forgetting": 0.1,
     "generalisation": 0.2,

@@ -167,6 +167,27 @@ def perturbation_numbers(result: xr.Dataset) -> dict[str, float]:
     }
 
 
+def perturbation_error_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the error of the network itself and the largest perturbation of every block that is borne."""
+    borne = {
+        f"largest perturbation that is borne ({part})": float(result["beta_star"].sel(part=part))
+        for part in result["part"].values
+    }
+    return {"error, not perturbed": float(result["error"][0, 0])} | borne
+
+
+def memory_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Sum up the memory function, and how far it is from what was asked where that is known."""
+    numbers = {
+        "half of all memory (steps)": float(result["half_life"]),
+        "slope of log memory by log lag": float(result["log_log_slope"]),
+        "slope of log memory (1/step)": float(result["semi_log_slope"]),
+    }
+    if "target" not in result:
+        return numbers
+    return numbers | {"largest difference from what is asked": float(abs(result["memory"] - result["target"]).max())}
+
+
 def forgetting_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the mean accuracy on smaller, trained and larger N."""
     Ns, trained = result["N"], result["trained"]

@@ -153,6 +153,18 @@ MEASUREMENTS: dict[str, Measurement] = {
     ),
     "perturbation_recurrent": _perturbation("recurrent", making.lacks_Ns),
     "perturbation_tau": _perturbation("tau", _lacks_tau),
+    "perturbation_error": Measurement(
+        making.measure_perturbation_error,
+        {"": _figure("stability:plot_perturbation_error")},
+        numbers.perturbation_error_numbers,
+        making.lacks_question,
+    ),
+    "memory_function": Measurement(
+        making.measure_memory_function,
+        {"": _figure("stability:plot_memory_function")},
+        numbers.memory_numbers,
+        making.lacks_question,
+    ),
     "retraining": Measurement(
         making.measure_retraining,
         {"": _figure("memory:plot_retraining")},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
+    from tauscope.models.residual import ResidualCell
     from tauscope.models.second_order import (
         SECOND_ORDER,
         BilinearCell,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
         SecondOrderCell,
     )
     from tauscope.models.solvers import Fast, Loop, Solver
+    from tauscope.models.ssm import SSMCell
+    from tauscope.models.timescales import StableReparam, TauMap
     from tauscope.models.trace import Trace, run
     from tauscope.models.two_parts import Maps, TwoPartCell
     from tauscope.models.weights import Weight
@@ -41,6 +44,7 @@ else:
             "tauscope.models.rate": ("RateCell",),
             "tauscope.models.readout": ("Heads",),
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
+            "tauscope.models.residual": ("ResidualCell",),
             "tauscope.models.second_order": (
                 "SECOND_ORDER",
                 "BilinearCell",
@@ -50,8 +54,10 @@ else:
                 "MultiplicativeCell",
                 "SecondOrderCell",
             ),
+            "tauscope.models.timescales": ("StableReparam", "TauMap"),
             "tauscope.models.trace": ("Trace", "run"),
             "tauscope.models.solvers": ("Fast", "Loop", "Solver"),
+            "tauscope.models.ssm": ("SSMCell",),
             "tauscope.models.two_parts": ("Maps", "TwoPartCell"),
             "tauscope.models.weights": ("Weight",),
         },
@@ -84,9 +90,13 @@ __all__ = [
     "ReluCell",
     "ReluGRUCell",
     "ReluRNN",
+    "ResidualCell",
+    "SSMCell",
     "SecondOrderCell",
     "Solver",
+    "StableReparam",
     "State",
+    "TauMap",
     "Trace",
     "TwoPartCell",
     "Weight",

@@ -95,6 +95,9 @@ class Cell(nn.Module, abc.ABC):
     def settle(self) -> None:
         """Find anew what depends on the weights but is not followed at every step; before every epoch of training."""
 
+    def project(self) -> None:
+        """Bring parameters back to where the step is defined; after every step of training."""
+
     def at_resolution(self, k: int) -> Cell:
         """Return this cell with time steps of 1/k of a bit, where it has a continuous-time form."""
         raise InputError(f"{type(self).__name__} cannot run at k = {k}: expected model type 'continuous'")

@@ -8,13 +8,16 @@ FORMS = ("default", "mod", "continuous")
 PRECISIONS = ("fp32", "bf16")
 """Of the matrix products of leaky cells."""
 
-ACTIVATION_NAMES = ("leakyrelu", "relu", "tanh", "sigmoid")
+ACTIVATION_NAMES = ("leakyrelu", "relu", "tanh", "sigmoid", "hardtanh", "identity")
 """Keys of `tauscope.models.kernels.activations.ACTIVATIONS`."""
+
+TAU_MAPS = ("inverse", "clamp", "exp", "softplus", "sigmoid", "best", "direct")
+"""Names that `tauscope.models.TauMap` takes; the second is another name of the first."""
 
 BALANCED_STARTS = ("balanced", "ei")
 """Initial weights of a balanced network: all units alike, or excitatory and inhibitory ones."""
 
-CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear")
+CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm")
 """Cells that `tauscope.models.build_model` knows."""
 
 RANK = 16

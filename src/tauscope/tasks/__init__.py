@@ -5,6 +5,7 @@ from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity
 from tauscope.tasks.comparison import ChangeDetection, ChangeDetection2, Comparison, TwoAlternativeChoice
 from tauscope.tasks.delayed import DelayedResponseTask
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
+from tauscope.tasks.functional import Functional
 from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
 from tauscope.tasks.text import Text
@@ -29,6 +30,7 @@ __all__ = [
     "DelayedMatchToSample",
     "DelayedResponseTask",
     "DelayedSine",
+    "Functional",
     "GatedDelayedEstimation",
     "Head",
     "History",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import Field, asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from tauscope._lazy import torch
 from tauscope.errors import InputError, nearest
 from tauscope.learning.curricula import Curriculum, range_name, require_asked, require_fitting
 from tauscope.learning.recipe import Recipe, generators
@@ -20,8 +21,6 @@ from tauscope.tasks import Task
 from tauscope.tasks.check import check_task
 
 if TYPE_CHECKING:
-    import torch
-
     from tauscope.models import Model
 
 _UNNAMED = ("task", "curriculum_type", "network_number", "seed", "epochs", "test_steps", "vocabulary", "sha256")
@@ -134,7 +133,8 @@ class Config:
         made: Model = self.part("network").build(tasks[0], heads, generators(self.seed or 0)["init"])
         if self._has_own_code:
             require_fitting(curriculum, template, made)
-        return made.to(device)
+        dtype = self.recipe().dtype
+        return made.to(device, None if dtype is None else getattr(torch, dtype))
 
     def measured_model(self) -> Model:
         """Return a network of that kind on the CPU, as it is measured: in full precision."""
