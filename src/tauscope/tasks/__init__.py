@@ -7,6 +7,7 @@ from tauscope.tasks.delayed import DelayedResponseTask
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
 from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
+from tauscope.tasks.navigation import CodedTask, HeadDirection, PathIntegration
 from tauscope.tasks.text import Text
 from tauscope.tasks.tracking import Tracking
 
@@ -23,6 +24,7 @@ __all__ = [
     "ChangeDetection",
     "ChangeDetection2",
     "ClassificationTask",
+    "CodedTask",
     "Comparison",
     "DelayedEstimation",
     "DelayedEstimation2",
@@ -31,8 +33,10 @@ __all__ = [
     "DelayedSine",
     "GatedDelayedEstimation",
     "Head",
+    "HeadDirection",
     "History",
     "Parity",
+    "PathIntegration",
     "Stage",
     "Task",
     "Text",
