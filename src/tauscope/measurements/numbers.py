@@ -178,6 +178,42 @@ def generalisation_numbers(result: xr.Dataset) -> dict[str, float]:
     return accuracy | {"N with a penalty at the edge of those tried": float(at_edge.sum())}
 
 
+_RUN_NUMBERS = {
+    "kl": "KL from the task (nats)",
+    "kl_late": "KL from the task, later half (nats)",
+    "stationarity": "KL of the last quarter from the one before (nats)",
+    "variance": "variance within a run ({unit}^2)",
+    "pooled_variance": "variance of all runs ({unit}^2)",
+    "step": "mean step ({unit})",
+    "velocity": "mean velocity ({unit}/step)",
+    "turning": "mean cosine of successive steps",
+    "exponent": "exponent of the mean squared displacement",
+    "norm_ratio": "norm of the states over that in the task",
+    "share": "share of the variance in the components of the task",
+    "drift": "cosine of drift and gradient of the log density",
+}
+
+
+def reactivation_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the score, and of the task and every silent run what is a number."""
+    unit = str(result.attrs["unit"])
+    found = {
+        f"score of the task ({unit})": float(result["score"]),
+        f"score of the task under the noise of silence ({unit})": float(result["score_noisy"]),
+        "spread of units over that of their noise": float(result["signal_to_noise"]),
+        "components of the task": float(result["n_components"]),
+        "KL of uniform positions from the task (nats)": float(result["kl_uniform"]),
+    }
+    for run in result["run"].values:
+        numbers = {what: float(result[what].sel(run=run)) for what in _RUN_NUMBERS}
+        found |= {
+            f"{_RUN_NUMBERS[what].format(unit=unit)}, {run}": number
+            for what, number in numbers.items()
+            if np.isfinite(number)
+        }
+    return found
+
+
 def numbers_by_N(variable: str, what: str) -> Callable[[xr.Dataset], dict[str, float]]:
     """Return a function that gives the mean of a variable at every N."""
 

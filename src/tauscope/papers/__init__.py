@@ -13,6 +13,7 @@ PAPERS = {
     "recurrent-memory": "tauscope.papers.recurrent_memory:PAPER",
     "travelling-waves": "tauscope.papers.travelling_waves:PAPER",
     "second-order-rnns": "tauscope.papers.second_order_rnns:PAPER",
+    "offline-reactivation": "tauscope.papers.offline_reactivation:PAPER",
 }
 """Object of each paper, as ``module:NAME``."""
 

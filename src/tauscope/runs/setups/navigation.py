@@ -32,7 +32,7 @@ class Noisy:
     >>> import torch
     >>> task = HeadDirection(n_cells=8)
     >>> model = Noisy(num_neurons=5).build(task, task.heads, torch.Generator().manual_seed(0))
-    >>> model.initial_state(3, start=torch.ones(3, 8))[0].shape
+    >>> model.initial_state(3, start=torch.ones(3, 8))[0][0].shape
     torch.Size([3, 5])
     """
 
