@@ -241,7 +241,7 @@ def _described(done: Mapping[str, Silence], decoder: Decoder, n_samples: int, rn
         {
             **numbers,
             "msd": (("run", "lag"), np.stack([row["msd"] for row in rows]), {"units": f"{decoder.unit}^2"}),
-            "positions": (("run", "sample", "coordinate"), np.stack(samples).astype(np.float32)),
+            "positions": (("run", "sample", "coordinate"), _stacked(samples)),
             **{name: (("run", *dims), _stacked([one[name] for one in shown])) for name, dims in _FIGURES.items()},
             "n_components": ((), n_kept, {"long_name": f"components for {FRACTION:.0%} of the variance in the task"}),
             "kl_uniform": ((), _of_uniform(reference, periodic, rng), of_uniform),

@@ -120,13 +120,13 @@ def performance_numbers(result: xr.Dataset) -> dict[str, float]:
 
 
 def _score_numbers(result: xr.Dataset) -> dict[str, float]:
-    metric = str(result.attrs["metric"]).replace("_", " ")
+    metric, unit = str(result.attrs["metric"]).replace("_", " "), result["score"].attrs.get("units", "1")
     found = {}
     for name in result["head"].values:
-        of = result.sel(head=name)
-        found[f"{metric} ({name})"] = float(of["score"])
-        found[f"standard error over trials ({name})"] = float(of["standard_error"])
-        found[f"{metric} at chance ({name})"] = float(of["chance"])
+        of, where = result.sel(head=name), f"({name})" if unit == "1" else f"({name}, {unit})"
+        found[f"{metric} {where}"] = float(of["score"])
+        found[f"standard error over trials {where}"] = float(of["standard_error"])
+        found[f"{metric} at chance {where}"] = float(of["chance"])
     return found
 
 
@@ -179,12 +179,12 @@ def generalisation_numbers(result: xr.Dataset) -> dict[str, float]:
 
 
 _RUN_NUMBERS = {
-    "kl": "KL from the task (nats)",
     "kl_late": "KL from the task, later half (nats)",
-    "stationarity": "KL of the last quarter from the one before (nats)",
     "variance": "variance within a run ({unit}^2)",
-    "pooled_variance": "variance of all runs ({unit}^2)",
     "step": "mean step ({unit})",
+    "kl": "KL from the task (nats)",
+    "stationarity": "KL of the last quarter from the one before (nats)",
+    "pooled_variance": "variance of all runs ({unit}^2)",
     "velocity": "mean velocity ({unit}/step)",
     "turning": "mean cosine of successive steps",
     "exponent": "exponent of the mean squared displacement",
@@ -194,8 +194,12 @@ _RUN_NUMBERS = {
 }
 
 
+_OF_EVERY_RUN = 3
+"""How many of these are told of other runs than that from states of the task."""
+
+
 def reactivation_numbers(result: xr.Dataset) -> dict[str, float]:
-    """Return the score, and of the task and every silent run what is a number."""
+    """Return the score, all numbers of the silent run from states of the task, and the first ones of the task and other runs."""
     unit = str(result.attrs["unit"])
     found = {
         f"score of the task ({unit})": float(result["score"]),
@@ -205,7 +209,8 @@ def reactivation_numbers(result: xr.Dataset) -> dict[str, float]:
         "KL of uniform positions from the task (nats)": float(result["kl_uniform"]),
     }
     for run in result["run"].values:
-        numbers = {what: float(result[what].sel(run=run)) for what in _RUN_NUMBERS}
+        told = list(_RUN_NUMBERS)[: None if run == "active" else _OF_EVERY_RUN]
+        numbers = {what: float(result[what].sel(run=run)) for what in told}
         found |= {
             f"{_RUN_NUMBERS[what].format(unit=unit)}, {run}": number
             for what, number in numbers.items()

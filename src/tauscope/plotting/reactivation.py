@@ -59,13 +59,13 @@ def plot_trajectories(result: xr.Dataset, run: str = "active", ax: Axes | None =
         _draw_angles(ax, result, paths)
     else:
         task = result["positions"].sel(run="task").values[:_DOTS]
-        ax.plot(*task[:, :2].T, ".", ms=1.5, mew=0, color=COLOURS["grey"], label="task")
+        ax.plot(*task[:, :2].T, ".", ms=2.5, mew=0, color=COLOURS["grey"], label="task")
         for i in range(paths.shape[1]):
             ax.plot(
                 *paths[:, i, :2].T,
                 lw=0.5,
                 color=COLOURS["blue"],
-                label=None if i else f"without input, from {_START[run]}",
+                label=None if i else f"without input, {_START[run]}",
             )
         unit = result.attrs["unit"]
         ax.set(xlabel=f"x ({unit})", ylabel=f"y ({unit})", aspect="equal")
@@ -75,14 +75,14 @@ def plot_trajectories(result: xr.Dataset, run: str = "active", ax: Axes | None =
 
 _START = {
     "task": "the task",
-    "active": "states of the task",
-    "common": "a common state",
+    "active": "task states",
+    "common": "common state",
     "rest": "rest",
     "shuffled": "shuffled units",
-    "narrow": "states of the task, half the noise",
-    "wide": "states of the task, twice the noise",
-    "still": "states of the task, no noise",
-    "untrained": "states of the task, untrained",
+    "narrow": "k / 2",
+    "wide": "2 k",
+    "still": "no noise",
+    "untrained": "untrained",
 }
 """What the runs are, in words."""
 
@@ -130,7 +130,7 @@ def plot_divergences(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     >>> runs = ["task", "active"]
     >>> result = xr.Dataset({"kl_late": ("run", [0.0, 0.1]), "kl_uniform": 0.2}, {"run": runs})
     >>> [text.get_text() for text in plot_divergences(result).get_yticklabels()]
-    ['states of the task']
+    ['task states']
     """
     ax = ax or new_axes()
     runs = [str(name) for name in result["run"].values if name != "task"]
@@ -214,7 +214,7 @@ def _plane(result: xr.Dataset, positions: NDArray[np.float32]) -> NDArray[np.flo
 def _prepared(ax: Axes, name: str, result: xr.Dataset, n_paths: int) -> tuple[list[Any], Any]:
     """Draw the positions of the task, and return the lines that will move."""
     task = _plane(result, result["positions"].sel(run="task").values[:_DOTS])
-    ax.plot(*task.T, ".", ms=1.5, mew=0, color=COLOURS["grey"])
+    ax.plot(*task.T, ".", ms=2, mew=0, color=COLOURS["grey"])
     tails = [ax.plot([], [], lw=0.8, color=CYCLE[i % len(CYCLE)])[0] for i in range(n_paths)]
     (heads,) = ax.plot([], [], "o", ms=3, mew=0, color="black")
     room = 1.05 * float(np.abs(task).max()) or 1.0

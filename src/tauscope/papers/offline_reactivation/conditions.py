@@ -90,7 +90,6 @@ QUICK = Scale(
         **dict.fromkeys(GRU, None),
     },
     each=_own_places(5, 3, *PLACE, *_OURS),
-    measurement_options={"replay": {"n_steps": 2000}},
     out_of_reach={**_NO_ROOM, "C9": "no GRU is trained at this scale"},
 )
 
@@ -104,7 +103,7 @@ STANDARD = Scale(
         **{name: {"num_neurons": 128, "n_cells": 128, "epochs": 50} for name in RING},
     },
     each=_own_places(5, 5, *PLACE, *_OURS, *GRU),
-    measurement_options={"replay": {"n_steps": 2000, "n_trajectories": 100}},
+    measurement_options={"replay": {"n_trajectories": 100}},
     out_of_reach=_NO_ROOM,
 )
 
@@ -116,7 +115,7 @@ PAPER_SCALE = Scale(
     options={},
     by_condition=dict.fromkeys(_OURS, None),
     each=_own_places(5, 5, *PLACE, *GRU),
-    measurement_options={"replay": {"n_steps": 2000, "n_trajectories": 200}},
+    measurement_options={"replay": {"n_trajectories": 200}},
     out_of_reach={**_NO_ROOM, **dict.fromkeys(("X2", "X3", "X4"), "a question of ours, asked at smaller scales")},
 )
 

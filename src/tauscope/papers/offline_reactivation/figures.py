@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import xarray as xr
 from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ def _here(results: Results, names: Sequence[str]) -> list[str]:
     return [name for name in names if q.measured(results, name)]
 
 
-def _first(results: Results, name: str):  # type: ignore[no-untyped-def]
+def _first(results: Results, name: str) -> xr.Dataset:
     return next(iter(q.measured(results, name).values()))
 
 
@@ -43,7 +44,7 @@ def trajectories(results: Results) -> Figure | None:
     with panels(2, 2, 7.2) as (figure, axes):
         for ax, name in zip(axes, names, strict=False):
             plot_trajectories(_first(results, name), ax=ax)
-            ax.get_legend().remove()
+            ax.legend().remove()
             ax.set_title(results.label(name))
         for ax in axes[len(names) :]:
             ax.set_axis_off()
@@ -64,12 +65,19 @@ def matrix(results: Results) -> Figure | None:
             if several := q.across(results, name, other, run):
                 found[i, j] = np.mean(several)
     with panels(1, 1, 4.4, letters=False) as (figure, (ax,)):
-        image = ax.imshow(np.log10(np.maximum(found, 1e-3)), cmap="viridis", aspect="auto")
+        shades = np.log10(np.maximum(found, 1e-3))
+        middle = (np.nanmin(shades) + np.nanmax(shades)) / 2
+        image = ax.imshow(shades, cmap="viridis", aspect="auto")
         for (i, j), value in np.ndenumerate(found):
             if np.isfinite(value):
-                bright = image.norm(np.log10(max(value, 1e-3))) > 0.5
                 ax.text(
-                    j, i, f"{value:.2g}", ha="center", va="center", fontsize=7, color="black" if bright else "white"
+                    j,
+                    i,
+                    f"{value:.2g}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="black" if shades[i, j] > middle else "white",
                 )
         ax.set_xticks(range(len(active)), [_COLUMNS[name] for name in active])
         ax.set_yticks(range(len(rows)), [said for *_, said in rows])
@@ -150,10 +158,9 @@ def components(results: Results) -> Figure | None:
             periodic = bool(result.attrs["periodic"])
             for ax, run in zip(axes[2 * row :], ("task", "active"), strict=False):
                 at = result.sel(run=run)
-                points = ax.scatter(
-                    *at["scores"].values[:, :2].T, c=at["scores_at"].values[:, 0], s=4, lw=0,
-                    cmap="twilight" if periodic else "viridis",
-                )  # fmt: skip
+                x, y = at["scores"].values[:, :2].T
+                colours = "twilight" if periodic else "viridis"
+                points = ax.scatter(x, y, s=4, c=at["scores_at"].values[:, 0], lw=0, cmap=colours)
                 ax.set(xlabel="component 1", ylabel="component 2")
                 ax.set_title(f"{results.label(name)}: {'task' if run == 'task' else 'silence'}", fontsize=8)
                 figure.colorbar(points, ax=ax, label="bearing (rad)" if periodic else "x (m)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from tauscope.measurements import Measurement, Subject
 from tauscope.measurements.numbers import reactivation_numbers
 from tauscope.papers.vocabulary import Results
 from tauscope.plotting.reactivation import plot_divergences, plot_trajectories
-from tauscope.tasks import Batch, CodedTask, HeadDirection, PathIntegration, Task
+from tauscope.tasks import Batch, CodedTask, Head, HeadDirection, PathIntegration, Task
 
 Number = Callable[[xr.Dataset], float]
 
@@ -51,7 +51,7 @@ class Silent(Task):
         object.__setattr__(self, "n_inputs", self.task.n_inputs)
 
     @property
-    def heads(self):  # type: ignore[no-untyped-def]
+    def heads(self) -> Mapping[str, Head]:
         """Those of the task."""
         return self.task.heads
 
@@ -69,7 +69,7 @@ class Silent(Task):
         return self.task.tally(outputs, batch)
 
 
-def replay(subject: Subject, *, n_steps: int = 2000, n_trajectories: int = 60, n_samples: int = 4000) -> xr.Dataset:
+def replay(subject: Subject, *, n_steps: int = 1000, n_trajectories: int = 60, n_samples: int = 4000) -> xr.Dataset:
     """Measure a network without input, and the timescales of its units with input and without.
 
     Parameters
