@@ -190,3 +190,33 @@ def test_bad_options_are_refused(options: dict[str, object]) -> None:
     if "place_seed" not in options:
         with pytest.raises(InputError):
             HeadDirection(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_places_and_walks_are_like_those_of_ratinabox() -> None:
+    """RatInABox (George et al., eLife 2024) has fields and walks of its own; it is compared where it is installed."""
+    pytest.importorskip("ratinabox", reason="RatInABox is not installed")
+    from ratinabox.Agent import Agent
+    from ratinabox.Environment import Environment
+    from ratinabox.Neurons import PlaceCells
+
+    task = PathIntegration(n_cells=50, place_seed=1)
+    box = Environment(params={"scale": BOX})
+    # Theirs is at [0, 2.2]², ours is around 0; the mean of Rayleigh speeds is scale · √(π / 2) in both.
+    agent = Agent(box, params={"dt": 0.02, "speed_mean": 0.26 * math.pi})
+    cells = PlaceCells(
+        agent,
+        params={
+            "n": 50, "place_cell_centres": task.centres.numpy() + BOX / 2, "widths": 0.2, "description": "gaussian",
+            "wall_geometry": "euclidean",
+        },
+    )  # fmt: skip
+    at = walk(20, 10, False, torch.Generator().manual_seed(0)).reshape(-1, 2).clamp(-1.09, 1.09)
+    rates = np.asarray(cells.get_state(evaluate_at=None, pos=at.numpy() + BOX / 2)).T
+    np.testing.assert_allclose(task.code(at).numpy(), rates / rates.sum(axis=1, keepdims=True), atol=1e-4)
+    for _ in range(20_000):
+        agent.update()
+    theirs = np.asarray(agent.history["pos"]) - BOX / 2
+    ours = walk(2000, 20, False, torch.Generator().manual_seed(0)).reshape(-1, 2).numpy()
+    # Both are nearly everywhere in the box: 20 000 steps of one walk leave an error of a fifth.
+    assert theirs.var(axis=0).sum() == pytest.approx(ours.var(axis=0).sum(), rel=0.3)
