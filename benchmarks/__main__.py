@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import balanced, cells, delayed, gpu, machine, measuring, memory, parts, saving, steps
+from benchmarks import balanced, cells, delayed, gpu, machine, measuring, memory, noisy, parts, saving, steps
 from benchmarks.limit import Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
 from tauscope.errors import InputError
@@ -40,9 +40,10 @@ ROWS = {
     "cells": "cells in two parts",
     "delayed": "delayed-response networks",
     "balanced": "balanced networks",
+    "noisy": "noisy networks that integrate paths",
     "measuring": "measuring a network",
 }
-ALONE = ("parts", "cells", "delayed", "balanced", "measuring")
+ALONE = ("parts", "cells", "delayed", "balanced", "noisy", "measuring")
 """Rows that are tables of their own."""
 OTHERS = ("rnn", "gru", "lstm", "neuralrnn", "published")
 """Other people's steps. Nothing flushes subnormal numbers for their users: long sequences are measured both ways, so that what
@@ -234,7 +235,7 @@ def _alone(given: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
         console.print(cells.table(timed))
         console.print("! misses its target")
         lines += cells.lines(timed)
-    for row, module in (("delayed", delayed), ("balanced", balanced)):
+    for row, module in (("delayed", delayed), ("balanced", balanced), ("noisy", noisy)):
         if row in given.rows:
             timings = module.timings(given.rounds)
             console.print(module.table(timings))

@@ -289,7 +289,9 @@ def test_all_runs_on_a_small_network_of_any_kind(kind: str, tmp_path: Path) -> N
     kept = {path.stem.removeprefix("rnn_N2_N2_") for path in (folder / "analysis").glob("*.nc")}
     # A gated network has no τ to perturb, and none of these a time step or a fractional loss: that is said and no
     # failure.
-    missing = {"performance", "resolution"} | (set() if kind == "default" else {"perturbation_tau", "balance"})
+    missing = {"performance", "resolution", "reactivation"} | (
+        set() if kind == "default" else {"perturbation_tau", "balance"}
+    )
     assert kept == set(MEASUREMENTS) - missing
     assert code == 0
     assert main(["report", str(folder)]) == 0

@@ -52,7 +52,7 @@ def of_bits(model: ts.Model | None = None, **options: Any) -> Subject:
 
 def test_a_network_is_asked_for_what_it_can_answer() -> None:
     assert tuple(askable(of_trials())) == OF_TRIALS
-    assert set(WHAT) - set(askable(of_bits())) == {"all", "performance", "resolution"}
+    assert set(WHAT) - set(askable(of_bits())) == {"all", "performance", "resolution", "reactivation"}
     assert askable(of_bits())["perturbation"] == ("perturbation_recurrent", "perturbation_tau")
     gru = of_bits(build_model("gru", 6, n_heads=4, generator=generator()))
     assert askable(gru)["perturbation"] == ("perturbation_recurrent",)

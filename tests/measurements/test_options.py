@@ -19,7 +19,7 @@ from tauscope.models import ReluRNN, build_model
 from tauscope.tasks import TwoAlternativeChoice
 
 # What the network decides, and what is no plain value.
-DECIDED = {"repeat", "plus_minus", "seed", "Ns", "generator", "on_epoch"}
+DECIDED = {"repeat", "plus_minus", "seed", "Ns", "generator", "on_epoch", "decoder", "untrained"}
 FEW: dict[str, dict[str, Any]] = {
     "performance": {"n_trials": 100},
     "timescales": {"n_trials": 2, "n_steps": 600, "max_lag": 40, "burn_in": 20, "bootstrap": 4},

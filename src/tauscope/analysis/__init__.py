@@ -18,6 +18,7 @@ from tauscope.analysis.memory_function import memory_function
 from tauscope.analysis.modes import modes
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.perturbation_error import perturbation_error
+from tauscope.analysis.reactivation import reactivation
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
 from tauscope.analysis.second_order import character_matrices, effective_rank, rank_truncation
@@ -28,6 +29,7 @@ from tauscope.analysis.sequentiality import (
     task_states,
     weights_by_peak_difference,
 )
+from tauscope.analysis.silence import Decoder
 from tauscope.analysis.subnetworks import alignment, subnetworks
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
@@ -39,6 +41,7 @@ from tauscope.analysis.wave_operator import embedding, wave_operator
 from tauscope.analysis.wave_spectrum import wave_spectrum
 
 __all__ = [
+    "Decoder",
     "Protocol",
     "ablate",
     "ablation",
@@ -72,6 +75,7 @@ __all__ = [
     "perturbation",
     "perturbation_error",
     "rank_truncation",
+    "reactivation",
     "readout_basis",
     "resolution",
     "response_time",

@@ -197,4 +197,4 @@ class Supervised:
                 outputs = run(model, batch, generator, heads=self.heads, first=first).outputs
                 sums.append(torch.stack(task.tally(outputs, batch)).double())
         part, whole = torch.stack(sums).sum(dim=0)
-        return {self.task.metric: [float(score) for score in part / whole]}
+        return {self.task.metric: [float(score) for score in self.task.of_sums(part, whole)]}

@@ -38,6 +38,7 @@ NAMES = (
     "forgetting",
     "generalisation",
     "resolution",
+    "reactivation",
 )
 """Keys of `MEASUREMENTS`, known without torch: a command line that misspells one is refused at once."""
 

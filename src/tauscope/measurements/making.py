@@ -21,6 +21,7 @@ from tauscope.analysis.lyapunov import flatten, lyapunov
 from tauscope.analysis.memory_function import memory_function
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.perturbation_error import perturbation_error
+from tauscope.analysis.reactivation import reactivation
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.sequentiality import peak_order, sequentiality_index, task_states, weights_by_peak_difference
 from tauscope.analysis.timescales import timescales
@@ -29,7 +30,7 @@ from tauscope.errors import InputError, NotApplicableError, require_at_least
 from tauscope.measurements.retraining import RETRAINING, forgetting, retrain
 from tauscope.measurements.subject import Subject
 from tauscope.models.model import Model
-from tauscope.tasks import BinaryMemoryTask, DelayedResponseTask, Functional, head_name
+from tauscope.tasks import BinaryMemoryTask, CodedTask, DelayedResponseTask, Functional, head_name
 from tauscope.tasks.functional import memory_kernel
 
 BEYOND = 10
@@ -284,6 +285,19 @@ def measure_resolution(subject: Subject, **options: Any) -> xr.Dataset:
     """Measure the accuracy at other time steps."""
     Ns = range(subject.trained[0], subject.trained[1] + 1)
     return resolution(subject.model, asked_bits(subject), Ns, generator=subject.generator(), **options)
+
+
+def measure_reactivation(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure what the network does without input, beside its task and the network before its training."""
+    untrained, generator = subject.course.get(0), subject.generator()
+    return reactivation(subject.model, subject.trials(), untrained=untrained, generator=generator, **options)
+
+
+def lacks_noise(subject: Subject) -> str:
+    """Say what a network lacks to be left alone with its noise; empty if it has noise, or a task that decodes positions."""
+    if isinstance(subject.task, CodedTask) or subject.model.draw_noise(1, 1, subject.generator()) is not None:
+        return ""
+    return "the network has no private noise, and its task decodes no positions: expected one of these"
 
 
 def asked_bits(subject: Subject) -> BinaryMemoryTask:

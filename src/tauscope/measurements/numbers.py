@@ -135,13 +135,13 @@ def performance_numbers(result: xr.Dataset) -> dict[str, float]:
 
 
 def _score_numbers(result: xr.Dataset) -> dict[str, float]:
-    metric = str(result.attrs["metric"]).replace("_", " ")
+    metric, unit = str(result.attrs["metric"]).replace("_", " "), result["score"].attrs.get("units", "1")
     found = {}
     for name in result["head"].values:
-        of = result.sel(head=name)
-        found[f"{metric} ({name})"] = float(of["score"])
-        found[f"standard error over trials ({name})"] = float(of["standard_error"])
-        found[f"{metric} at chance ({name})"] = float(of["chance"])
+        of, where = result.sel(head=name), f"({name})" if unit == "1" else f"({name}, {unit})"
+        found[f"{metric} {where}"] = float(of["score"])
+        found[f"standard error over trials {where}"] = float(of["standard_error"])
+        found[f"{metric} at chance {where}"] = float(of["chance"])
     return found
 
 
@@ -212,6 +212,47 @@ def generalisation_numbers(result: xr.Dataset) -> dict[str, float]:
     at_edge = (result["chosen_ridge"] == edges[0]) | (result["chosen_ridge"] == edges[1])
     accuracy = numbers_by_N("accuracy", "accuracy of a fresh read-out")(result)
     return accuracy | {"N with a penalty at the edge of those tried": float(at_edge.sum())}
+
+
+_RUN_NUMBERS = {
+    "kl_late": "KL from the task, later half (nats)",
+    "variance": "variance within a run ({unit}^2)",
+    "step": "mean step ({unit})",
+    "kl": "KL from the task (nats)",
+    "stationarity": "KL of the last quarter from the one before (nats)",
+    "pooled_variance": "variance of all runs ({unit}^2)",
+    "velocity": "mean velocity ({unit}/step)",
+    "turning": "mean cosine of successive steps",
+    "exponent": "exponent of the mean squared displacement",
+    "norm_ratio": "norm of the states over that in the task",
+    "share": "share of the variance in the components of the task",
+    "drift": "cosine of drift and gradient of the log density",
+}
+
+
+_OF_EVERY_RUN = 3
+"""How many of these are told of other runs than that from states of the task."""
+
+
+def reactivation_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the score, all numbers of the silent run from states of the task, and the first ones of the task and other runs."""
+    unit = str(result.attrs["unit"])
+    found = {
+        f"score of the task ({unit})": float(result["score"]),
+        f"score of the task under the noise of silence ({unit})": float(result["score_noisy"]),
+        "spread of units over that of their noise": float(result["signal_to_noise"]),
+        "components of the task": float(result["n_components"]),
+        "KL of uniform positions from the task (nats)": float(result["kl_uniform"]),
+    }
+    for run in result["run"].values:
+        told = list(_RUN_NUMBERS)[: None if run == "active" else _OF_EVERY_RUN]
+        numbers = {what: float(result[what].sel(run=run)) for what in told}
+        found |= {
+            f"{_RUN_NUMBERS[what].format(unit=unit)}, {run}": number
+            for what, number in numbers.items()
+            if np.isfinite(number)
+        }
+    return found
 
 
 def numbers_by_N(variable: str, what: str) -> Callable[[xr.Dataset], dict[str, float]]:

@@ -36,6 +36,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "forgetting": ("measurements.making:measure_forgetting", "measurements.retraining:forgetting"),
     "generalisation": ("measurements.making:measure_generalisation", "analysis.generalisation:generalise"),
     "resolution": ("analysis.resolution:resolution",),
+    "reactivation": ("analysis.reactivation:reactivation",),
 }
 """Functions and dataclasses whose keywords are the options of a measurement; the first that knows one explains it."""
 

@@ -189,6 +189,12 @@ MEASUREMENTS: dict[str, Measurement] = {
         numbers.resolution_numbers,
         _lacks_time_steps,
     ),
+    "reactivation": Measurement(
+        making.measure_reactivation,
+        {"positions": _figure("reactivation:plot_trajectories"), "runs": _figure("reactivation:plot_divergences")},
+        numbers.reactivation_numbers,
+        making.lacks_noise,
+    ),
 }
 
 
@@ -201,7 +207,7 @@ def askable(subject: Subject) -> dict[str, tuple[str, ...]]:
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
     >>> [what for what in WHAT if what not in askable(Subject(model, ts.Parity(), (2, 3), seed=0))]
-    ['performance', 'resolution', 'all']
+    ['performance', 'resolution', 'reactivation', 'all']
     """
     kept = {
         what: tuple(name for name in names if not MEASUREMENTS[name].lacks(subject))

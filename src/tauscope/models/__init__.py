@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
     from tauscope.models.model import Model
+    from tauscope.models.noisy import NoisyCell, NoisyGRUCell, NoisyRateCell
     from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
@@ -41,6 +42,7 @@ else:
             "tauscope.models.build": ("build_model", "cell_maker", "user_cell"),
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
+            "tauscope.models.noisy": ("NoisyCell", "NoisyGRUCell", "NoisyRateCell"),
             "tauscope.models.rate": ("RateCell",),
             "tauscope.models.readout": ("Heads",),
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
@@ -86,6 +88,9 @@ __all__ = [
     "Maps",
     "Model",
     "MultiplicativeCell",
+    "NoisyCell",
+    "NoisyGRUCell",
+    "NoisyRateCell",
     "RateCell",
     "ReluCell",
     "ReluGRUCell",

@@ -22,3 +22,9 @@ CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear"
 
 RANK = 16
 """Rank of the second-order term of a `tauscope.models.CPCell` unless another is asked for."""
+
+NOISES = ("normal", "uniform")
+"""Noise of cells that add it to their state: standard normal, or uniform on [0, 1)."""
+
+TIMESCALES = ("equal", "different", "trained")
+"""Of the units of a `tauscope.models.NoisyRateCell`."""

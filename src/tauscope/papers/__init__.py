@@ -14,6 +14,7 @@ PAPERS = {
     "travelling-waves": "tauscope.papers.travelling_waves:PAPER",
     "second-order-rnns": "tauscope.papers.second_order_rnns:PAPER",
     "stable-reparameterisation": "tauscope.papers.stable_reparameterisation:PAPER",
+    "offline-reactivation": "tauscope.papers.offline_reactivation:PAPER",
 }
 """Object of each paper, as ``module:NAME``."""
 

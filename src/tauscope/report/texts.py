@@ -175,6 +175,18 @@ TEXTS: dict[str, Text] = {
         {"": "Accuracy against the time step; the resolution of the measurements above is shaded."},
         ("mean accuracy at *",),
     ),
+    "reactivation": Text(
+        "Reactivation",
+        "What the network does without input, under k times the variance of its own noise, beside its task: how far the decoded "
+        "positions of silent runs are from those of the task (Kullback-Leibler divergence), and how they move. Runs begin at states "
+        "of the task, at one of them, at rest, or with every unit at a state of its own. A network that stays where it is has a "
+        "divergence near 0 too: compare the run without noise, the untrained network, and the variance within a run.",
+        {
+            "positions": "Decoded positions of silent runs from states of the task, over those of the task.",
+            "runs": "Divergence from the task in the later half of every kind of silent run.",
+        },
+        ("score of the task (*", "KL from the task, later half (nats), active"),
+    ),
 }
 
 

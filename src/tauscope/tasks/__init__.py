@@ -8,6 +8,7 @@ from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, Del
 from tauscope.tasks.functional import Functional
 from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
+from tauscope.tasks.navigation import CodedTask, HeadDirection, PathIntegration
 from tauscope.tasks.text import Text
 from tauscope.tasks.tracking import Tracking
 
@@ -24,6 +25,7 @@ __all__ = [
     "ChangeDetection",
     "ChangeDetection2",
     "ClassificationTask",
+    "CodedTask",
     "Comparison",
     "DelayedEstimation",
     "DelayedEstimation2",
@@ -33,8 +35,10 @@ __all__ = [
     "Functional",
     "GatedDelayedEstimation",
     "Head",
+    "HeadDirection",
     "History",
     "Parity",
+    "PathIntegration",
     "Stage",
     "Task",
     "Text",

@@ -58,6 +58,8 @@ SETUPS: dict[str, str] = {
     "history": "tauscope.runs.setups.history:HISTORY",
     "text": "tauscope.runs.setups.text:TEXT",
     "functional": "tauscope.runs.setups.functional:FUNCTIONAL",
+    "path-integration": "tauscope.runs.setups.navigation:PATH_INTEGRATION",
+    "head-direction": "tauscope.runs.setups.navigation:HEAD_DIRECTION",
 }
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
 
