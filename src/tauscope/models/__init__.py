@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
     from tauscope.models.model import Model
+    from tauscope.models.parallel.engines import Adjoint, Parallel
+    from tauscope.models.parallel.solve import Solution, solve
     from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
@@ -38,6 +40,8 @@ else:
             "tauscope.models.build": ("build_model", "cell_maker", "user_cell"),
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
+            "tauscope.models.parallel.engines": ("Adjoint", "Parallel"),
+            "tauscope.models.parallel.solve": ("Solution", "solve"),
             "tauscope.models.rate": ("RateCell",),
             "tauscope.models.readout": ("Heads",),
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
@@ -62,6 +66,7 @@ __all__ = [
     "GATED",
     "RELU_CELLS",
     "SECOND_ORDER",
+    "Adjoint",
     "BalancedCell",
     "BalancedRNN",
     "BilinearCell",
@@ -80,11 +85,13 @@ __all__ = [
     "Maps",
     "Model",
     "MultiplicativeCell",
+    "Parallel",
     "RateCell",
     "ReluCell",
     "ReluGRUCell",
     "ReluRNN",
     "SecondOrderCell",
+    "Solution",
     "Solver",
     "State",
     "Trace",
@@ -93,5 +100,6 @@ __all__ = [
     "build_model",
     "cell_maker",
     "run",
+    "solve",
     "user_cell",
 ]

@@ -1,0 +1,168 @@
+"""The Jacobian of a cell's step: by forward derivatives of any step, in closed form of cells in two parts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vmap
+
+from tauscope.errors import InputError
+from tauscope.models.kernels.two_parts import Differentiated, Step, joined
+
+if TYPE_CHECKING:
+    from tauscope.models.cell import Cell, State
+    from tauscope.models.two_parts import TwoPartCell
+
+_TOGETHER = 1 << 24
+"""Numbers of all directions that are pushed through a step at once."""
+
+
+def flat(state: State) -> Tensor:
+    """Return a state ``[batch, ...]`` as one vector of every trial, ``[batch, coordinate]``.
+
+    Examples
+    --------
+    >>> flat((torch.zeros(2, 3), torch.ones(2, 3))).shape
+    torch.Size([2, 6])
+    """
+    parts = [part.flatten(1) for part in state]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def split(z: Tensor, like: State) -> State:
+    """Return vectors ``[batch, coordinate]`` as a state of the shapes of another one, but for the number of trials.
+
+    Examples
+    --------
+    >>> [part.shape for part in split(torch.zeros(5, 6), (torch.zeros(2, 3), torch.zeros(2, 3)))]
+    [torch.Size([5, 3]), torch.Size([5, 3])]
+    """
+    if len(like) == 1 and like[0].dim() == 2:
+        return (z,)
+    parts = z.split([part.shape[1:].numel() for part in like], dim=1)
+    return tuple(part.reshape(-1, *own.shape[1:]) for part, own in zip(parts, like, strict=True))
+
+
+@torch.no_grad()
+def forward_jacobian(cell: Cell, x: Tensor, state: State, noise: Tensor | None) -> Tensor:
+    """Return the Jacobian of any step that torch differentiates, by a forward derivative in the direction of every coordinate.
+
+    Parameters
+    ----------
+    cell : Cell
+        The layer.
+    x, state, noise
+        As of `tauscope.models.Cell.step`.
+
+    Returns
+    -------
+    Tensor [batch, to, from]
+        Derivatives of the coordinates of the next state with respect to those of this one.
+
+    Raises
+    ------
+    InputError
+        If the step cannot be differentiated.
+
+    Examples
+    --------
+    >>> from tauscope.models.wrapped import WrappedCell
+    >>> cell = WrappedCell(lambda x, h: h * h + x, 1, 1)
+    >>> forward_jacobian(cell, torch.zeros(1, 1), (torch.full((1, 1), 3.0),), None)
+    tensor([[[6.]]])
+    """
+    z = flat(state)
+
+    def push(direction: Tensor) -> Tensor:
+        derivative: Tensor = jvp(
+            lambda point: flat(cell.step(x, split(point, state), noise)), (z,), (direction.expand_as(z),)
+        )[1]
+        return derivative
+
+    n = z.shape[1]
+    chunk = max(1, _TOGETHER // max(z.numel() * 4, 1))
+    with warnings.catch_warnings():
+        # The first forward derivative of a process makes torch warn of what it does itself.
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        pushed = differentiated(
+            cell, lambda: vmap(push, chunk_size=chunk)(torch.eye(n, dtype=z.dtype, device=z.device))
+        )
+    return pushed.permute(1, 2, 0)
+
+
+def differentiated(cell: Cell, derive: Callable[[], Tensor]) -> Tensor:
+    """Return a derivative of a cell's step, or say in one line that there is none."""
+    try:
+        return derive()
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"the step of {type(cell).__name__} cannot be differentiated ({line}): expected operations that torch "
+            "differentiates, or method 'jacobi'"
+        ) from error
+
+
+class UnitDerivatives:
+    """How every unit of a cell in two parts depends on its own rows of z and on its own state: closed forms where gates have them.
+
+    Parameters
+    ----------
+    cell : TwoPartCell
+        Of which every unit depends on its own rows of z and its own state.
+    x, state, noise
+        As of `tauscope.models.Cell.step`.
+    """
+
+    @torch.no_grad()
+    def __init__(self, cell: TwoPartCell, x: Tensor, state: State, noise: Tensor | None) -> None:
+        self._n, maps = cell.n_units, cell.maps()
+        self._U = maps.recurrent.unflatten(0, (-1, self._n))
+        # What a rule clips is no derivative.
+        rule = cell.unit_wise() if cell.clip is None else Differentiated(cell)
+        z = joined(x @ maps.input.t(), state[0] @ maps.recurrent.t(), maps.bias)
+        alone = z.shape[1] - len(maps.recurrent)
+        after = rule.forward(z, state, noise)
+        step = Step(z, state, noise)
+        self._blocks: list[tuple[Tensor, Tensor]] = []
+        for place, part in enumerate(after):
+            for first in range(0, part.shape[1], self._n):
+                ones = torch.zeros_like(part)
+                ones[:, first : first + self._n] = 1
+                gradients = [ones if place == other else None for other in range(len(after))]
+                delta = z.new_empty(len(z), z.shape[1])
+                pieces = tuple(delta.split([alone, z.shape[1] - alone], dim=1)) if alone else (delta,)
+                back, _, _ = rule.backward(step, gradients, pieces)
+                own = [
+                    torch.zeros_like(part) if part_back is None else part_back
+                    for part, part_back in zip(state, back, strict=True)
+                ]
+                self._blocks.append((pieces[-1].unflatten(1, (-1, self._n)), flat(tuple(own))))
+
+    def dense(self) -> Tensor:
+        """Return the Jacobian, ``[batch, to, from]``."""
+        return torch.cat([self._row(of_z, own) for of_z, own in self._blocks], dim=1)
+
+    def diagonal(self) -> Tensor:
+        """Return its diagonal, ``[batch, coordinate]``."""
+        n, found = self._n, []
+        for place, (of_z, own) in enumerate(self._blocks):
+            diagonal = own[:, place * n : (place + 1) * n]
+            if place == 0:
+                diagonal = diagonal + (of_z * self._U.diagonal(dim1=1, dim2=2)).sum(dim=1)
+            found.append(diagonal)
+        return torch.cat(found, dim=1)
+
+    def _row(self, of_z: Tensor, own: Tensor) -> Tensor:
+        """Return the rows of one block of units, ``[batch, unit, coordinate]``."""
+        n = self._n
+        row = of_z.new_zeros(len(of_z), n, own.shape[1])
+        units = row[:, :, :n]
+        for gate, U in zip(of_z.unbind(1), self._U, strict=True):
+            units.addcmul_(gate.unsqueeze(2), U)
+        for first in range(0, own.shape[1], n):
+            row[:, :, first : first + n].diagonal(dim1=1, dim2=2).add_(own[:, first : first + n])
+        return row
