@@ -83,7 +83,7 @@ def _banded(A: Tensor, b: Tensor, reverse: bool) -> Tensor:
     stays in the cache, and overlap by the step at which one ends and the next begins.
     """
     n_steps, n_trials, n = b.shape
-    y = b.transpose(0, 1).contiguous()
+    y = b.transpose(0, 1).clone(memory_format=torch.contiguous_format)
     solve, right = _SOLVERS[b.dtype], y.view(n_trials, n_steps * n).numpy()
     together = min(n_steps - 1, max(_FEWEST, _BAND // max(2 * n * n * n_trials, 1)))
     # The column of unit q at a step holds its 2 n rows from the diagonal on: A[:, q] of the next step from row n - q.
