@@ -88,7 +88,7 @@ def _banded(A: Tensor, b: Tensor, reverse: bool) -> Tensor:
     together = min(n_steps - 1, max(_FEWEST, _BAND // max(2 * n * n * n_trials, 1)))
     # The column of unit q at a step holds its 2 n rows from the diagonal on: A[:, q] of the next step from row n - q.
     band = A.new_zeros(n_trials, together + 1, n, 2 * n)
-    columns, below = band.view(n_trials, -1, 2 * n).numpy(), A[1:].permute(1, 0, 3, 2)
+    columns, below = band.flatten(1, 2).numpy(), A[1:].permute(1, 0, 3, 2)
     starts = range(0, n_steps - 1, max(together, 1))
     for start in reversed(starts) if reverse else starts:
         end = min(start + together, n_steps - 1)

@@ -60,7 +60,7 @@ class Adjoint:
         if isinstance(cell, TwoPartCell) and _is_large(layer):
             # Its recurrence is this method, with a product a step on the way back.
             return *TwoPartCell.sequence(cell, inputs, state, noise=noise, hold=hold), {}
-        layer.require_separate()
+        layer.require_parallel()
         return *_followed(layer, layer.loop()), {}
 
 
@@ -105,7 +105,7 @@ class Parallel:
         if is_transformed((inputs, *state, *cell.parameters())):
             return *loop(cell, inputs, state, noise, hold), {}
         layer = Layer(cell, inputs, state, noise, hold)
-        layer.require_separate()
+        layer.require_parallel()
         states, info = self._states(layer)
         return *_followed(layer, states), info
 

@@ -102,7 +102,7 @@ def differentiated(cell: Cell, derive: Callable[[], Tensor]) -> Tensor:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"the step of {type(cell).__name__} cannot be differentiated ({line}): expected operations that torch "
-            "differentiates, or method 'jacobi'"
+            "differentiates, or engine 'loop'"
         ) from error
 
 

@@ -90,20 +90,31 @@ class Layer:
         diagonal = self._of_all(self.cell.jacobian_diagonal, before)
         return diagonal if self.hold is None else diagonal.masked_fill(self.hold.unsqueeze(-1), 1.0)
 
-    @torch.no_grad()
-    def require_separate(self) -> None:
-        """Refuse a step of which a trial depends on the others: side by side, its steps would be other ones."""
+    def require_parallel(self) -> None:
+        """Refuse a step of which a trial depends on the others, or whose state is hidden from derivatives; by its first step.
+
+        Side by side, the steps of the former would be other ones; of the latter, corrections would go nowhere.
+        """
         if not self.start.numel():
             return
-        alone = self.trials(torch.arange(self.start.shape[0], device=self.start.device) == 0)
-        first = self.cut(slice(0, 1), self.start).step(self.start.unsqueeze(0))[0, 0]
-        if not torch.allclose(
-            alone.cut(slice(0, 1), alone.start).step(alone.start.unsqueeze(0))[0, 0], first, 1e-3, 1e-5, True
-        ):
-            raise InputError(
-                f"the step of {type(self.cell).__name__} makes something else of a trial among others than alone: expected each "
-                "trial by itself, or engine 'loop'"
-            )
+        first, name = self.cut(slice(0, 1), self.start.detach().requires_grad_()), type(self.cell).__name__
+        alone = first.trials(torch.arange(len(self.start), device=self.start.device) == 0)
+        with torch.enable_grad():
+            after = first._after()
+        with torch.no_grad():
+            if not torch.allclose(alone._after(), after[:, :1], 1e-3, 1e-5, equal_nan=True):
+                raise InputError(
+                    f"the step of {name} makes something else of a trial among others than alone: expected each trial by "
+                    "itself, or engine 'loop'"
+                )
+            if not after.requires_grad and not torch.equal(first.cut(slice(0, 1), self.start + 1)._after(), after):
+                raise InputError(
+                    f"the step of {name} cannot be differentiated (it hides its state): expected operations that torch "
+                    "differentiates, or engine 'loop'"
+                )
+
+    def _after(self) -> Tensor:
+        return self.step(self.start.unsqueeze(0))
 
     @torch.no_grad()
     def loop(self) -> Tensor:

@@ -135,7 +135,7 @@ def solve(
         cell: Cell, inputs: Tensor, state: State, noise: Tensor | None, hold: Tensor | None
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         layer = Layer(cell, inputs, state, noise, hold)
-        layer.require_separate()
+        layer.require_parallel()
         found.append(in_windows(layer, how, window or len(inputs), next(guesses)))
         z = found[-1].z
         return layer.outputs(z), layer.state(z[-1]), {}
