@@ -14,6 +14,7 @@ from tauscope.analysis.language import bits_per_character
 from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.modes import modes
+from tauscope.analysis.parallelizability import parallelizability, trial_parallelizability
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
@@ -61,6 +62,7 @@ __all__ = [
     "linearise",
     "lyapunov",
     "modes",
+    "parallelizability",
     "peak_order",
     "performance",
     "perturb",
@@ -80,6 +82,7 @@ __all__ = [
     "trial_dimensionality",
     "trial_gate_timescales",
     "trial_lyapunov",
+    "trial_parallelizability",
     "trial_timescales",
     "wave_operator",
     "wave_spectrum",

@@ -35,6 +35,7 @@ NAMES = (
     "forgetting",
     "generalisation",
     "resolution",
+    "parallelizability",
 )
 """Keys of `MEASUREMENTS`, known without torch: a command line that misspells one is refused at once."""
 

@@ -26,6 +26,7 @@ COSTS = {
     "forgetting": 0.1,
     "generalisation": 0.2,
     "resolution": 26.0,
+    "parallelizability": 15.0,
 }
 """Processor seconds for a leaky network of 100 units that solved N = 12, that of ``make demo``, with all defaults."""
 

@@ -17,6 +17,7 @@ from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import GROUPS, Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import flatten, lyapunov
+from tauscope.analysis.parallelizability import parallelizability, trial_parallelizability
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.sequentiality import peak_order, sequentiality_index, task_states, weights_by_peak_difference
@@ -258,6 +259,11 @@ def measure_resolution(subject: Subject, **options: Any) -> xr.Dataset:
     """Measure the accuracy at other time steps."""
     Ns = range(subject.trained[0], subject.trained[1] + 1)
     return resolution(subject.model, asked_bits(subject), Ns, generator=subject.generator(), **options)
+
+
+def measure_parallelizability(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure whether the states can be found for all steps at once, under random bits or in the network's trials."""
+    return cast(xr.Dataset, subject.driven(parallelizability, trial_parallelizability, **options))
 
 
 def asked_bits(subject: Subject) -> BinaryMemoryTask:

@@ -33,6 +33,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "forgetting": ("measurements.making:measure_forgetting", "measurements.retraining:forgetting"),
     "generalisation": ("measurements.making:measure_generalisation", "analysis.generalisation:generalise"),
     "resolution": ("analysis.resolution:resolution",),
+    "parallelizability": (
+        "analysis.parallelizability:parallelizability",
+        "analysis.parallelizability:trial_parallelizability",
+    ),
 }
 """Functions and dataclasses whose keywords are the options of a measurement; the first that knows one explains it."""
 

@@ -172,6 +172,11 @@ MEASUREMENTS: dict[str, Measurement] = {
         numbers.resolution_numbers,
         _lacks_time_steps,
     ),
+    "parallelizability": Measurement(
+        making.measure_parallelizability,
+        {"": _figure("parallel:plot_iterations"), "residual": _figure("parallel:plot_residuals")},
+        numbers.parallelizability_numbers,
+    ),
 }
 
 
