@@ -16,6 +16,7 @@ from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.memory_function import memory_function
 from tauscope.analysis.modes import modes
+from tauscope.analysis.parallelizability import parallelizability, trial_parallelizability
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.perturbation_error import perturbation_error
 from tauscope.analysis.reactivation import reactivation
@@ -69,6 +70,7 @@ __all__ = [
     "lyapunov",
     "memory_function",
     "modes",
+    "parallelizability",
     "peak_order",
     "performance",
     "perturb",
@@ -90,6 +92,7 @@ __all__ = [
     "trial_dimensionality",
     "trial_gate_timescales",
     "trial_lyapunov",
+    "trial_parallelizability",
     "trial_timescales",
     "wave_operator",
     "wave_spectrum",

@@ -39,6 +39,7 @@ NAMES = (
     "generalisation",
     "resolution",
     "reactivation",
+    "parallelizability",
 )
 """Keys of `MEASUREMENTS`, known without torch: a command line that misspells one is refused at once."""
 

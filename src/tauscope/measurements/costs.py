@@ -30,6 +30,7 @@ COSTS = {
     "generalisation": 0.2,
     "resolution": 26.0,
     "reactivation": 6.0,
+    "parallelizability": 15.0,
 }
 """Processor seconds for a leaky network of 100 units that solved N = 12, that of ``make demo``, with all defaults."""
 

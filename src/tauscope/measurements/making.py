@@ -19,6 +19,7 @@ from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import GROUPS, Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import flatten, lyapunov
 from tauscope.analysis.memory_function import memory_function
+from tauscope.analysis.parallelizability import parallelizability, trial_parallelizability
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.perturbation_error import perturbation_error
 from tauscope.analysis.reactivation import reactivation
@@ -298,6 +299,11 @@ def lacks_noise(subject: Subject) -> str:
     if isinstance(subject.task, CodedTask) or subject.model.draw_noise(1, 1, subject.generator()) is not None:
         return ""
     return "the network has no private noise, and its task decodes no positions: expected one of these"
+
+
+def measure_parallelizability(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure whether the states can be found for all steps at once, under random bits or in the network's trials."""
+    return cast(xr.Dataset, subject.driven(parallelizability, trial_parallelizability, **options))
 
 
 def asked_bits(subject: Subject) -> BinaryMemoryTask:

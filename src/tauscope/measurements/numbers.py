@@ -206,6 +206,28 @@ def resolution_numbers(result: xr.Dataset) -> dict[str, float]:
     return {f"mean accuracy at {int(k)} steps a bit": float(accuracy.sel(k=k)) for k in result["k"].values}
 
 
+def parallelizability_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return λ1, iterations over the longest sequence, and how fast engines of training are."""
+    longest = int(result["length"][-1])
+    numbers = {"largest Lyapunov exponent (nats/step)": float(result["largest_exponent"].mean())}
+    for name in result["solver"].values:
+        iterations = result["iterations"].sel(solver=name).isel(length=-1)
+        numbers[f"iterations over {longest} steps ({name})"] = float(iterations.mean(skipna=False))
+    numbers["share of trials that Newton's method solves"] = float(
+        result["iterations"].sel(solver="newton").isel(length=-1).notnull().mean()
+    )
+    if "seconds" not in result:
+        return numbers
+    speed = result["seconds"].sel(engine="loop") / result["seconds"]
+    for name in speed["engine"].values[1:]:
+        faster = speed["length"].values[speed.sel(engine=name).values > 1]
+        numbers[f"speed of engine {name} over {longest} steps (loop: 1)"] = float(
+            speed.sel(engine=name).isel(length=-1)
+        )
+        numbers[f"shortest sequence on which {name} was faster (steps)"] = float(min(faster, default=np.nan))
+    return numbers
+
+
 def generalisation_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the accuracy at every N, and at how many N the chosen penalty is the largest or smallest that was tried."""
     edges = result["ridge"].min(), result["ridge"].max()

@@ -37,6 +37,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "generalisation": ("measurements.making:measure_generalisation", "analysis.generalisation:generalise"),
     "resolution": ("analysis.resolution:resolution",),
     "reactivation": ("analysis.reactivation:reactivation",),
+    "parallelizability": (
+        "analysis.parallelizability:parallelizability",
+        "analysis.parallelizability:trial_parallelizability",
+    ),
 }
 """Functions and dataclasses whose keywords are the options of a measurement; the first that knows one explains it."""
 

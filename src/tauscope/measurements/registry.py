@@ -195,6 +195,11 @@ MEASUREMENTS: dict[str, Measurement] = {
         numbers.reactivation_numbers,
         making.lacks_noise,
     ),
+    "parallelizability": Measurement(
+        making.measure_parallelizability,
+        {"": _figure("parallel:plot_iterations"), "residual": _figure("parallel:plot_residuals")},
+        numbers.parallelizability_numbers,
+    ),
 }
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tauscope.models.leaky import LeakyCell, LeakyRNN
     from tauscope.models.model import Model
     from tauscope.models.noisy import NoisyCell, NoisyGRUCell, NoisyRateCell
+    from tauscope.models.parallel.engines import Adjoint, Parallel
+    from tauscope.models.parallel.solve import Solution, solve
     from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
@@ -43,6 +45,8 @@ else:
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
             "tauscope.models.noisy": ("NoisyCell", "NoisyGRUCell", "NoisyRateCell"),
+            "tauscope.models.parallel.engines": ("Adjoint", "Parallel"),
+            "tauscope.models.parallel.solve": ("Solution", "solve"),
             "tauscope.models.rate": ("RateCell",),
             "tauscope.models.readout": ("Heads",),
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
@@ -70,6 +74,7 @@ __all__ = [
     "GATED",
     "RELU_CELLS",
     "SECOND_ORDER",
+    "Adjoint",
     "BalancedCell",
     "BalancedRNN",
     "BilinearCell",
@@ -91,6 +96,7 @@ __all__ = [
     "NoisyCell",
     "NoisyGRUCell",
     "NoisyRateCell",
+    "Parallel",
     "RateCell",
     "ReluCell",
     "ReluGRUCell",
@@ -98,6 +104,7 @@ __all__ = [
     "ResidualCell",
     "SSMCell",
     "SecondOrderCell",
+    "Solution",
     "Solver",
     "StableReparam",
     "State",
@@ -108,5 +115,6 @@ __all__ = [
     "build_model",
     "cell_maker",
     "run",
+    "solve",
     "user_cell",
 ]

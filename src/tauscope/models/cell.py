@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_count
+from tauscope.models.parallel.jacobian import forward_jacobian
 from tauscope.models.solvers import loop
 from tauscope.models.weights import Weight
 
@@ -67,6 +68,30 @@ class Cell(nn.Module, abc.ABC):
         tuple of Tensor [batch, unit]
             State after the step.
         """
+
+    def jacobian(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the Jacobian of the step, in closed form where a cell has one.
+
+        Parameters
+        ----------
+        x, state, noise
+            As of `step`.
+
+        Returns
+        -------
+        Tensor [batch, to, from]
+            Derivatives of the coordinates of the next state, its tensors side by side, with respect to those of this one.
+
+        Raises
+        ------
+        InputError
+            If the step cannot be differentiated.
+        """
+        return forward_jacobian(self, x, state, noise)
+
+    def jacobian_diagonal(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the diagonal of the `jacobian`, ``[batch, coordinate]``."""
+        return self.jacobian(x, state, noise).diagonal(dim1=1, dim2=2)
 
     @property
     def tau(self) -> Tensor | None:

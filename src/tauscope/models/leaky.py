@@ -162,15 +162,39 @@ class LeakyCell(RateCell):
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state, by the class's equation."""
         (h,) = state
-        weight, bias = self.input_map()
-        drive = h @ self.recurrent_weights.t() + x @ weight.t() + bias
-        if noise is not None:
-            drive = drive + noise
-        a = 1 / self.tau
+        drive, a = self._drive(x, state, noise), 1 / self.tau
         phi = ACTIVATIONS[self.afunc].function
         if self.form == "default":
             return (phi((1 - a) * h + a * drive),)
         return ((1 - a) * h + a * phi(drive),)
+
+    def _drive(self, x: Tensor, state: State, noise: Tensor | None) -> Tensor:
+        """Return D, ``[batch, unit]``."""
+        weight, bias = self.input_map()
+        drive = state[0] @ self.recurrent_weights.t() + x @ weight.t() + bias
+        return drive if noise is None else drive + noise
+
+    def jacobian(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the Jacobian of the step, ``[batch, to, from]``: rows of W times the gains φ', and the leak on the diagonal."""
+        gain, leak = self._gains(x, state, noise)
+        J = gain.unsqueeze(2) * self.recurrent_weights
+        J.diagonal(dim1=1, dim2=2).add_(leak)
+        return J
+
+    def jacobian_diagonal(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the diagonal of the `jacobian`, ``[batch, unit]``."""
+        gain, leak = self._gains(x, state, noise)
+        return gain * self.recurrent_weights.diagonal() + leak
+
+    @torch.no_grad()
+    def _gains(self, x: Tensor, state: State, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return how every next state depends on the unit's drive and on its own state before, ``[batch, unit]``."""
+        a, phi = 1 / self.tau, ACTIVATIONS[self.afunc]
+        inside = self.form == "default"
+        value = self.step(x, state, noise)[0] if inside else phi.function(self._drive(x, state, noise))
+        slope = torch.empty_like(value)
+        phi.backward(torch.ones_like(value), value, slope)
+        return (a * slope, (1 - a) * slope) if inside else (a * slope, (1 - a).expand_as(slope))
 
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None

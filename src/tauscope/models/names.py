@@ -20,6 +20,9 @@ BALANCED_STARTS = ("balanced", "ei")
 CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm")
 """Cells that `tauscope.models.build_model` knows."""
 
+ENGINES = ("loop", "adjoint", "parallel")
+"""How a gradient through time is found, see `tauscope.learning.learners.BPTT`."""
+
 RANK = 16
 """Rank of the second-order term of a `tauscope.models.CPCell` unless another is asked for."""
 

@@ -13,7 +13,7 @@ from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models import init
 from tauscope.models.cell import Cell, State
 from tauscope.models.kernels.activations import ACTIVATIONS
-from tauscope.models.kernels.two_parts import UnitWise
+from tauscope.models.kernels.unit_wise import UnitWise
 from tauscope.models.kernels.units import LeakyUnits
 from tauscope.models.names import NOISES, TIMESCALES
 from tauscope.models.rate import RateCell
@@ -145,7 +145,7 @@ class NoisyRateCell(RateCell, TwoPartCell, NoisyCell):
         h = (1 - alpha) * state[0] + alpha * ACTIVATIONS[self.afunc].function(z)
         return (h if noise is None else h + noise,)
 
-    def unit_wise(self) -> UnitWise:
+    def unit_wise(self) -> UnitWise | None:
         """Return the units with their derivatives in closed form, unless their timescales are trained."""
         if self.log_tau.requires_grad:
             return super().unit_wise()

@@ -18,6 +18,7 @@ from tauscope.models.cell import Cell, State
 from tauscope.models.kernels.kernel import is_transformed
 from tauscope.models.kernels.two_parts import joined, two_parts
 from tauscope.models.kernels.unit_wise import UnitWise, unit_wise
+from tauscope.models.parallel.jacobian import UnitDerivatives
 from tauscope.models.weights import Weight
 
 
@@ -136,6 +137,26 @@ class TwoPartCell(Cell):
     def unit_wise(self) -> UnitWise | None:
         """Return how a sequence computes and differentiates `pointwise`, where a cell knows it better than torch."""
         return None
+
+    def jacobian(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the Jacobian of the step: of what each unit does, times the weights of the units."""
+        if not self._is_closed(state):
+            return super().jacobian(x, state, noise)
+        return UnitDerivatives(self, x, state, noise).dense()
+
+    def jacobian_diagonal(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the diagonal of the `jacobian`, ``[batch, coordinate]``."""
+        if not self._is_closed(state):
+            return super().jacobian_diagonal(x, state, noise)
+        return UnitDerivatives(self, x, state, noise).diagonal()
+
+    def _is_closed(self, state: State) -> bool:
+        """Return whether the Jacobian follows from both parts: each unit depends on its own rows and its own state."""
+        n = self.n_units
+        whole = len(self.maps().recurrent) % n == 0 and all(
+            part.dim() == 2 and part.shape[1] % n == 0 for part in state
+        )
+        return type(self).step is TwoPartCell.step and self.elementwise and whole
 
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None

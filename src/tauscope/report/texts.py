@@ -34,8 +34,10 @@ class Text:
 
     def said(self, results: Iterable[xr.Dataset]) -> str:
         """Return the descriptions of the measurement that apply to the networks of some results."""
+        results = list(results)
         kinds = dict.fromkeys(self.about_trials if "task" in result.attrs else "" for result in results)
-        return " ".join(dict.fromkeys(kind or self.about for kind in kinds))
+        advice = [str(result.attrs["advice"]) for result in results if "advice" in result.attrs]
+        return " ".join(dict.fromkeys([*(kind or self.about for kind in kinds), *advice]))
 
 
 _PERTURBED = (
@@ -167,6 +169,20 @@ TEXTS: dict[str, Text] = {
         "its dynamics hold beyond what it was trained for.",
         {"": "Accuracy of a fresh read-out for each N."},
         ("accuracy of a fresh read-out at *",),
+    ),
+    "parallelizability": Text(
+        "Parallel in time",
+        "Whether the states of all steps can be found at once, by correcting a guess of all of them until every step follows "
+        "from the one before, under random bits. Newton's method needs few corrections where nearby states meet (largest "
+        "Lyapunov exponent λ1 below 0) and fails where they part.",
+        {
+            "": "Corrections that each method takes, against the length of the sequence; none where it did not converge.",
+            "residual": "Largest residual of each trial after every correction of Newton's method.",
+        },
+        ("largest Lyapunov exponent *", "iterations over *"),
+        "Whether the states of all steps can be found at once, by correcting a guess of all of them until every step follows "
+        "from the one before, in the network's trials. Newton's method needs few corrections where nearby states meet (largest "
+        "Lyapunov exponent λ1 below 0) and fails where they part.",
     ),
     "resolution": Text(
         "Time resolution",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tauscope.models.kernels.activations import ACTIVATIONS
-from tauscope.models.kernels.two_parts import Back, Pointwise, State, Step
+from tauscope.models.kernels.two_parts import State
 
 
 class LeakyUnits:
@@ -23,21 +23,15 @@ class LeakyUnits:
 
     Examples
     --------
-    >>> LeakyUnits("relu", torch.tensor([0.25])).plain(())(torch.ones(1, 1), (torch.zeros(1, 1),), None)
+    >>> LeakyUnits("relu", torch.tensor([0.25])).plain(torch.ones(1, 1), (torch.zeros(1, 1),), None)
     (tensor([[0.2500]]),)
     """
-
-    parameters: tuple[Tensor, ...] = ()
 
     def __init__(self, afunc: str, alpha: Tensor) -> None:
         self._phi, self._alpha, self._keep = ACTIVATIONS[afunc], alpha, 1 - alpha
 
-    def plain(self, parameters: Sequence[Tensor]) -> Pointwise:
-        """Return the pointwise part by plain operations."""
-        del parameters
-        return self._pointwise
-
-    def _pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+    def plain(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        """Return the next state, by operations that torch differentiates."""
         h = self._keep * state[0] + self._alpha * self._phi.function(z)
         return (h if noise is None else h + noise,)
 
@@ -47,12 +41,15 @@ class LeakyUnits:
         h = torch.lerp(state[0], z, self._alpha)
         return (h if noise is None else h.add_(noise),)
 
-    def backward(self, step: Step, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]) -> Back:
+    def backward(
+        self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]
+    ) -> tuple[Tensor | None, ...]:
         """Return gradients, as `UnitWise` says."""
+        del state
         g, (of_z,) = gradients[0], delta
         if g is None:
             of_z.zero_()
-            return (None,), (), None
+            return (None,)
         torch.mul(g, self._alpha, out=of_z)
-        self._phi.backward(of_z, step.z, of_z)
-        return (g * self._keep,), (), g
+        self._phi.backward(of_z, z, of_z)
+        return (g * self._keep,)
