@@ -465,6 +465,34 @@ def test_published_values_are_drawn_with_open_markers(name: str, marks: list[str
     assert {line.get_markerfacecolor() for line in there} == {"white"}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "figure_4b_tau",
+        "figure_5cd_tau_net",
+        "figure_6_weights_dimensionality",
+        "figure_7_ablation",
+        "figure_8_robustness",
+    ],
+)
+def test_published_networks_that_were_measured_as_ours_are_a_third_group(name: str, drawn: dict[str, Figure]) -> None:
+    theirs = {kind: HOLDS.networks[kind][:1] for kind in ("multi", "single")}
+    figure = FIGURES[name].draw(replace(HOLDS, published=theirs))
+    assert figure is not None
+    figure.draw_without_rendering()
+    there = [line for ax in figure.axes for line in ax.lines if "published, measured here" in str(line.get_label())]
+    assert {line.get_markeredgecolor() for line in there} == {"black"}
+    assert not any("measured here" in str(line.get_label()) for ax in drawn[name].axes for line in ax.lines)
+    if name == "figure_8_robustness":
+        assert {str(line.get_label()).partition(", N")[2] for line in there} == {" = 25"}, "at a common N"
+    elif name != "figure_7_ablation":
+        # A published network that is one of ours lies where our network lies alone.
+        alone = FIGURES[name].draw(replace(HOLDS, networks=HOLDS.networks | theirs))
+        (ours,) = [line for line in alone.axes[0].lines if str(line.get_label()) == "multi-head, 1 network"]
+        (same,) = [line for line in there if line.axes is figure.axes[0] and "multi-head" in str(line.get_label())]
+        np.testing.assert_allclose(same.get_xydata(), ours.get_xydata())
+
+
 def line(figure: Figure, panel: int, label: str) -> np.ndarray:
     (found,) = [found for found in figure.axes[panel].lines if str(found.get_label()).startswith(label)]
     return np.asarray(found.get_xydata())
