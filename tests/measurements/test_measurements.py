@@ -60,7 +60,7 @@ def test_a_network_is_asked_for_what_it_can_answer() -> None:
     assert "resolution" in askable(continuous)
 
 
-@pytest.mark.parametrize("name", [name for name in MEASUREMENTS if name not in OF_TRIALS])
+@pytest.mark.parametrize("name", [name for name in MEASUREMENTS if name not in (*OF_TRIALS, "reactivation")])
 def test_what_needs_several_N_is_refused_in_one_line(name: str) -> None:
     subject = of_trials()
     assert "trained on N-parity or N-DMS" in MEASUREMENTS[name].lacks(subject)

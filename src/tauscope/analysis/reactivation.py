@@ -17,7 +17,7 @@ from tauscope.analysis.checked import checked
 from tauscope.analysis.density import Array, divergence
 from tauscope.analysis.motion import LAGS, drift_cosine, motion, spread
 from tauscope.analysis.silence import Decoder, Noise, Silence, decoder_of, perform, rest, start_states, summed
-from tauscope.errors import InputError, require_at_least, require_count, require_instance
+from tauscope.errors import InputError, require_at_least, require_count, require_instance, require_positive
 from tauscope.models.model import Model, require_model
 from tauscope.models.trace import generator_for
 from tauscope.tasks.base import Batch, Task
@@ -188,8 +188,8 @@ def reactivation(
 def _require(
     k: float, sigma: float | None, n_steps: int, n_trajectories: int, n_samples: int, decoder: Decoder | None
 ) -> None:
-    require_at_least("k", k, 0.0)
-    if not 0 < k < math.inf:
+    require_positive("k", k)
+    if k == math.inf:
         raise InputError(f"k is {k}: expected a finite number above 0, such as 2")
     require_at_least("sigma", 0.0 if sigma is None else sigma, 0.0)
     require_count("n_steps", n_steps, 20)

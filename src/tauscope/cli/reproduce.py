@@ -20,6 +20,7 @@ from tauscope.jobs.pool import processors, share
 from tauscope.jobs.signals import collect_signals
 from tauscope.jobs.slurm import script
 from tauscope.models import CELLS
+from tauscope.models.names import NOISY_CELLS
 from tauscope.papers import PAPERS, paper
 from tauscope.papers.vocabulary import SCALES
 from tauscope.runs.config import allow, kind_of
@@ -133,7 +134,9 @@ def _refuse(options: argparse.Namespace) -> None:
         if (value := getattr(options, name)) is not None:
             require_at_least(name, value, 1)
     if options.cell is not None and ":" not in options.cell:
-        require_choice("cell", options.cell, dict.fromkeys([*CELLS, *START_CELLS, "balanced", "module:Class"]))
+        require_choice(
+            "cell", options.cell, dict.fromkeys([*CELLS, *START_CELLS, "balanced", *NOISY_CELLS, "module:Class"])
+        )
     if options.task is not None:
         allow({"task": options.task})
         kind_of(options.task)

@@ -31,3 +31,6 @@ NOISES = ("normal", "uniform")
 
 TIMESCALES = ("equal", "different", "trained")
 """Of the units of a `tauscope.models.NoisyRateCell`."""
+
+NOISY_CELLS = ("noisy_rate", "noisy_gru")
+"""Cells of the tasks of navigation, whose noise is added to their state."""

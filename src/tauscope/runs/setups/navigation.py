@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.recipe import Recipe
-from tauscope.models.names import NOISES, TIMESCALES
+from tauscope.models.names import NOISES, NOISY_CELLS, TIMESCALES
 from tauscope.runs.config.base import OWN_CLASS, check_options, option, values
 from tauscope.runs.config.setup import Setup, cell_of, outputs
 from tauscope.tasks import HeadDirection, PathIntegration, Stage, Task
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from tauscope.models import Model
     from tauscope.tasks import Head
-
-NOISY_CELLS = ("noisy_rate", "noisy_gru")
 
 
 @dataclass(frozen=True)
