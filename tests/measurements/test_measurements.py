@@ -32,6 +32,9 @@ OF_TRIALS = (
     "balance",
     "lyapunov",
     "fixed_points",
+    "perturbation_error",
+    "memory_function",
+    "parallelizability",
 )
 
 

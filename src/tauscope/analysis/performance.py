@@ -147,7 +147,7 @@ def scores(model: Model, task: Task, *, n_trials: int = 5000, generator: torch.G
     ratios = np.array([_ratio(part, whole) for part, whole in zip(parts, wholes, strict=True)]).T
     # What a task makes of a ratio, and its change over the error of the ratio.
     found, ahead = (
-        task.of_sums(torch.from_numpy(values), torch.ones(len(names), dtype=torch.float64)).numpy()
+        task.of_sums(torch.from_numpy(values), torch.ones(len(names), dtype=torch.float64, device="cpu")).numpy()
         for values in (ratios[0], ratios.sum(axis=0))
     )
     what, of = task.metric.replace("_", " "), {"units": task.unit}

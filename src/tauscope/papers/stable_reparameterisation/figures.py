@@ -36,8 +36,8 @@ def maps(results: Results) -> Figure | None:
     """Draw the maps, and how far a step of w moves τ."""
     del results
     with panels(1, 2, 3.4) as (figure, (ax, slopes)):
-        w = torch.linspace(-6, 6, 600, dtype=torch.float64)
-        tau = torch.logspace(0, 2, 200, dtype=torch.float64)
+        w = torch.linspace(-6, 6, 600, dtype=torch.float64, device="cpu")
+        tau = torch.logspace(0, 2, 200, dtype=torch.float64, device="cpu")
         for name, tau_map in MAPS.items():
             values = tau_map.tau(w)
             there = (values > 0) & (values < 100) & ((w >= 1) | (name != "inverse"))
