@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +120,9 @@ def _queue(request: Request, plan: Plan, options: argparse.Namespace, console: C
 
     remaining = incomplete(plan)
     if remaining:
-        job = partial(QueuedNetwork, paper=options.paper, scale=options.scale, choice=plan.choice)
+        # Published networks are measured where the claims are judged.
+        choice = replace(plan.choice, published=None)
+        job = partial(QueuedNetwork, paper=options.paper, scale=options.scale, choice=choice)
         slurm_flags.queue(request, as_sweep(plan), remaining, options.device, console, job)
         console.print("judge the claims when all networks are finished: the same command", soft_wrap=True)
     return bool(remaining)
