@@ -9,6 +9,7 @@ from tauscope.analysis.fit_quality import is_described, with_goodness
 from tauscope.analysis.fixed_points import fixed_points
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
+from tauscope.analysis.gradients import gradient_over_weight
 from tauscope.analysis.information import information, information_rate, linear_information_rate
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.language import bits_per_character
@@ -60,6 +61,7 @@ __all__ = [
     "freeze_tau",
     "gate_timescales",
     "generalise",
+    "gradient_over_weight",
     "information",
     "information_against_balance",
     "information_rate",

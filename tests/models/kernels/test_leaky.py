@@ -19,7 +19,7 @@ PHI: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda z: torch.where(z > 0, z, torch.zeros_like(z)),
     "tanh": lambda z: 1 - 2 / (torch.exp(2 * z) + 1),
     "sigmoid": lambda z: 1 / (1 + torch.exp(-z)),
-    "hardtanh": lambda z: torch.minimum(torch.maximum(z, -torch.ones_like(z)), torch.ones_like(z)),
+    "hardtanh": lambda z: torch.where(z.abs() < 1, z, z.detach().sign()),
     "identity": lambda z: 1 * z,
 }
 KINDS = ["inside", "inside with leak", "outside"]

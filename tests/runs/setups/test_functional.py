@@ -150,8 +150,8 @@ def test_a_saved_network_keeps_its_map(tmp_path: Path, tau_map: str) -> None:
     ("options", "line"),
     [
         (["--tau-map", "sigmiod"], "tau_map 'sigmiod' is unknown: expected one of inverse, clamp, exp, softplus, sigmoid, best, direct; did you mean 'sigmoid'?"),
-        (["--tau-map", "exp", "--cell", "gru"], "tau_map is exp, an option of the cells leaky, residual: expected inverse with cell 'gru'"),
-        (["--tau-map", "exp", "--cell", "bilinear"], "tau_map is exp, an option of the cells leaky, residual"),
+        (["--tau-map", "exp", "--cell", "gru"], "tau_map is exp, an option of the cells leaky, residual, ssm: expected inverse with cell 'gru'"),
+        (["--tau-map", "exp", "--cell", "bilinear"], "tau_map is exp, an option of the cells leaky, residual, ssm"),
         (["--tau-map", "exp", "-T", "2"], "tau_map is exp with tau 2: expected no tau, which fixes the timescales"),
         (["--task", "functional", "--rho", "poll"], "rho 'poll' is unknown"),
         (["--task", "functional", "-a", "relu"], "activation function 'relu' is unknown: expected one of identity, hardtanh, tanh"),

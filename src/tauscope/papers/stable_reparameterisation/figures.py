@@ -217,7 +217,9 @@ def curriculum(results: Results) -> Figure | None:
             own[3].set_xticks(range(len(groups[kind])), groups[kind], rotation=90)
             own[3].set(ylabel="largest N solved")
             integer_ticks(own[3].yaxis)
-        finish(axes[-3], title="means over networks", n_columns=3)
+        figure.legend(
+            *axes[-4].get_legend_handles_labels(), loc="outside lower center", ncols=6, title="means over networks"
+        )
     return figure
 
 
