@@ -205,6 +205,7 @@ def test_every_metric_has_a_direction() -> None:
     assert METRICS == {
         "accuracy": "more",
         "bpc": "less",
+        "error": "less",
         "fractional_loss": "less",
         "relative_error": "less",
         "score": "more",
