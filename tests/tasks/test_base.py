@@ -223,6 +223,8 @@ TASKS: tuple[Any, ...] = (
     tasks.DelayedSine,
     tasks.History,
     tasks.Text,
+    tasks.PathIntegration,
+    tasks.HeadDirection,
 )
 
 
