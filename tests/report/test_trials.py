@@ -22,7 +22,16 @@ from tauscope.tasks import ChangeDetection
 from trial_runs import TRIALS, learn_nothing, measure_trials
 
 Read = Callable[[str], Any]
-OF_TRIALS = ("performance", "timescales", "dimensionality", "sequentiality", "connectivity", "balance", "lyapunov")
+OF_TRIALS = (
+    "performance",
+    "timescales",
+    "dimensionality",
+    "sequentiality",
+    "connectivity",
+    "balance",
+    "lyapunov",
+    "parallelizability",
+)
 
 
 def alts(page: Any) -> list[str]:
@@ -93,6 +102,7 @@ def test_only_what_can_be_measured_is_proposed(tmp_path: Path, read: Read) -> No
         "sequentiality",
         "balance",
         "lyapunov",
+        "parallelizability",
     ]
     for checkpoint in run.glob("rnn_N*"):
         checkpoint.unlink()
