@@ -37,6 +37,7 @@ FEW: dict[str, dict[str, Any]] = {
     "forgetting": {"beyond": 2, "n_sequences": 8},
     "generalisation": {"beyond": 2, "n_trials": 5, "n_steps": 40},
     "resolution": {"ks": (1, 2), "n_sequences": 8},
+    "parallelizability": {"n_trials": 2, "timed": False},
 }
 
 

@@ -18,6 +18,7 @@ from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.parallelizability import parallelizability
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.timescales import timescales
 from tauscope.measurements import MEASUREMENTS, Subject
@@ -53,6 +54,7 @@ QUICK = {
     "forgetting": lambda model, N: forgetting(model, TASK, (2, N), n_sequences=32).to_dataset(name="accuracy"),
     "generalisation": lambda model, _: generalise(model, TASK, [2, 3, 4], n_trials=5, n_steps=50, warm_up=10),
     "resolution": lambda _, N: resolution(CONTINUOUS.model(), TASK, range(2, N + 1), ks=[1, 10], n_sequences=32),
+    "parallelizability": lambda model, _: parallelizability(model, n_steps=40, n_trials=2),
 }
 CONFIG = TrainConfig(num_neurons=12, seed=7, max_N=4)
 CONTINUOUS = TrainConfig(num_neurons=12, model_type="continuous", duplicates=(7, 8), max_N=4)

@@ -34,10 +34,8 @@ class Text:
 
     def said(self, results: Iterable[xr.Dataset]) -> str:
         """Return the descriptions of the measurement that apply to the networks of some results."""
-        results = list(results)
         kinds = dict.fromkeys(self.about_trials if "task" in result.attrs else "" for result in results)
-        advice = [str(result.attrs["advice"]) for result in results if "advice" in result.attrs]
-        return " ".join(dict.fromkeys([*(kind or self.about for kind in kinds), *advice]))
+        return " ".join(dict.fromkeys(kind or self.about for kind in kinds))
 
 
 _PERTURBED = (

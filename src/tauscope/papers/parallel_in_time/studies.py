@@ -92,7 +92,7 @@ def agreement(generator: torch.Generator, *, n_steps: int = 200, n_trials: int =
         if found.any():
             error[c, d] = float((solution.states - states)[:, found].abs().max())
         expected = _gradients(network, shown, Loop())
-        for e, solver in enumerate((Adjoint(), Parallel())):
+        for e, solver in enumerate(list(ENGINES.values())[1:]):
             pairs = zip(_gradients(network, shown, solver), expected, strict=True)
             gradient[c, d, e] = max(float((a - b).norm() / b.norm()) for a, b in pairs if b.norm() > 0)
     return xr.Dataset(
@@ -117,7 +117,7 @@ def _gradients(model: Model, inputs: Tensor, solver: Solver) -> Sequence[Tensor]
 def _diagonal_difference(generator: torch.Generator, inputs: Tensor) -> float:
     cell = GRUCell(3, 8, generator)
     with torch.no_grad():
-        cell.rnn.weight_hh_l0.zero_()
+        cell.weights()["rnn.weight_hh_l0"].tensor.zero_()
     model = single(cell, generator).double()
     both = [solve(model, inputs, method=method) for method in ("newton", "quasi")]
     return float((both[0].residual - both[1].residual).abs().max() + (both[0].states - both[1].states).abs().max())
