@@ -186,7 +186,7 @@ def test_every_figure_of_every_network_of_trials_can_be_drawn(name: str, kind: s
         assert name == "balance"
         assert "no weighted sum" in lacking
         return
-    result = how.measure(subject) if name == "connectivity" else how.measure(subject, n_trials=12)
+    result = how.measure(subject) if name in ("connectivity", "memory_function") else how.measure(subject, n_trials=12)
     assert how.numbers(result)
     for draw in how.figures.values():
         assert isinstance(draw(result, subject), Axes)

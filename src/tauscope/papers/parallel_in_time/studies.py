@@ -264,7 +264,7 @@ def pair(
     """
     if n_updates % 10:
         raise InputError(f"n_updates is {n_updates}: expected a multiple of 10")
-    seed = int(torch.randint(2**31, (), generator=generator))
+    seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
     losses: dict[str, list[float]] = {}
     for engine in ("loop", "parallel"):
         model = build_model("gru", n_units, n_heads=1, shared_head=True, generator=torch.Generator().manual_seed(seed))
