@@ -199,6 +199,7 @@ def test_an_unknown_option_is_refused_with_the_nearest_known_one(name: str, posi
 
 
 CHANGES: dict[str, Any] = {
+    "tau_map": "exp",
     "curriculum_type": "single", "task": "dms", "network_number": 2, "seed": 1, "ns_init": 3, "init_heads": 2,
     "add_heads": 2, "forget_heads": 2, "p": 0.5, "plus_minus": True, "labels": "every", "afunc": "relu",
     "num_neurons": 5, "num_layers": 2, "tau": 2.0, "cell": "gru", "precision": "bf16", "steps_per_epoch": 5,
