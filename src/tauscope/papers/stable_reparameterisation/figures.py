@@ -147,6 +147,11 @@ def _geometric_mean(values: np.ndarray) -> np.ndarray:
     return mean
 
 
+def _legend(figure: Figure, ax: Axes, title: str) -> None:
+    """Put the legend of a panel under all panels, whose widths it then leaves alone."""
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=6, title=title, title_fontsize=7)
+
+
 def sizes(results: Results) -> Figure | None:
     """Draw the errors of larger and larger linear networks, each trained until its loss is below that of the one before."""
     result = q.study(results, "sizes")
@@ -160,7 +165,8 @@ def sizes(results: Results) -> Figure | None:
                 of = result["error"].sel(rho=rho, map=name, part="all", units=m)
                 _mean_errors(ax, of, str(1 - shade), f"{int(m)} units")
             _error_axes(ax, f"{rho}, {name}", q.TRAINS * q.power(rho))
-        finish(axes[1], title=f"{result.sizes['network']} networks, all parameters perturbed", n_columns=4)
+            ax.set_xlabel("largest change β")
+        _legend(figure, axes[0], f"{result.sizes['network']} networks, all parameters perturbed")
     return figure
 
 
@@ -217,9 +223,7 @@ def curriculum(results: Results) -> Figure | None:
             own[3].set_xticks(range(len(groups[kind])), groups[kind], rotation=90)
             own[3].set(ylabel="largest N solved")
             integer_ticks(own[3].yaxis)
-        figure.legend(
-            *axes[-4].get_legend_handles_labels(), loc="outside lower center", ncols=6, title="means over networks"
-        )
+        _legend(figure, axes[-4], "means over networks")
     return figure
 
 
