@@ -241,7 +241,7 @@ def test_of_a_run_on_trials_all_that_applies_is_measured_and_the_rest_is_said_in
 ) -> None:
     quick = {name: replace(one, measure=partial(one.measure, n_trials=12), figures={}) for name, one in
              MEASUREMENTS.items() if name in ("performance", "timescales", "dimensionality", "sequentiality", "balance",
-                                              "lyapunov", "fixed_points")}  # fmt: skip
+                                              "lyapunov", "fixed_points", "parallelizability")}  # fmt: skip
     monkeypatch.setattr(measuring, "MEASUREMENTS", MEASUREMENTS | quick)
     folder = learn_nothing(tmp_path)
     assert main(["analyze", "all", str(folder), "--last"]) == 0

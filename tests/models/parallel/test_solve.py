@@ -278,6 +278,8 @@ class Normalised(ts.Cell):
         ({"tol": 1e-17}, "tol is 1e-17, below the precision of torch.float64: expected at least 2.2"),
         ({"tol": 0.0}, "tol is 0.0: expected a number above 0"),
         ({"tol": math.nan}, "tol is nan: expected a number above 0"),
+        ({"tol": math.inf}, "tol is inf: expected a number below 1"),
+        ({"tol": True}, "tol is True: expected a number below 1"),
         ({"tol": "small"}, "tol is 'small': expected a number above 0"),
         ({"window": 41}, "window is 41: expected at most 40, the number of steps"),
         ({"window": 0}, "window is 0: expected at least 1"),
@@ -318,6 +320,25 @@ def test_trials_that_depend_on_each_other_are_refused() -> None:
         InputError, match="the step of Normalised makes something else of a trial among others than alone"
     ):
         ts.solve(model, torch.ones(10, 2, 1), state)
+
+
+def test_a_guess_of_another_network_is_refused() -> None:
+    inputs = torch.zeros(20, 2, 2, dtype=torch.float64)
+    lstm = ts.build_model("lstm", 4, n_inputs=2, generator=torch.Generator().manual_seed(0)).double()
+    with pytest.raises(InputError, match="guess is a Solution of a network with other states"):
+        ts.solve(lstm, inputs, guess=ts.solve(gru(), inputs))
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "leaky", "elman"])
+def test_inference_mode_and_autocast_change_nothing(cell: str) -> None:
+    model = ts.build_model(cell, 4, generator=torch.Generator().manual_seed(0))
+    inputs = torch.randn(40, 2, 1, generator=torch.Generator().manual_seed(1))
+    expected = ts.solve(model, inputs)
+    for context in (torch.inference_mode(), torch.autocast("cpu")):
+        with context:
+            solution = ts.solve(model, inputs.clone())
+        assert solution.converged.all()
+        assert torch.equal(solution.iterations, expected.iterations)
 
 
 def test_a_complex_state_is_refused() -> None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from tauscope.errors import InputError, require_count, require_positive
+from tauscope.errors import require_count
 from tauscope.models.kernels.kernel import is_transformed
 from tauscope.models.parallel.affine import affine
 from tauscope.models.parallel.layer import Layer
-from tauscope.models.parallel.newton import TOLERANCES, Iteration, iterate
+from tauscope.models.parallel.newton import Iteration, iterate, tolerance
 from tauscope.models.solvers import loop
 from tauscope.models.two_parts import TwoPartCell
 
@@ -97,8 +97,7 @@ class Parallel:
     def __post_init__(self) -> None:
         require_count("window", self.window)
         require_count("max_iter", self.max_iter)
-        if self.tol is not None:
-            require_positive("tol", self.tol)
+        tolerance(self.tol, torch.float64)
 
     def __call__(self, cell: Cell, inputs: Tensor, state: State, noise: Tensor | None, hold: Tensor | None) -> Solved:
         """Solve a sequence, as `tauscope.models.Solver` says, with iterations and fallbacks ``[window, batch]``."""
@@ -112,7 +111,7 @@ class Parallel:
     @torch.no_grad()
     def _states(self, layer: Layer) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what is after every step, ``[time, batch, coordinate]``, and how it was found."""
-        how = Iteration("newton", self._tolerance(layer.start.dtype), self.max_iter)
+        how = Iteration("newton", tolerance(self.tol, layer.start.dtype), self.max_iter)
         start, solved, iterations, looped = layer.start, [], [], []
         for first in range(0, len(layer), self.window):
             part = layer.cut(slice(first, first + self.window), start)
@@ -127,16 +126,6 @@ class Parallel:
             start = z[-1]
         told = {"iterations": torch.stack(iterations), "fallback": torch.stack(looped)}
         return solved[0] if len(solved) == 1 else torch.cat(solved), told
-
-    def _tolerance(self, dtype: torch.dtype) -> float:
-        if dtype not in TOLERANCES:
-            raise InputError(f"engine 'parallel' in {dtype}: expected float32 or float64")
-        eps = torch.finfo(dtype).eps
-        if self.tol is not None and self.tol < eps:
-            raise InputError(
-                f"tol is {self.tol}, below the precision of {dtype}: expected at least {eps} (nearest valid value: {eps})"
-            )
-        return TOLERANCES[dtype] if self.tol is None else self.tol
 
 
 def _is_large(layer: Layer) -> bool:

@@ -107,7 +107,8 @@ class Layer:
                     f"the step of {name} makes something else of a trial among others than alone: expected each trial by "
                     "itself, or engine 'loop'"
                 )
-            if not after.requires_grad and not torch.equal(first.cut(slice(0, 1), self.start + 1)._after(), after):
+            hidden = not (after.requires_grad or torch.is_inference_mode_enabled())
+            if hidden and not torch.equal(first.cut(slice(0, 1), self.start + 1)._after(), after):
                 raise InputError(
                     f"the step of {name} cannot be differentiated (it hides its state): expected operations that torch "
                     "differentiates, or engine 'loop'"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tauscope.errors import InputError, require_positive
 from tauscope.models.parallel.affine import affine
 from tauscope.models.parallel.layer import Layer
 
@@ -110,13 +111,41 @@ def iterate(layer: Layer, how: Iteration, guess: Tensor | None = None) -> Found:
         better = size < smallest
         best = z if bool(better.all()) else torch.where(better.unsqueeze(-1), z, best)
         smallest = torch.where(better, size, smallest)
-        done = done | (size <= how.tol)
+        done = done | (size <= how.tol)  # never of a size that is infinite: the tolerance is not
         if len(residuals) > how.max_iter or bool(done.all()):
             return Found(best, iterations, torch.stack(residuals), done)
         # A trial that has converged stays as it is.
         change = correct(layer, before, r, how).masked_fill(done.unsqueeze(-1), 0.0)
         z = (z + change).nan_to_num(0.0).clamp(-LARGEST, LARGEST)
         iterations = iterations + ~done
+
+
+def tolerance(tol: float | None, dtype: torch.dtype) -> float:
+    """Return the largest residual of a solution, or refuse one that numbers of a dtype cannot meet, or that anything meets.
+
+    Raises
+    ------
+    InputError
+        If the tolerance is below the precision or not below 1, or the dtype has none.
+
+    Examples
+    --------
+    >>> tolerance(None, torch.float32), tolerance(1e-12, torch.float64)
+    (1e-05, 1e-12)
+    """
+    if dtype not in TOLERANCES:
+        raise InputError(f"the network computes in {dtype}: expected float32 or float64, such as model.double()")
+    if tol is None:
+        return TOLERANCES[dtype]
+    require_positive("tol", tol)
+    eps = torch.finfo(dtype).eps
+    if tol < eps:
+        raise InputError(
+            f"tol is {tol}, below the precision of {dtype}: expected at least {eps} (nearest valid value: {eps})"
+        )
+    if not tol < 1:
+        raise InputError(f"tol is {tol}: expected a number below 1 (nearest valid value: {TOLERANCES[dtype]})")
+    return float(tol)
 
 
 def residual_of(r: Tensor, after: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from tauscope.errors import (
 from tauscope.models.cell import Cell, State
 from tauscope.models.model import Model, own_precision, require_model
 from tauscope.models.parallel.layer import Layer
-from tauscope.models.parallel.newton import METHODS, SIGMA2, TOLERANCES, Found, Iteration, iterate
+from tauscope.models.parallel.newton import METHODS, SIGMA2, Found, Iteration, iterate, tolerance
 
 
 @dataclass(frozen=True)
@@ -185,30 +185,8 @@ def _iteration(
                 f"sigma2 is {sigma2} with method {method!r}: expected none, or method 'elk' or 'quasi-elk'"
             )
     chosen = SIGMA2.get(method, 1.0) if sigma2 is None else float(sigma2)
-    return Iteration(method, tolerance_for(model, tol), max_iter, float(damping), chosen)
-
-
-def tolerance_for(model: Model, tol: float | None) -> float:
-    """Return the tolerance of a network's precision, or refuse one that its numbers cannot meet.
-
-    Examples
-    --------
-    >>> import tauscope as ts
-    >>> tolerance_for(ts.LeakyRNN(4, generator=torch.Generator().manual_seed(0)), None)
-    1e-05
-    """
     dtype = model.hidden(model.initial_state(1)).dtype
-    if dtype not in TOLERANCES:
-        raise InputError(f"the network computes in {dtype}: expected float32 or float64, such as model.double()")
-    if tol is None:
-        return TOLERANCES[dtype]
-    require_positive("tol", tol)
-    eps = torch.finfo(dtype).eps
-    if tol < eps:
-        raise InputError(
-            f"tol is {tol}, below the precision of {dtype}: expected at least {eps} (nearest valid value: {eps})"
-        )
-    return float(tol)
+    return Iteration(method, tolerance(tol, dtype), max_iter, float(damping), chosen)
 
 
 def _guesses(model: Model, guess: Solution | Tensor | None, inputs: Tensor) -> Iterator[Tensor | None]:
@@ -223,6 +201,11 @@ def _guesses(model: Model, guess: Solution | Tensor | None, inputs: Tensor) -> I
     if given.shape != expected:
         raise InputError(f"guess has shape {tuple(given.shape)}: expected {expected}")
     if isinstance(guess, Solution):
+        widths = [sum(part[0].numel() for part in layer) for layer in model.initial_state(1)]
+        if [z.shape[-1] for z in guess.trajectory] != widths:
+            raise InputError(
+                "guess is a Solution of a network with other states: expected one of this network's, or its states"
+            )
         yield from guess.trajectory
         return
     first = 0
