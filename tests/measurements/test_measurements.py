@@ -23,7 +23,17 @@ from tauscope.models import ReluRNN, build_model
 from tauscope.tasks import ChangeDetection2, DelayedSine, TwoAlternativeChoice
 
 CHOICE = TwoAlternativeChoice(stim_steps=5, delay_steps=(8, 12), resp_steps=6)
-OF_TRIALS = ("performance", "timescales", "dimensionality", "sequentiality", "connectivity", "balance", "lyapunov")
+OF_TRIALS = (
+    "performance",
+    "timescales",
+    "dimensionality",
+    "sequentiality",
+    "connectivity",
+    "balance",
+    "lyapunov",
+    "perturbation_error",
+    "memory_function",
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
