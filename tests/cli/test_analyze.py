@@ -247,11 +247,12 @@ def test_of_a_run_on_trials_all_that_applies_is_measured_and_the_rest_is_said_in
     assert main(["analyze", "all", str(folder), "--last"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    (line,) = [line for line in said.out.splitlines() if line.startswith("passed over:")]
+    line, noiseless = [line for line in said.out.splitlines() if line.startswith("passed over:")]
+    assert "rnn_N2_N2 reactivation: " in noiseless
     assert "rnn_N2_N2 ablation, perturbation_recurrent, perturbation_tau, forgetting, " in line
     assert "expected one that was trained on N-parity or N-DMS" in line
     kept = {path.stem.removeprefix("rnn_N2_N2_") for path in (folder / "analysis").glob("*.nc")}
-    assert kept == {*quick, "connectivity"}
+    assert kept == {*quick, "connectivity", "memory_function", "perturbation_error"}
     assert main(["analyze", "ablation", str(folder), "--last"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -322,7 +323,7 @@ def test_every_option_of_a_measurement_is_a_flag_and_is_kept(run: Path, capsys: 
         ("ablation --n_trials 0", "number of trials is 0: expected at least 1"),
         ("ablation --together perhaps", "together is 'perhaps': expected yes or no"),
         ("perturbation --epsilons a,b", "epsilons is 'a,b': expected numbers, such as 0.5,1,2"),
-        ("timescales --p likely", "p is 'likely': expected a number or numbers"),
+        ("timescales --p likely", "p 'likely' is unknown: expected one of quantiles, uniform"),
         ("ablation --n_trails 3", "did you mean '--n_trials'"),
         ("connectivity --n_trials 3", "unknown argument '--n_trials'"),
     ],

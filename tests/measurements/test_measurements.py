@@ -186,7 +186,12 @@ def test_every_figure_of_every_network_of_trials_can_be_drawn(name: str, kind: s
         assert name == "balance"
         assert "no weighted sum" in lacking
         return
-    result = how.measure(subject) if name in ("connectivity", "memory_function") else how.measure(subject, n_trials=12)
+    few = {
+        "connectivity": {},
+        "memory_function": {"n_steps": 20},
+        "perturbation_error": {"n_trials": 12, "sizes": (0.1,), "n_draws": 1},
+    }
+    result = how.measure(subject, **few.get(name, {"n_trials": 12}))
     assert how.numbers(result)
     for draw in how.figures.values():
         assert isinstance(draw(result, subject), Axes)
