@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tauscope.measurements import Measurement
 
-SCALES = ("smoke", "quick", "standard", "paper")
+SCALES = ("smoke", "quick", "standard", "paper", "gpu")
 """Scales of the papers of this package."""
 
 Verdict = Literal["holds", "inconclusive", "does not hold", "not judged", "missing", "error"]
