@@ -18,6 +18,7 @@ from tauscope.papers.parallel_in_time import PAPER, quantities, studies
 from tauscope.papers.parallel_in_time.conditions import CONDITIONS, GPU, LEAKY, QUICK, SCALES
 from tauscope.papers.parallel_in_time.studies import LIMIT, every_cell, tanh_network
 from tauscope.papers.reproduce.judging import judge
+from tauscope.papers.vocabulary import SCALES as NAMES
 from tauscope.papers.vocabulary import Results, Trained
 from tauscope.runs.config import config_of
 
@@ -145,6 +146,7 @@ def test_every_scale_can_be_planned_and_its_options_exist() -> None:
             if own is not None:
                 config_of({**scale.options, **condition.options, **own})
     assert GPU.measurement_options["speed"]["device"] == "cuda"
+    assert set(SCALES) <= set(NAMES)
 
 
 def test_the_tanh_networks_are_those_of_the_paper() -> None:

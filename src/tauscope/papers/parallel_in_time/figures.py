@@ -49,8 +49,7 @@ def exponents(results: Results) -> Figure | None:
             residual = found.residual.isel(system=system, network=0)
             right.plot(np.where(np.isfinite(residual) & (residual > 0), residual, np.nan), color=CYCLE[i % len(CYCLE)],
                        ls="-" if i < len(CYCLE) else "--", label=f"gain {float(found.gain[system]):g}")  # fmt: skip
-        log_axis(right, "y")
-        right.set(xlabel="iterations of Newton's method", ylabel="largest residual")
+        right.set(yscale="log", xlabel="iterations of Newton's method", ylabel="largest residual")
         finish(right, title="one tanh network of each gain", n_columns=3)
     return figure
 
@@ -63,8 +62,16 @@ def lengths(results: Results) -> Figure | None:
     with panels(1, 2, 3.8) as (figure, (left, right)):
         for i, cell in enumerate(found.cell.values):
             for j, size in enumerate(found["size"].values):
-                left.plot(found.length, found.sel(cell=cell, size=size).mean("network"), f"{_MARKERS[j]}-", ms=3.5,
-                          color=CYCLE[i], alpha=0.8, label=f"{cell}, n = {size}")  # fmt: skip
+                # What lies behind the line of another cell is seen beside it.
+                left.plot(
+                    found.length,
+                    found.sel(cell=cell, size=size).mean("network"),
+                    f"{_MARKERS[j]}-",
+                    ms=7 - 2 * i,
+                    lw=5 - 2 * i,
+                    color=CYCLE[i],
+                    label=f"{cell}, n = {size}",
+                )
         log_axis(left)
         left.set(xlabel="length of the sequence (steps)", ylabel="iterations of Newton's method", ylim=(0, None))
         finish(left, title=f"means over {found.sizes['network']} untrained networks", n_columns=3)
@@ -78,9 +85,8 @@ def lengths(results: Results) -> Figure | None:
         right.plot(shown, [PUBLISHED[length] for length in shown], "--", color=COLOURS["grey"],
                    label="published, V100, forward, n = 1")  # fmt: skip
         right.axhline(1, lw=0.8, color=COLOURS["grey"])
-        log_axis(right)
+        right.set(xscale="log", xlabel="length of the sequence (steps)", ylabel="speed (torch.nn.GRU: 1)")
         log_axis(right, "y")
-        right.set(xlabel="length of the sequence (steps)", ylabel="speed (torch.nn.GRU: 1)")
         finish(right, title=f"loss and gradient, batch {batch}", n_columns=2)
     return figure
 
@@ -125,7 +131,7 @@ def memory(results: Results) -> Figure | None:
         _against_tau(axes[2], results, names)
         axes[0].set_ylim(0, None)
         n = sum(len(results.of(name)) for name in names)
-        finish(axes[0], title=count(n, "network"), n_columns=1)
+        finish(axes[0], title=count(n, "network"), n_columns=2)
     return figure
 
 
