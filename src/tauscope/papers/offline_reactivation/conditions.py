@@ -1,6 +1,7 @@
 """Conditions, measurements and scales, fixed before any network is trained.
 
-The cost of the scale quick was measured; those of the larger scales are estimated from their products and its speed.
+What a scale costs is estimated from measured times: a network of the quick scale takes 24 s of one processor to train and 6 s to
+measure in the box, 16 s and 1 s for head direction.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ _QUICK_RING = {"num_neurons": 64, "n_cells": 64, "epochs": 20}
 
 QUICK = Scale(
     name="quick",
-    cost="40 minutes on 2 processors beside other work, 100 MB of disk: 100 units and place cells, 800 optimiser steps of 50 walks; "
+    cost="an estimated 15 minutes on 2 processors, 100 MB of disk: 100 units and place cells, 800 optimiser steps of 50 walks; "
     "64 units and head-direction cells, 1000 steps",
     networks=5,
     options=_SHORT,
