@@ -1,6 +1,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,6 +243,14 @@ def test_of_a_run_on_trials_all_that_applies_is_measured_and_the_rest_is_said_in
     quick = {name: replace(one, measure=partial(one.measure, n_trials=12), figures={}) for name, one in
              MEASUREMENTS.items() if name in ("performance", "timescales", "dimensionality", "sequentiality", "balance",
                                               "lyapunov", "fixed_points", "parallelizability")}  # fmt: skip
+    few: dict[str, dict[str, Any]] = {
+        "perturbation_error": {"sizes": (0.1,), "n_draws": 1, "n_trials": 4},
+        "memory_function": {"n_steps": 8},
+    }
+    quick |= {
+        name: replace(MEASUREMENTS[name], measure=partial(MEASUREMENTS[name].measure, **options), figures={})
+        for name, options in few.items()
+    }
     monkeypatch.setattr(measuring, "MEASUREMENTS", MEASUREMENTS | quick)
     folder = learn_nothing(tmp_path)
     assert main(["analyze", "all", str(folder), "--last"]) == 0
@@ -252,7 +261,7 @@ def test_of_a_run_on_trials_all_that_applies_is_measured_and_the_rest_is_said_in
     assert "rnn_N2_N2 ablation, perturbation_recurrent, perturbation_tau, forgetting, " in line
     assert "expected one that was trained on N-parity or N-DMS" in line
     kept = {path.stem.removeprefix("rnn_N2_N2_") for path in (folder / "analysis").glob("*.nc")}
-    assert kept == {*quick, "connectivity", "memory_function", "perturbation_error"}
+    assert kept == {*quick, "connectivity"}
     assert main(["analyze", "ablation", str(folder), "--last"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -148,6 +148,21 @@ TEXTS: dict[str, Text] = {
         {"": "Relative accuracy against the size of the perturbation."},
         ("relative accuracy at epsilon 0.1", "relative accuracy at epsilon 1"),
     ),
+    "perturbation_error": Text(
+        "Error after perturbations",
+        "The largest error after random changes of all parameters, or of one block alone, none of which is larger than β; the error "
+        "is the task's score where less is better, and otherwise how far it is below the best. A change is borne if the error "
+        "rises by no more than 0.1.",
+        {"": "Largest error against the largest change of a parameter, by block of parameters."},
+        ("largest perturbation that is borne *",),
+    ),
+    "memory_function": Text(
+        "Memory function",
+        "How much the answer still changes some steps after the input stepped up, beside the answer to no input: of a linear "
+        "network, the size of the weight of an input so long ago.",
+        {"": "Change of the answer against the lag, and what was asked where it is known."},
+        ("half of all memory *",),
+    ),
     "retraining": Text(
         "Retraining",
         "How well the network learns each larger N when it is trained on that N alone, with a single head. 1 is the "
