@@ -31,6 +31,8 @@ OF_TRIALS = (
     "balance",
     "lyapunov",
     "fixed_points",
+    "perturbation_error",
+    "memory_function",
     "parallelizability",
 )
 
@@ -104,6 +106,8 @@ def test_only_what_can_be_measured_is_proposed(tmp_path: Path, read: Read) -> No
         "balance",
         "lyapunov",
         "fixed_points",
+        "perturbation_error",
+        "memory_function",
         "parallelizability",
     ]
     for checkpoint in run.glob("rnn_N*"):
