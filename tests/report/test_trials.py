@@ -22,7 +22,17 @@ from tauscope.tasks import ChangeDetection
 from trial_runs import TRIALS, learn_nothing, measure_trials
 
 Read = Callable[[str], Any]
-OF_TRIALS = ("performance", "timescales", "dimensionality", "sequentiality", "connectivity", "balance", "lyapunov")
+OF_TRIALS = (
+    "performance",
+    "timescales",
+    "dimensionality",
+    "sequentiality",
+    "connectivity",
+    "balance",
+    "lyapunov",
+    "perturbation_error",
+    "memory_function",
+)
 
 
 def alts(page: Any) -> list[str]:
