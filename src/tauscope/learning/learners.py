@@ -15,6 +15,7 @@ from tauscope.tasks.base import OUT, Stage, Task
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from tauscope.learning.online import Online
     from tauscope.models import Model
     from tauscope.models.cell import State
     from tauscope.tasks.base import Batch
@@ -91,6 +92,9 @@ class BPTT:
             last = min(first + self.window, n_steps)
             shown = slice(first, last)
             asked = slice(*(max(step - (n_steps - n_answers), 0) for step in (first, last)))
+            if weight is not None and not weight[asked].any():
+                # The mean of no answer is none; an update without one would move weights by momentum alone.
+                asked = slice(0)
             yield replace(
                 batch,
                 inputs=batch.inputs[shown],
@@ -112,7 +116,7 @@ class Supervised:
         What it is asked.
     objective : tuple of Term
         What is added to the task's loss.
-    gradient : BPTT
+    gradient : BPTT, or RTRL or Immediate of `tauscope.learning.online`
         How the gradient is found.
     duplicates : tuple of int, optional
         Continuous time: numbers of steps k for which a bit is shown, an update for each in turn.
@@ -131,9 +135,14 @@ class Supervised:
     model: Model
     task: Task
     objective: tuple[Term, ...] = ()
-    gradient: BPTT = BPTT()
+    gradient: BPTT | Online = BPTT()
     duplicates: tuple[int, ...] | None = None
     heads: tuple[str, ...] = (OUT,)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.gradient, BPTT):
+            # A network that it cannot serve is refused here.
+            self.gradient.credit(self.model)
 
     def at(self, stage: Stage) -> Self:
         """Return the learner as a stage asks it; this one is not changed."""
@@ -159,6 +168,9 @@ class Supervised:
 
     def pieces(self, batch_size: int, generators: Generators) -> Iterator[Piece]:
         """Yield an update for every time resolution and window."""
+        if not isinstance(self.gradient, BPTT):
+            yield from self.gradient.pieces(self, batch_size, generators)
+            return
         for model, task in self.resolutions():
             state: tuple[State, ...] | None = None
             for batch in self.gradient.parts(task.sample(batch_size, generators["data"])):

@@ -18,6 +18,7 @@ from tauscope.errors import (
 )
 from tauscope.learning.objectives import ACTIVITY, Term
 from tauscope.learning.schedules import Schedule
+from tauscope.models.names import GRADIENTS
 
 OPTIMIZERS = ("sgd", "adam")
 DTYPES = ("float32", "float64")
@@ -66,6 +67,10 @@ class Recipe:
         A score counts as a gain if it is better than the best one of the stage before by more than this.
     split : {"test", "valid", "train"}
         Which split of the task's trials every epoch is tested on.
+    gradient : {"bptt", "rtrl", "immediate"}
+        How the gradient through time is found: `tauscope.learning.learners.BPTT`, `tauscope.learning.online.RTRL` or `Immediate`.
+    every : int, optional
+        Steps of a segment of a trial, each of which ends in an update of its own, see `tauscope.learning.online.gradient_of`.
     dtype : {"float32", "float64"}, optional
         What the network is made into before it is trained; it is left as it is if not given.
 
@@ -95,12 +100,16 @@ class Recipe:
     patience: int | None = None
     gain: float = 0.0
     split: str = "test"
+    gradient: str = "bptt"
+    every: int | None = None
     dtype: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "test_steps"):
             require_count(name.replace("_", " "), getattr(self, name))
-        choices = {"optimizer": OPTIMIZERS, "activity": ACTIVITY, "split": SPLITS, "dtype": (None, *DTYPES)}
+        choices = {"optimizer": OPTIMIZERS, "activity": ACTIVITY, "split": SPLITS, "dtype": (None, *DTYPES)} | {
+            "gradient": GRADIENTS
+        }
         for name, options in choices.items():
             require_choice(name, getattr(self, name), options)
         for name in ("activity_cost", "weight_cost", "eps", "gain"):
@@ -108,8 +117,9 @@ class Recipe:
         for name in ("lr", "clip"):
             require_positive(name, getattr(self, name))
         require_count("seed", self.seed, 0)
-        if self.patience is not None:
-            require_count("patience", self.patience)
+        for name in ("patience", "every"):
+            if getattr(self, name) is not None:
+                require_count(name, getattr(self, name))
         for name in ("betas", "terms", "duplicates"):
             values = getattr(self, name)
             if values is not None:

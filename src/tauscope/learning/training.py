@@ -15,14 +15,17 @@ import numpy as np
 
 from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_instance
+from tauscope.learning.acting import ActorCritic
 from tauscope.learning.checks import as_curriculum, require_calls, require_methods, require_trainable
 from tauscope.learning.curricula import Curriculum, plain_fields, require_fitting, stage_name
 from tauscope.learning.interrupts import Interrupted, noting_interrupts, noting_raised
 from tauscope.learning.learners import Learner, Supervised
+from tauscope.learning.online import gradient_of
 from tauscope.learning.recipe import Recipe, generators
 from tauscope.learning.schedules import epochs_without_gain
 from tauscope.tasks.base import Stage, Task
 from tauscope.tasks.check import check_task, require_kept
+from tauscope.tasks.environment import Environment
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,8 +79,7 @@ class Training:
         require_fitting(self.curriculum, self.template, self.model)
         if self.recipe.dtype is not None:
             self.model.to(getattr(torch, self.recipe.dtype))
-        terms, duplicates = self.recipe.objective, self.recipe.duplicates
-        self._learner = self.learner or Supervised(self.model, self.template, terms, duplicates=duplicates)
+        self._learner = self.learner or learner_of(self.model, self.template, self.recipe)
         require_methods("learner", self._learner, "at", "parameters", "settle", "pieces", "test")
         require_trainable(self.model, self._learner, self.curriculum.stages)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -181,6 +183,20 @@ class Training:
         self._optimize(len(group["params"]))
         # The optimiser keeps the very tensors that it is given, and changes them.
         self.optimizer.load_state_dict(copy.deepcopy(moments))
+
+
+def learner_of(model: Model, task: Task, recipe: Recipe) -> Learner:
+    """Return what an update is by a recipe.
+
+    Raises
+    ------
+    InputError
+        If the network cannot be trained by that gradient.
+    """
+    gradient = gradient_of(recipe.gradient, recipe.every)
+    if isinstance(task, Environment):
+        return ActorCritic(model, task, gradient)
+    return Supervised(model, task, recipe.objective, gradient, recipe.duplicates)
 
 
 class Store(Protocol):

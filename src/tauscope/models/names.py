@@ -14,8 +14,14 @@ ACTIVATION_NAMES = ("leakyrelu", "relu", "tanh", "sigmoid")
 BALANCED_STARTS = ("balanced", "ei")
 """Initial weights of a balanced network: all units alike, or excitatory and inhibitory ones."""
 
-CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear")
+ELEMENTWISE_CELLS = ("elstm", "egru", "leaky_units")
+"""Cells of which no unit's recurrence sees another's."""
+
+CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", *ELEMENTWISE_CELLS)
 """Cells that `tauscope.models.build_model` knows."""
 
 RANK = 16
 """Rank of the second-order term of a `tauscope.models.CPCell` unless another is asked for."""
+
+GRADIENTS = ("bptt", "rtrl", "immediate")
+"""How the gradient through time can be found: `tauscope.learning.learners.BPTT`, `tauscope.learning.online`."""

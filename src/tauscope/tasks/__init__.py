@@ -3,7 +3,9 @@
 from tauscope.tasks.base import METRICS, OUT, Batch, ClassificationTask, Head, Stage, Task
 from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity, head_name
 from tauscope.tasks.comparison import ChangeDetection, ChangeDetection2, Comparison, TwoAlternativeChoice
+from tauscope.tasks.cues import Copy, Cue, CueGame
 from tauscope.tasks.delayed import DelayedResponseTask
+from tauscope.tasks.environment import Environment, Turn
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
 from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
@@ -24,11 +26,15 @@ __all__ = [
     "ChangeDetection2",
     "ClassificationTask",
     "Comparison",
+    "Copy",
+    "Cue",
+    "CueGame",
     "DelayedEstimation",
     "DelayedEstimation2",
     "DelayedMatchToSample",
     "DelayedResponseTask",
     "DelayedSine",
+    "Environment",
     "GatedDelayedEstimation",
     "Head",
     "History",
@@ -37,6 +43,7 @@ __all__ = [
     "Task",
     "Text",
     "Tracking",
+    "Turn",
     "TwoAlternativeChoice",
     "head_name",
     "population_task_name",

@@ -24,9 +24,20 @@ if TYPE_CHECKING:
 
     from tauscope.models import Model
 
-_UNNAMED = ("task", "curriculum_type", "network_number", "seed", "epochs", "test_steps", "vocabulary", "sha256")
+_UNNAMED = (
+    "task",
+    "curriculum_type",
+    "network_number",
+    "seed",
+    "epochs",
+    "test_steps",
+    "vocabulary",
+    "sha256",
+    "gradient",
+    "every",
+)
 """Options that a folder's name does not tell as others: they stand elsewhere in it, or two runs that differ in them alone are
-one run, have other numbers, or read another text under the same name."""
+one run, have other numbers, or read another text under the same name. `Config.name` tells the gradient itself."""
 _LONGEST = 160
 
 
@@ -43,6 +54,8 @@ class Config:
     curriculum_type: str
     network_number: int
     seed: int | None
+    gradient: str
+    every: int | None
     cell: str
     num_neurons: int
 
@@ -77,7 +90,9 @@ class Config:
     def name(self) -> str:
         """Name of the run's folder."""
         names = self.setup.names or _names
-        return "_".join([*names(self), f"network_{self.network_number}"])
+        gradient = [self.gradient] if self.gradient != "bptt" else []
+        every = [f"every_{self.every}"] if self.every is not None else []
+        return "_".join([*names(self), *gradient, *every, f"network_{self.network_number}"])
 
     @property
     def n_heads(self) -> int | None:
@@ -104,7 +119,8 @@ class Config:
 
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
-        return dataclasses.replace(cast(Recipe, self.part("training").build()), seed=self.seed or 0)
+        recipe = cast(Recipe, self.part("training").build())
+        return dataclasses.replace(recipe, seed=self.seed or 0, gradient=self.gradient, every=self.every)
 
     def model(self, device: torch.device | str = "cpu") -> Model:
         """Return the network with its initial weights.
@@ -134,6 +150,11 @@ class Config:
         made: Model = self.part("network").build(tasks[0], heads, generators(self.seed or 0)["init"])
         if self._has_own_code:
             require_fitting(curriculum, template, made)
+        if self.gradient != "bptt":
+            from tauscope.learning.training import learner_of
+
+            # Before anything is written: a network that cannot be trained so is refused.
+            learner_of(made, template, self.recipe())
         return made.to(device)
 
     def measured_model(self) -> Model:

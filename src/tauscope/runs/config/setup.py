@@ -57,6 +57,9 @@ SETUPS: dict[str, str] = {
     "tracking": "tauscope.runs.setups.tracking:TRACKING",
     "history": "tauscope.runs.setups.history:HISTORY",
     "text": "tauscope.runs.setups.text:TEXT",
+    "copy": "tauscope.runs.setups.cues:COPY",
+    "cue": "tauscope.runs.setups.cues:CUE",
+    "cue-game": "tauscope.runs.setups.cues:CUE_GAME",
 }
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
 
