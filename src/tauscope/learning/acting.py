@@ -145,21 +145,21 @@ class ActorCritic:
             returns.append(played.rewards.sum(dim=0))
         return {self.environment.metric: [float(torch.cat(returns).double().mean())]}
 
-    @torch.no_grad()
     def _play(
         self, turn: Turn, state: tuple[State, ...], going: Tensor, generator: torch.Generator, n_steps: int | None
     ) -> Played:
         """Act for so many steps, or to the end of all episodes."""
         rows: list[tuple[Tensor, ...]] = []
-        while going.any() and (n_steps is None or len(rows) < n_steps):
-            seen = turn.observation
-            state = self.model.step(seen.to(self._like()), state)
-            logits = self._answer(state)[:, :-1]
-            actions = torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(-1)
-            turn = self.environment.step(turn, actions, generator)
-            goes_on = going & ~turn.done
-            rows.append((seen, actions, turn.reward * going, going, goes_on))
-            going = goes_on
+        with torch.no_grad():
+            while going.any() and (n_steps is None or len(rows) < n_steps):
+                seen = turn.observation
+                state = self.model.step(seen.to(self._like()), state)
+                logits = self._answer(state)[:, :-1]
+                actions = torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(-1)
+                turn = self.environment.step(turn, actions, generator)
+                goes_on = going & ~turn.done
+                rows.append((seen, actions, turn.reward * going, going, goes_on))
+                going = goes_on
         return Played(*map(torch.stack, zip(*rows, strict=True)), turn, state)
 
     def _loss(self, outputs: Tensor, played: Played) -> Tensor:

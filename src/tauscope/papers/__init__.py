@@ -13,6 +13,7 @@ PAPERS = {
     "recurrent-memory": "tauscope.papers.recurrent_memory:PAPER",
     "travelling-waves": "tauscope.papers.travelling_waves:PAPER",
     "second-order-rnns": "tauscope.papers.second_order_rnns:PAPER",
+    "real-time-recurrent-learning": "tauscope.papers.real_time_recurrent_learning:PAPER",
 }
 """Object of each paper, as ``module:NAME``."""
 
