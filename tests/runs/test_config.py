@@ -203,6 +203,7 @@ CHANGES: dict[str, Any] = {
     "add_heads": 2, "forget_heads": 2, "p": 0.5, "plus_minus": True, "labels": "every", "afunc": "relu",
     "num_neurons": 5, "num_layers": 2, "tau": 2.0, "cell": "gru", "precision": "bf16", "steps_per_epoch": 5,
     "batch_size": 3, "test_steps": 2, "optimizer": "adam", "lr": 0.1, "momentum": 0.2, "clip": 1.0,
+    "gradient": "immediate", "every": 5,
 }  # fmt: skip
 
 

@@ -117,16 +117,12 @@ class Layer:
             J = torch.where(held, torch.eye(self.n_parts, dtype=J.dtype, device=J.device), J)
             psi = psi.masked_fill(held, 0.0)
             own = {name: part.masked_fill(held, 0.0) for name, part in own.items()}
-        later, P = [torch.eye(self.n_parts, dtype=J.dtype, device=J.device).expand_as(J[0])], None
-        for t in range(len(J) - 1, 0, -1):
-            later.append(_times(later[-1], J[t]))
-        whole, P = _times(later[-1], J[0]), torch.stack(later[::-1])
-        drive = _times(P, psi).permute(1, 2, 3, 4, 0).flatten(1, 3)
+        whole, P = _products(J)
+        drive = _times(P, psi).flatten(2).permute(1, 2, 0)
         shown = torch.cat([inputs, torch.ones_like(inputs[..., :1])], dim=-1).transpose(0, 1)
-        fresh = (drive @ shown).view_as(before.drive)
-        carried = _times(whole, before.drive.flatten(3)).view_as(before.drive)
+        carried = _times(whole, before.drive.flatten(3)).flatten(1).view(*drive.shape[:2], -1)
         return Sensitivities(
-            carried + fresh,
+            carried.baddbmm_(drive, shown).view_as(before.drive),
             {name: _times(whole, before.own[name]) + _times(P, part).sum(dim=0) for name, part in own.items()},
         )
 
@@ -185,6 +181,14 @@ class Layer:
 def _times(left: Tensor, right: Tensor) -> Tensor:
     """Return the product of matrices ``[…, part, part]`` and ``[…, part, …]``; most cells have one part."""
     return left * right if left.shape[-1] == 1 else left @ right
+
+
+def _products(J: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the product of all J ``[time, …, part, part]``, the last one first, and for every step that of those behind it."""
+    later = [torch.eye(J.shape[-1], dtype=J.dtype, device=J.device).expand_as(J[0])]
+    for step in J[1:].flip(0).unbind(0):
+        later.append(_times(later[-1], step))
+    return _times(later[-1], J[0]), torch.stack(later[::-1])
 
 
 def _pointwise(core: TwoPartCell, own: Parameters, z: Tensor, state: State, noise: Tensor | None) -> State:

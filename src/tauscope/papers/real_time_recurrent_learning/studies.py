@@ -247,12 +247,12 @@ def memory(generator: torch.Generator, *, lengths: Sequence[int] = (10, 100, 100
 def _kept(model: Model, task: Task, gradient: Gradient) -> int:
     """Return the largest number of bytes that the graph of an update keeps."""
     own = {one.untyped_storage().data_ptr() for one in model.parameters()}
-    kept: dict[int, int] = {}
+    kept: dict[object, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        place = tensor.untyped_storage().data_ptr()
-        if place not in own:
-            kept[place] = tensor.untyped_storage().nbytes()
+        if tensor.untyped_storage().data_ptr() not in own:
+            # Of a trial's inputs and targets, a segment needs its own steps.
+            kept[tensor.data_ptr(), tensor.shape] = tensor.nbytes
         return tensor
 
     most, draws = 0, {name: torch.Generator().manual_seed(0) for name in ("data", "state")}
@@ -314,9 +314,9 @@ def _staleness(model: Model, task: Task, rate: float, seed: int) -> float:
         with torch.no_grad():
             for parameter, weight in zip(model.parameters(), weights, strict=True):
                 parameter.copy_(weight)
-        *_, last = Supervised(model, task, gradient=RTRL(1)).pieces(16, draws())
-        model.zero_grad()
-        last.backward()
+        for piece in Supervised(model, task, gradient=RTRL(1)).pieces(16, draws()):
+            model.zero_grad()
+            piece.backward()
     return float(1 - torch.nn.functional.cosine_similarity(carried, _flat(model), dim=0))
 
 
