@@ -20,11 +20,7 @@ def test_a_game_is_learnt_by_rtrl_and_goes_on_where_it_was(tmp_path: Path) -> No
     assert main([*GAME, "--epochs", "1", "-b", str(parts)]) == 0
     assert main([*GAME, "--epochs", "2", "-b", str(parts)]) == 0
     (one,), (other,) = (list(folder.iterdir()) for folder in (whole, parts))
-    assert (
-        one.name
-        == other.name
-        == "cue-game_size_6_steps_per_epoch_2_batch_size_3_test_steps_1_span_4_rtrl_every_2_network_1"
-    )
+    assert one.name == other.name == "cue-game_size_6_steps_per_epoch_2_batch_size_3_span_4_rtrl_every_2_network_1"
     records = [json.loads(line) for line in (one / "metrics.jsonl").read_text().splitlines()]
     assert [set(record) >= {"return", "loss"} for record in records] == [True, True]
     weights = [torch.load(folder / "rnn_task", weights_only=True) for folder in (one, other)]

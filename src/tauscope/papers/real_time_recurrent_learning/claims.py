@@ -5,7 +5,6 @@ Identities are judged on all numbers, without an interval. Networks of the same 
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
 from tauscope.errors import InputError
@@ -85,11 +84,13 @@ def _gap(results: Results) -> list[Finding]:
 def _closes(results: Results) -> list[Finding]:
     short, whole = SEGMENTS[0], SEGMENTS[-1]
     gaps = _gaps(results, whole)
+    if not gaps:
+        return []
     narrower = [wide - abs(own) for wide, own in zip(_gaps(results, short), gaps, strict=False)]
     return [
         positive(f"the gap at M = {short} is wider than at M = {whole}", narrower),
-        _all(f"at M = {whole}, longer than an episode, there is none", f"at most {max(map(abs, gaps), default=np.nan):.2g}",
-             len(gaps), bool(gaps) and not any(gaps), "+0.6, +0.5"),
+        _all(f"at M = {whole}, longer than an episode, there is none", f"at most {max(map(abs, gaps)):.2g}",
+             len(gaps), not any(gaps), "+0.6, +0.5"),
     ]  # fmt: skip
 
 

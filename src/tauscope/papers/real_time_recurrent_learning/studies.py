@@ -230,6 +230,8 @@ def memory(generator: torch.Generator, *, lengths: Sequence[int] = (10, 100, 100
     """
     model = network("elstm", [16], generator)
     layer = Layer(recurrence_of(model.layers[0]))
+    # A cell is looked at when it is called first.
+    model(torch.zeros(1, 1, model.n_inputs))
     zero = layer.zero(4)
     carried = sum(part.nbytes for part in (zero.drive, *zero.own.values()))
     # The graph of a segment of RTRL is that of truncated backpropagation.
