@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least, require_instance, require_probability
@@ -160,7 +160,8 @@ class ActorCritic:
                 goes_on = going & ~turn.done
                 rows.append((seen, actions, turn.reward * going, going, goes_on))
                 going = goes_on
-        return Played(*map(torch.stack, zip(*rows, strict=True)), turn, state)
+        seen, acted, rewards, alive, after = map(torch.stack, zip(*rows, strict=True))
+        return Played(seen, acted, rewards, alive, after, turn, state)
 
     def _loss(self, outputs: Tensor, played: Played) -> Tensor:
         """Return the loss of a segment, the sum over its steps and episodes, for ``outputs [time, batch, action + 1]``."""
@@ -188,7 +189,7 @@ class ActorCritic:
         return self.gradient.window if isinstance(self.gradient, BPTT) else self.gradient.every
 
     def _like(self) -> Tensor:
-        return cast("Tensor", self.model.hidden(self.model.initial_state(1)))
+        return self.model.hidden(self.model.initial_state(1))
 
     def _device(self) -> torch.device:
         return self._like().device

@@ -59,7 +59,7 @@ class Copy(ClassificationTask):
         --------
         >>> batch = Copy(longest=2).sample(1, torch.Generator().manual_seed(1))
         >>> batch.inputs[:, 0].argmax(-1), batch.targets[:, 0, 0], batch.weight[:, 0, 0]
-        (tensor([1, 1, 2, 2]), tensor([2, 2, 1, 1]), tensor([0., 0., 1., 1.]))
+        (tensor([1, 0, 2, 2]), tensor([2, 2, 1, 0]), tensor([0., 0., 1., 1.]))
         """
         del split
         require_draw(batch_size, generator)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ from tauscope._draws import normal
 from tauscope.learning.learners import BPTT, Supervised
 from tauscope.learning.online import RTRL, Gradient
 from tauscope.learning.sensitivities import Layer
-from tauscope.models import ELEMENTWISE, Heads, Model
+from tauscope.models import ELEMENTWISE, Heads, Model, cell_maker
 from tauscope.models.elementwise import recurrence_of
 from tauscope.papers.vocabulary import Study
 from tauscope.tasks import OUT, Batch, Copy, Head, Task
@@ -63,7 +63,7 @@ def network(
     cell: str, sizes: Sequence[int], generator: torch.Generator, n_inputs: int = 3, std: float | None = None
 ) -> Model:
     """Return a stack of element-wise layers with three outputs, its weights drawn anew from N(0, std²) if given."""
-    cells = [ELEMENTWISE[cell](below, size, generator) for below, size in zip((n_inputs, *sizes), sizes, strict=False)]
+    cells = [cell_maker(cell)(below, size, generator) for below, size in zip((n_inputs, *sizes), sizes, strict=False)]
     model = Model(cells, Heads(sizes[-1], [OUT], 3, True, generator))
     if std is not None:
         with torch.no_grad():
@@ -108,7 +108,7 @@ def exactness(
     Dataset [cell, gradient, segment]
         ``error``, the largest of a parameter's gradient, of its largest entry.
     """
-    methods = {"rtrl": RTRL, "bptt": BPTT}
+    methods: dict[str, Callable[[int], Gradient]] = {"rtrl": RTRL, "bptt": BPTT}
     error = np.zeros((len(ELEMENTWISE), len(methods), len(segments)))
     for c, cell in enumerate(ELEMENTWISE):
         model = network(cell, [n_units], generator, std=0.8).double()
@@ -354,7 +354,7 @@ def cost(generator: torch.Generator, *, sizes: Sequence[Sequence[int]] = SIZES, 
     Dataset [gradient, size]
         ``seconds`` of processor time of two segments.
     """
-    methods = {"rtrl": RTRL, "bptt": BPTT}
+    methods: dict[str, Callable[[int], Gradient]] = {"rtrl": RTRL, "bptt": BPTT}
     seconds = np.zeros((len(methods), len(sizes)))
     for s, (n_trials, n_units, n_inputs, n_steps) in enumerate(sizes):
         model, task = network("elstm", [n_units], generator, n_inputs), Answers(2 * n_steps, n_inputs)
