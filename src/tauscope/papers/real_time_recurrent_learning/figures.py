@@ -25,7 +25,9 @@ def _draw(ax: Axes, results: Results, condition: str, colour: str, label: str, p
     at = per_epoch * np.arange(1, n_epochs + 1)
     for scores in found:
         ax.plot(at, scores[:n_epochs], lw=0.5, alpha=0.5, color=colour)
-    ax.plot(at, np.mean([scores[:n_epochs] for scores in found], axis=0), color=colour, label=label)
+    mean = np.mean([scores[:n_epochs] for scores in found], axis=0)
+    # What lies behind a curve of the same numbers is seen through its gaps.
+    ax.plot(at, mean, ls="--" if "bptt" in condition else "-", color=colour, label=label)
 
 
 def returns(results: Results) -> Figure | None:
