@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -16,6 +16,7 @@ from tauscope.learning.online import RTRL, Immediate
 from tauscope.learning.recipe import generators
 from tauscope.models import ELSTMCell
 from tauscope.tasks import CueGame, Environment, Turn
+from tauscope.tasks.check import check_task
 
 B = 5
 
@@ -165,3 +166,37 @@ def test_what_an_actor_cannot_be_made_of_is_refused() -> None:
         ActorCritic(dense, CueGame(), discount=1.5)
     with pytest.raises(ts.InputError, match="is acted in"):
         CueGame().loss(torch.zeros(1), CueGame().sample(1, generator))
+
+
+def changed(**parts: Any) -> type[Environment]:
+    """Return an environment of which every step has another part."""
+
+    class Changed(Walk):
+        def step(self, turn: Turn, actions: Tensor, generator: torch.Generator) -> Turn:
+            return replace(super().step(turn, actions, generator), **parts)
+
+    return Changed
+
+
+class Bare(Walk):
+    def step(self, turn: Turn, actions: Tensor, generator: torch.Generator) -> Turn:
+        after = super().step(turn, actions, generator)
+        return after.observation, after.reward, after.done  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Bare, "Bare.step returned a tuple: expected a Turn"),
+        (changed(observation=torch.zeros(2, 3)), r"observation of Changed.step is \(2, 3\): expected \(2, 2\)"),
+        (changed(observation=[0.0]), r"observation of Changed.step is a list: expected \(2, 2\)"),
+        (changed(reward=torch.zeros(2, 1)), r"reward of Changed.step is \(2, 1\): expected \(2,\)"),
+        (changed(reward=1.0), "reward of Changed.step is a float"),
+        (changed(done=torch.zeros(1, dtype=torch.bool)), r"done of Changed.step is \(1,\)"),
+        (changed(done=torch.zeros(2)), "done of Changed.step is of torch.float32: expected truth values"),
+        (changed(done=torch.zeros(2, dtype=torch.bool)), "has not ended after 10000 random actions"),
+    ],
+)
+def test_an_environment_that_returns_something_else_is_refused(kind: type[Environment], message: str) -> None:
+    with pytest.raises(ts.InputError, match=message):
+        check_task(kind())

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+MOST_STEPS = 10_000
+"""Random actions after which an episode should have ended."""
+
+
 @dataclass(frozen=True)
 class Turn:
     """Where a batch of episodes is.
@@ -91,14 +95,32 @@ class Environment(Task):
 
     def _at_random(self, n: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Yield observations, actions, rewards and which episodes go on, step by step."""
-        turn = self.reset(n, generator)
+        turn, n_steps = self.reset(n, generator), 0
+        self._require_turn(turn, "reset", n)
         going = ~turn.done
         while going.any():
-            seen = turn.observation
+            if n_steps == MOST_STEPS:
+                name = type(self).__name__
+                raise InputError(f"an episode of {name} has not ended after {n_steps} random actions: expected an end")
+            seen, n_steps = turn.observation, n_steps + 1
             actions = torch.randint(self.n_actions, (n,), generator=generator, device=generator.device)
             turn = self.step(turn, actions, generator)
+            self._require_turn(turn, "step", n)
             yield seen, actions, turn.reward * going, going
             going = going & ~turn.done
+
+    def _require_turn(self, turn: object, method: str, n: int) -> None:
+        """Refuse what `reset` or `step` returned unless it is a `Turn` of ``n`` episodes."""
+        where = f"{type(self).__name__}.{method}"
+        if not isinstance(turn, Turn):
+            raise InputError(f"{where} returned a {type(turn).__name__}: expected a Turn")
+        for name, shape in (("observation", (n, self.n_inputs)), ("reward", (n,)), ("done", (n,))):
+            part = getattr(turn, name)
+            found = tuple(part.shape) if isinstance(part, torch.Tensor) else f"a {type(part).__name__}"
+            if found != shape:
+                raise InputError(f"{name} of {where} is {found}: expected {shape}")
+        if turn.done.dtype != torch.bool:
+            raise InputError(f"done of {where} is of {turn.done.dtype}: expected truth values")
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Refuse to judge answers: what they bring shows in what comes after them."""
