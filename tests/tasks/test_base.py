@@ -207,6 +207,7 @@ def test_every_metric_has_a_direction() -> None:
         "bpc": "less",
         "fractional_loss": "less",
         "relative_error": "less",
+        "return": "more",
         "score": "more",
     }
 
