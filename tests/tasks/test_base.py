@@ -208,6 +208,7 @@ def test_every_metric_has_a_direction() -> None:
         "error": "less",
         "fractional_loss": "less",
         "relative_error": "less",
+        "return": "more",
         "score": "more",
     }
 

@@ -183,7 +183,7 @@ def _step(model: Model, x: Tensor) -> Step:
         state, rest = model.initial_state(len(z)), z
         parts = []
         for layer in state:
-            sizes = [part[0].numel() for part in layer]
+            sizes = [part.shape[1:].numel() for part in layer]
             own, rest = rest.split([sum(sizes), rest.shape[1] - sum(sizes)], dim=1)
             parts.append(tuple(p.reshape(q.shape) for p, q in zip(own.split(sizes, dim=1), layer, strict=True)))
         return flatten(model, model.step(x.expand(len(z), -1), tuple(parts)))[0]

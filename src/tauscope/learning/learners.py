@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from tauscope._lazy import torch
 from tauscope.errors import require_choice, require_count
@@ -16,6 +16,7 @@ from tauscope.tasks.base import OUT, Stage, Task
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from tauscope.learning.online import Online
     from tauscope.models import Model, Solver
     from tauscope.models.cell import State
     from tauscope.tasks.base import Batch
@@ -108,6 +109,9 @@ class BPTT:
             last = min(first + self.window, n_steps)
             shown = slice(first, last)
             asked = slice(*(max(step - (n_steps - n_answers), 0) for step in (first, last)))
+            if weight is not None and not weight[asked].any():
+                # The mean of no answer is none; an update without one would move weights by momentum alone.
+                asked = slice(0)
             yield replace(
                 batch,
                 inputs=batch.inputs[shown],
@@ -129,7 +133,7 @@ class Supervised:
         What it is asked.
     objective : tuple of Term
         What is added to the task's loss.
-    gradient : BPTT
+    gradient : BPTT, or RTRL or Immediate of `tauscope.learning.online`
         How the gradient is found.
     duplicates : tuple of int, optional
         Continuous time: numbers of steps k for which a bit is shown, an update for each in turn.
@@ -148,9 +152,14 @@ class Supervised:
     model: Model
     task: Task
     objective: tuple[Term, ...] = ()
-    gradient: BPTT = BPTT()
+    gradient: BPTT | Online = BPTT()
     duplicates: tuple[int, ...] | None = None
     heads: tuple[str, ...] = (OUT,)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.gradient, BPTT):
+            # A network that it cannot serve is refused here.
+            self.gradient.credit(self.model)
 
     def at(self, stage: Stage) -> Self:
         """Return the learner as a stage asks it; this one is not changed."""
@@ -176,6 +185,9 @@ class Supervised:
 
     def pieces(self, batch_size: int, generators: Generators) -> Iterator[Piece]:
         """Yield an update for every time resolution and window."""
+        if not isinstance(self.gradient, BPTT):
+            yield from self.gradient.pieces(self, batch_size, generators)
+            return
         for model, task in self.resolutions():
             state: tuple[State, ...] | None = None
             for batch in self.gradient.parts(task.sample(batch_size, generators["data"])):
@@ -189,7 +201,7 @@ class Supervised:
         """Return the update of a batch that begins in a state, if it asks anything, and the state at its end."""
         from tauscope.models.trace import run
 
-        n_steps, n_answers, solver = len(batch.inputs), len(batch.targets), self.gradient.solver()
+        n_steps, n_answers, solver = len(batch.inputs), len(batch.targets), cast(BPTT, self.gradient).solver()
         n_needed = max([n_answers, *(n_steps if term.n_steps is None else term.n_steps for term in self.objective)])
         with torch.set_grad_enabled(n_answers > 0):
             first = max(n_steps - n_needed, 0)

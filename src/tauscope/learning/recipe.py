@@ -19,7 +19,7 @@ from tauscope.errors import (
 )
 from tauscope.learning.objectives import ACTIVITY, Term
 from tauscope.learning.schedules import Schedule
-from tauscope.models.names import ENGINES
+from tauscope.models.names import ENGINES, GRADIENTS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,6 +73,10 @@ class Recipe:
         Which split of the task's trials every epoch is tested on.
     engine : {"loop", "adjoint", "parallel"}
         How the gradient through time is found, see `tauscope.learning.learners.BPTT`.
+    gradient : {"bptt", "rtrl", "immediate"}
+        How the gradient through time is found: `tauscope.learning.learners.BPTT`, `tauscope.learning.online.RTRL` or `Immediate`.
+    every : int, optional
+        Steps of a segment of a trial, each of which ends in an update of its own, see `tauscope.learning.online.gradient_of`.
     dtype : {"float32", "float64"}, optional
         What the network is made into before it is trained; it is left as it is if not given.
 
@@ -103,6 +107,8 @@ class Recipe:
     gain: float = 0.0
     split: str = "test"
     engine: str = "loop"
+    gradient: str = "bptt"
+    every: int | None = None
     dtype: str | None = None
 
     def __post_init__(self) -> None:
@@ -114,6 +120,7 @@ class Recipe:
             "split": SPLITS,
             "engine": ENGINES,
             "dtype": (None, *DTYPES),
+            "gradient": GRADIENTS,
         }
         for name, options in choices.items():
             require_choice(name, getattr(self, name), options)
@@ -122,8 +129,9 @@ class Recipe:
         for name in ("lr", "clip"):
             require_positive(name, getattr(self, name))
         require_count("seed", self.seed, 0)
-        if self.patience is not None:
-            require_count("patience", self.patience)
+        for name in ("patience", "every"):
+            if getattr(self, name) is not None:
+                require_count(name, getattr(self, name))
         for name in ("betas", "terms", "duplicates"):
             values = getattr(self, name)
             if values is not None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_instance
+from tauscope.learning.acting import ActorCritic
 from tauscope.learning.checks import (
     as_curriculum,
     require_calls,
@@ -24,11 +25,13 @@ from tauscope.learning.checks import (
 )
 from tauscope.learning.curricula import Curriculum, plain_fields, require_fitting, stage_name
 from tauscope.learning.interrupts import Interrupted, noting_interrupts, noting_raised
-from tauscope.learning.learners import BPTT, Learner, Supervised
+from tauscope.learning.learners import Learner, Supervised
+from tauscope.learning.online import gradient_of
 from tauscope.learning.recipe import Recipe, generators, optimizer_of
 from tauscope.learning.schedules import epochs_without_gain
 from tauscope.tasks.base import Stage, Task
 from tauscope.tasks.check import check_task, require_kept
+from tauscope.tasks.environment import Environment
 
 if TYPE_CHECKING:
     from tauscope.models.model import Model
@@ -81,10 +84,7 @@ class Training:
         require_fitting(self.curriculum, self.template, self.model)
         if self.recipe.dtype is not None:
             self.model.to(getattr(torch, self.recipe.dtype))
-        recipe, gradient = self.recipe, BPTT(engine=self.recipe.engine)
-        self._learner = self.learner or Supervised(
-            self.model, self.template, recipe.objective, gradient, recipe.duplicates
-        )
+        self._learner = self.learner or learner_of(self.model, self.template, self.recipe)
         require_own_engine(self.learner, self.recipe.engine)
         require_methods("learner", self._learner, "at", "parameters", "settle", "pieces", "test")
         require_trainable(self.model, self._learner, self.curriculum.stages)
@@ -191,6 +191,20 @@ class Training:
         self._optimize(len(group["params"]))
         # The optimiser keeps the very tensors that it is given, and changes them.
         self.optimizer.load_state_dict(copy.deepcopy(moments))
+
+
+def learner_of(model: Model, task: Task, recipe: Recipe) -> Learner:
+    """Return what an update is by a recipe.
+
+    Raises
+    ------
+    InputError
+        If the network cannot be trained by that gradient.
+    """
+    gradient = gradient_of(recipe.gradient, recipe.every, recipe.engine)
+    if isinstance(task, Environment):
+        return ActorCritic(model, task, gradient)
+    return Supervised(model, task, recipe.objective, gradient, recipe.duplicates)
 
 
 class Store(Protocol):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tauscope.models.balanced import BalancedCell, BalancedRNN
     from tauscope.models.build import build_model, cell_maker, user_cell
     from tauscope.models.cell import Cell, State
+    from tauscope.models.elementwise import ELEMENTWISE, ElementwiseCell, ElementwiseGRUCell, ELSTMCell, LeakyUnitsCell
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
     from tauscope.models.model import Model
@@ -42,6 +43,13 @@ else:
             "tauscope.models.cell": ("Cell", "State"),
             "tauscope.models.model": ("Model",),
             "tauscope.models.build": ("build_model", "cell_maker", "user_cell"),
+            "tauscope.models.elementwise": (
+                "ELEMENTWISE",
+                "ELSTMCell",
+                "ElementwiseCell",
+                "ElementwiseGRUCell",
+                "LeakyUnitsCell",
+            ),
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
             "tauscope.models.noisy": ("NoisyCell", "NoisyGRUCell", "NoisyRateCell"),
@@ -71,6 +79,7 @@ else:
 
 __all__ = [
     "CELLS",
+    "ELEMENTWISE",
     "GATED",
     "RELU_CELLS",
     "SECOND_ORDER",
@@ -80,6 +89,9 @@ __all__ = [
     "BilinearCell",
     "CPCell",
     "Cell",
+    "ELSTMCell",
+    "ElementwiseCell",
+    "ElementwiseGRUCell",
     "ElmanCell",
     "Fast",
     "GRUCell",
@@ -88,6 +100,7 @@ __all__ = [
     "LSTMCell",
     "LeakyCell",
     "LeakyRNN",
+    "LeakyUnitsCell",
     "Loop",
     "MICell",
     "Maps",

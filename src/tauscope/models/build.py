@@ -13,6 +13,7 @@ from tauscope._draws import require_generator
 from tauscope._named import imported
 from tauscope.errors import InputError, nearest, require_instance
 from tauscope.models.cell import Cell, layer_sizes
+from tauscope.models.elementwise import ELEMENTWISE
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
 from tauscope.models.model import Model
@@ -35,8 +36,8 @@ def cell_maker(name: str, rank: int = RANK, **options: Any) -> CellMaker:
     Parameters
     ----------
     name : str
-        ``"gru"``, ``"lstm"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, ``"residual"``, ``"ssm"``, or a
-        user's own as ``"module:Class"``.
+        ``"gru"``, ``"lstm"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, ``"residual"``, ``"ssm"``,
+        ``"elstm"``, ``"egru"``, ``"leaky_units"``, or a user's own as ``"module:Class"``.
     rank : int
         Of the second-order term, for ``"cp"`` alone.
     **options
@@ -56,7 +57,7 @@ def cell_maker(name: str, rank: int = RANK, **options: Any) -> CellMaker:
         return partial(CPCell, rank=rank)
     if name in DECAYING:
         return partial(DECAYING[name], **options)
-    known = GATED | SECOND_ORDER
+    known = GATED | SECOND_ORDER | ELEMENTWISE
     if name not in known and ":" not in name:
         raise InputError(f"cell {name!r} is unknown: {nearest(name, [*CELLS, 'module:Class'])}")
     return cast(CellMaker, known.get(name) or user_cell(name))

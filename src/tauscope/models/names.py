@@ -17,7 +17,10 @@ TAU_MAPS = ("inverse", "clamp", "exp", "softplus", "sigmoid", "best", "direct")
 BALANCED_STARTS = ("balanced", "ei")
 """Initial weights of a balanced network: all units alike, or excitatory and inhibitory ones."""
 
-CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm")
+ELEMENTWISE_CELLS = ("elstm", "egru", "leaky_units")
+"""Cells of which no unit's recurrence sees another's."""
+
+CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm", *ELEMENTWISE_CELLS)
 """Cells that `tauscope.models.build_model` knows."""
 
 ENGINES = ("loop", "adjoint", "parallel")
@@ -34,3 +37,5 @@ TIMESCALES = ("equal", "different", "trained")
 
 NOISY_CELLS = ("noisy_rate", "noisy_gru")
 """Cells of the tasks of navigation, whose noise is added to their state."""
+GRADIENTS = ("bptt", "rtrl", "immediate")
+"""How the gradient through time can be found: `tauscope.learning.learners.BPTT`, `tauscope.learning.online`."""

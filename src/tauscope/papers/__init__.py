@@ -16,6 +16,7 @@ PAPERS = {
     "stable-reparameterisation": "tauscope.papers.stable_reparameterisation:PAPER",
     "offline-reactivation": "tauscope.papers.offline_reactivation:PAPER",
     "parallel-in-time": "tauscope.papers.parallel_in_time:PAPER",
+    "real-time-recurrent-learning": "tauscope.papers.real_time_recurrent_learning:PAPER",
 }
 """Object of each paper, as ``module:NAME``."""
 

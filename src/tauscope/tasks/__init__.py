@@ -3,7 +3,9 @@
 from tauscope.tasks.base import METRICS, OUT, Batch, ClassificationTask, Head, Stage, Task
 from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity, head_name
 from tauscope.tasks.comparison import ChangeDetection, ChangeDetection2, Comparison, TwoAlternativeChoice
+from tauscope.tasks.cues import Copy, Cue, CueGame
 from tauscope.tasks.delayed import DelayedResponseTask
+from tauscope.tasks.environment import Environment, Turn
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
 from tauscope.tasks.functional import Functional
 from tauscope.tasks.history import History
@@ -27,11 +29,15 @@ __all__ = [
     "ClassificationTask",
     "CodedTask",
     "Comparison",
+    "Copy",
+    "Cue",
+    "CueGame",
     "DelayedEstimation",
     "DelayedEstimation2",
     "DelayedMatchToSample",
     "DelayedResponseTask",
     "DelayedSine",
+    "Environment",
     "Functional",
     "GatedDelayedEstimation",
     "Head",
@@ -43,6 +49,7 @@ __all__ = [
     "Task",
     "Text",
     "Tracking",
+    "Turn",
     "TwoAlternativeChoice",
     "head_name",
     "population_task_name",

@@ -25,6 +25,7 @@ METRICS: dict[str, Literal["more", "less"]] = {
     "error": "less",
     "fractional_loss": "less",
     "relative_error": "less",
+    "return": "more",
     "score": "more",
 }
 """What a score can be, by the names that `Task.metric` takes and records are kept under, and which of two is better."""

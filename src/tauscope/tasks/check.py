@@ -16,6 +16,7 @@ import numpy as np
 from tauscope._lazy import torch
 from tauscope.errors import InputError
 from tauscope.tasks.base import Batch, Stage, Task, fields_of
+from tauscope.tasks.environment import Environment
 
 _TRIALS = 2
 
@@ -46,6 +47,9 @@ def check_task(task: Task) -> None:
     if not isinstance(batch, Batch):
         raise InputError(f"{name}.sample returned a {type(batch).__name__}: expected a Batch")
     _require_shape(f"the inputs of {name}", batch.inputs, (len(batch.inputs), _TRIALS, task.n_inputs))
+    if isinstance(task, Environment):
+        # What its actions bring is judged by what comes after them.
+        return
     if not 0 < len(batch.targets) <= len(batch.inputs):
         raise InputError(f"{name} has {len(batch.targets)} answers in {len(batch.inputs)} steps: expected 1 to as many")
     n_heads, (n_outputs, *others) = len(task.heads), sorted({head.n_outputs for head in task.heads.values()})

@@ -33,9 +33,11 @@ _UNNAMED = (
     "vocabulary",
     "sha256",
     "engine",
+    "gradient",
+    "every",
 )
 """Options that a folder's name does not tell as others: they stand elsewhere in it, or two runs that differ in them alone are
-one run, have other numbers, or read another text under the same name. `Config.name` tells the engine itself."""
+one run, have other numbers, or read another text under the same name. `Config.name` tells engine and gradient itself."""
 _LONGEST = 160
 
 
@@ -53,6 +55,8 @@ class Config:
     network_number: int
     seed: int | None
     engine: str
+    gradient: str
+    every: int | None
     cell: str
     num_neurons: int
 
@@ -89,7 +93,9 @@ class Config:
         names = self.setup.names or _names
         usual = self.__dataclass_fields__["engine"].default
         engine = [] if self.engine == usual else [self.engine]
-        return "_".join([*names(self), *engine, f"network_{self.network_number}"])
+        gradient = [self.gradient] if self.gradient != "bptt" else []
+        every = [f"every_{self.every}"] if self.every is not None else []
+        return "_".join([*names(self), *engine, *gradient, *every, f"network_{self.network_number}"])
 
     @property
     def n_heads(self) -> int | None:
@@ -116,7 +122,10 @@ class Config:
 
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
-        return dataclasses.replace(cast(Recipe, self.part("training").build()), seed=self.seed or 0, engine=self.engine)
+        recipe = cast(Recipe, self.part("training").build())
+        return dataclasses.replace(
+            recipe, seed=self.seed or 0, engine=self.engine, gradient=self.gradient, every=self.every
+        )
 
     def model(self, device: torch.device | str = "cpu") -> Model:
         """Return the network with its initial weights.
@@ -146,6 +155,11 @@ class Config:
         made: Model = self.part("network").build(tasks[0], heads, generators(self.seed or 0)["init"])
         if self._has_own_code:
             require_fitting(curriculum, template, made)
+        if self.gradient != "bptt":
+            from tauscope.learning.training import learner_of
+
+            # Before anything is written: a network that cannot be trained so is refused.
+            learner_of(made, template, self.recipe())
         dtype = self.recipe().dtype
         return made.to(device, None if dtype is None else getattr(torch, dtype))
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from tauscope._named import imported
 from tauscope.errors import InputError, nearest
 from tauscope.learning.recipe import Recipe
-from tauscope.models.names import ENGINES
+from tauscope.models.names import ENGINES, GRADIENTS
 from tauscope.runs.config import own
 from tauscope.runs.config.base import option, options_of
 from tauscope.runs.config.composed import Config
@@ -140,6 +140,10 @@ def kind_of_setup(task: str, setup: Setup) -> type[Config]:
         "curriculum_type": (str, curriculum_option()),
         "network_number": (int, option(1, "number of the network, the last part of its folder's name", "n", at_least=0)),
         "engine": (str, _engine_option(setup)),
+        "gradient": (str, option("bptt", "how the gradient through time is found: by backpropagation (bptt), online and exact for element-wise cells "
+                                 "(rtrl), or of the last step alone (immediate)", choices=GRADIENTS, group="training", added=True)),
+        "every": (int | None, option(None, "steps of a segment of a trial, after which the weights are updated; by default a trial (bptt), or 1",
+                                     group="training", at_least=1, added=True)),
         "seed": (int | None, option(None, "root of all random numbers; by default a random one", "s", at_least=0)),
     }  # fmt: skip
     made = {name: options_of(part, setup.taught if name == "task" else (), name) for name, part in setup.parts.items()}
@@ -160,7 +164,7 @@ def _engine_option(setup: Setup) -> Any:
 
 def _require_names_of_their_own(task: str, setup: Setup, made: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse an option that another part of a setup, every run or the command line has too, and a setup that lacks one."""
-    taken = {*RESERVED, "task", "network_number", "seed", "curriculum_type", "engine"}
+    taken = {*RESERVED, "task", "network_number", "seed", "curriculum_type", "engine", "gradient", "every"}
     # A clash is the mistake of the part that users write most often.
     for name in ("training", "network", "curriculum", "task"):
         part = setup.parts[name]

@@ -60,6 +60,9 @@ SETUPS: dict[str, str] = {
     "functional": "tauscope.runs.setups.functional:FUNCTIONAL",
     "path-integration": "tauscope.runs.setups.navigation:PATH_INTEGRATION",
     "head-direction": "tauscope.runs.setups.navigation:HEAD_DIRECTION",
+    "copy": "tauscope.runs.setups.cues:COPY",
+    "cue": "tauscope.runs.setups.cues:CUE",
+    "cue-game": "tauscope.runs.setups.cues:CUE_GAME",
 }
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
 
