@@ -16,6 +16,7 @@ from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.modes import modes
 from tauscope.analysis.performance import performance, scores
+from tauscope.analysis.recorded import bin_spikes, timescales_of
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
 from tauscope.analysis.second_order import character_matrices, effective_rank, rank_truncation
@@ -42,6 +43,7 @@ __all__ = [
     "ablation",
     "alignment",
     "balance",
+    "bin_spikes",
     "bits_per_character",
     "character_matrices",
     "connectivity",
@@ -77,6 +79,7 @@ __all__ = [
     "subnetworks",
     "task_states",
     "timescales",
+    "timescales_of",
     "timescales_summary",
     "travelling_waves",
     "trial_dimensionality",
