@@ -79,6 +79,7 @@ bench-gpu: install
 
 docs: install
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/reproductions.py
 	$(BIN)/python -m doctest docs/*.rst
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
 	@echo "The pages: docs/_build/index.html"

@@ -91,7 +91,8 @@ print(f"their slowest modes decay in {stable.timescale.isel(mode=0).round(1).val
 where = plot_fixed_points(points)
 
 # %%
-# Between two memories that differ in one switch lies a point that is unstable in one direction: the way from one to the other.
+# States that the network visits lead to stable points alone; the unstable ones on the borders between memories, which a search
+# from elsewhere finds, are not needed to keep anything. All modes decay within a few steps: a memory is no slow mode here, but
+# the choice among points.
 
-print(points.n_unstable.to_series().value_counts().sort_index().rename("points with so many unstable directions"))
 modes = plot_modes(points)

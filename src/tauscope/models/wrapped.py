@@ -161,7 +161,9 @@ def _heads(given: Heads | nn.Linear | Mapping[str, nn.Linear], n_units: int) -> 
     if not linears:
         raise InputError(f"no heads: {expected}")
     for name, linear in linears.items():
-        require_instance(f"head {name!r}" if len(linears) > 1 else "heads", linear, nn.Linear, expected.removeprefix("expected "))
+        require_instance(
+            f"head {name!r}" if len(linears) > 1 else "heads", linear, nn.Linear, expected.removeprefix("expected ")
+        )
     first = next(iter(linears.values()))
     for name, linear in linears.items():
         if linear.in_features != n_units:
