@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -249,7 +250,7 @@ def _measured(series: Tensor, lags: _Lags, tau_max: float, correct_bias: bool) -
 def _unmeasured(n_units: int, lags: _Lags, tau_max: float) -> xr.Dataset:
     """Return the result of trials that are too short for the fewest lags: no unit is fitted."""
     nothing = np.full((n_units, lags.largest + 1), np.nan)
-    variables = dict.fromkeys(("bias", "mean", "variance", "standard_error"), ("unit", nothing[:, 0]))
+    variables: dict[str, Any] = dict.fromkeys(("bias", "mean", "variance", "standard_error"), ("unit", nothing[:, 0]))
     return fit_variables(fit_exponentials(nothing[:, : lags.fitted + 1], tau_max)).assign(
         **variables,
         dead=("unit", np.zeros(n_units, dtype=bool)),

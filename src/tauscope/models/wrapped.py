@@ -120,8 +120,8 @@ def wrap(
     16
     """
     if is_torch_layer(step):
-        n_inputs = step.input_size if n_inputs is None else n_inputs  # type: ignore[union-attr, assignment]
-        n_units = step.hidden_size if n_units is None else n_units  # type: ignore[union-attr, assignment]
+        n_inputs = step.input_size if n_inputs is None else n_inputs  # type: ignore[union-attr]
+        n_units = step.hidden_size if n_units is None else n_units  # type: ignore[union-attr]
     require_count("number of units", n_units)
     require_count("number of inputs", n_inputs, 0)
     # Now known to be numbers.
