@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import balanced, cells, delayed, gpu, machine, measuring, memory, parts, saving, steps
+from benchmarks import balanced, cells, delayed, gpu, machine, measuring, memory, noisy, parallel, parts, saving, steps
 from benchmarks.limit import Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
 from tauscope.errors import InputError
@@ -38,11 +38,13 @@ ROWS = {
     "saving": "saving the state",
     "parts": "parts of a step",
     "cells": "cells in two parts",
+    "parallel": "engines of training",
     "delayed": "delayed-response networks",
     "balanced": "balanced networks",
+    "noisy": "noisy networks that integrate paths",
     "measuring": "measuring a network",
 }
-ALONE = ("parts", "cells", "delayed", "balanced", "measuring")
+ALONE = ("parts", "cells", "parallel", "delayed", "balanced", "noisy", "measuring")
 """Rows that are tables of their own."""
 OTHERS = ("rnn", "gru", "lstm", "neuralrnn", "published")
 """Other people's steps. Nothing flushes subnormal numbers for their users: long sequences are measured both ways, so that what
@@ -229,12 +231,13 @@ def _alone(given: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
         spent = {N: parts.seconds(N, _repeated(limit, steps.n_bits(N)), given.rounds) for N in given.N}
         console.print(parts.table(spent))
         lines += parts.lines(spent)
-    if "cells" in given.rows:
-        timed = cells.timings(given.rounds)
-        console.print(cells.table(timed))
-        console.print("! misses its target")
-        lines += cells.lines(timed)
-    for row, module in (("delayed", delayed), ("balanced", balanced)):
+    for row, tables in (("cells", cells), ("parallel", parallel)):
+        if row in given.rows:
+            timed: Any = tables.timings(given.rounds)
+            console.print(tables.table(timed))
+            console.print("! misses its target")
+            lines += tables.lines(timed)
+    for row, module in (("delayed", delayed), ("balanced", balanced), ("noisy", noisy)):
         if row in given.rows:
             timings = module.timings(given.rounds)
             console.print(module.table(timings))

@@ -19,6 +19,7 @@ ORDER = (
     "recall_task.py",
     "doubling_curriculum.py",
     "sparseness.py",
+    "silent_replay.py",
     "small_paper.py",
 )
 

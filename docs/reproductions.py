@@ -48,7 +48,10 @@ class Reproduction:
     def score(self) -> str:
         """Return the count of verdicts in words."""
         words = {"holds": "hold", "does not hold": "do not hold"}
-        counts = [f"{number} {words.get(verdict, verdict)}" for verdict, number in self.verdicts.items()]
+        counts = [
+            f"{number} {verdict if number == 1 else words.get(verdict, verdict)}"
+            for verdict, number in self.verdicts.items()
+        ]
         return f"of {sum(self.verdicts.values())} claims {', '.join(counts)}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from tauscope import Heads, LeakyCell, Model
-from tauscope.models import BalancedRNN, ReluRNN
+from tauscope.models import BalancedRNN, NoisyGRUCell, NoisyRateCell, ReluRNN
 from zoo import N_UNITS, ZOO
 
 N_INPUTS = 1
@@ -31,6 +31,10 @@ def noisy(form: str) -> Callable[[torch.Generator], Model]:
     return build
 
 
+def noisy_state(kind: type[NoisyRateCell] | type[NoisyGRUCell]) -> Callable[[torch.Generator], Model]:
+    return lambda generator: Model([kind(1, N_UNITS, generator, sigma=0.1)], heads(generator))
+
+
 def rectified(cell: str) -> Callable[[torch.Generator], Model]:
     return lambda generator: ReluRNN(
         N_UNITS, n_inputs=1, n_outputs=2, cell=cell, generator=generator, lambda_0=0.8, sigma_0=0.2
@@ -41,6 +45,8 @@ NETWORKS: dict[str, Callable[[torch.Generator], Model]] = ZOO | {
     "plain tanh": plain_tanh,
     "noisy": noisy("default"),
     "noisy mod": noisy("mod"),
+    "noisy rate": noisy_state(NoisyRateCell),
+    "noisy gru": noisy_state(NoisyGRUCell),
     "relu": rectified("relu"),
     "hebbian": rectified("hebbian"),
     "relu_gru": rectified("relu_gru"),

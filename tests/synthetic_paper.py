@@ -71,6 +71,9 @@ class World:
             return _records({N: epochs}, epochs, never=self.agrees and N > 10)
         last = (self.reached or {}).get(condition, self._reach(condition)) - i % 2
         slowness = 1 if self.kind(condition) == "multi" else 2
+        if condition.startswith("single_tau") and self.agrees:
+            # A fixed τ harms single-head networks.
+            slowness += 1
         return _records({N: slowness * (N - 1) for N in range(2, last + 1)}, 60)
 
     def _reach(self, condition: str) -> int:

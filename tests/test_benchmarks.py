@@ -167,3 +167,20 @@ def test_without_a_gpu_the_reason_is_printed(tmp_path: Path) -> None:
     assert "cuda: skipped, no CUDA device" in done.stdout
     assert (tmp_path / "new" / "gpu.txt").read_text() == done.stdout
     assert subprocess.run(script[:2], capture_output=True, check=False).returncode == 2
+
+
+def test_engines_of_training_are_told_by_how_many_times_as_fast_they_are(
+    benchmarks: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table = importlib.import_module("benchmarks.parallel")
+    timing = importlib.import_module("benchmarks.timing").Timing
+    rows = {"limit": 1.0, table.LOOP: 2.0, table.FAST: 0.5, table.ADJOINT: 0.9, table.NEWTON: 0.05, table.GENERIC: 0.25}
+    found = {(1, 4, 1000): [timing(name, 0, 1000, (value,), (value,)) for name, value in rows.items()]}
+    monkeypatch.setattr(table, "timings", lambda _: found)
+    benchmarks.main(["--rows", "parallel", "--threads", "1", "--csv", str(tmp_path / "found.csv")])
+    printed = capsys.readouterr().out
+    # The adjoint misses 1.3, the generic Jacobian 5; Newton's method reaches 10.
+    (line,) = [line for line in printed.splitlines() if line.startswith("batch 1, n = 4, 1000 steps")]
+    assert line.split("steps")[1].split() == ["1000.0", "0.50", "2.00", "!", "1.11", "20.00", "!", "4.00"]
+    with (tmp_path / "found.csv").open(newline="") as file:
+        assert [row["row"].rpartition(": ")[2] for row in csv.DictReader(file)] == list(rows)

@@ -13,6 +13,7 @@ import pytest
 import tauscope as ts
 from tauscope.measurements import MEASUREMENTS, NAMES
 from tauscope.models import CELLS, GATED, SECOND_ORDER
+from tauscope.models.build import DECAYING
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.names import ACTIVATION_NAMES
 from tauscope.papers import PAPERS, paper
@@ -69,6 +70,6 @@ def test_a_function_of_the_analyses_is_no_module_of_its_name() -> None:
 def test_names_that_are_known_without_torch_are_those_of_the_registries() -> None:
     assert tuple(MEASUREMENTS) == NAMES
     assert tuple(ACTIVATIONS) == ACTIVATION_NAMES
-    assert ("leaky", *GATED, *SECOND_ORDER) == CELLS
+    assert ("leaky", *GATED, *SECOND_ORDER, *DECAYING) == CELLS
     for name in PAPERS:
         assert set(paper(name).scales) <= set(SCALES)

@@ -127,6 +127,7 @@ PAPER = Paper(
     figures=FIGURES,
     scales=SCALES,
     measurements={"size": SIZE},
+    published=("connectivity", "size"),
 )
 
 MISTAKEN = replace(

@@ -46,7 +46,7 @@ def measure_trials(run: Path, names: Collection[str] | None = None) -> None:
     for checkpoint in checkpoints_of(run):
         subject = subject_of(checkpoint)
         for name in askable(subject) if names is None else names:
-            options = {} if name == "connectivity" else {"n_trials": 12}
+            options = {} if name in ("connectivity", "memory_function") else {"n_trials": 12}
             result = MEASUREMENTS[name].measure(subject, **options)
             source = provenance(checkpoint, name, {"seed": 0}, environment("cpu"))
             save_result(run / "analysis" / f"{checkpoint.name}_{name}.nc", result, source)

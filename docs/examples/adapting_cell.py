@@ -34,7 +34,7 @@ class AdaptingCell(ts.TwoPartCell):
         h, a = state
         drive = z - self.beta * a
         h = torch.relu(drive if noise is None else drive + noise)
-        return h, self.rho * a + (1 - self.rho) * h
+        return h, torch.lerp(h, a, self.rho)
 
     def weights(self) -> dict[str, Weight]:
         """Name what can be measured and perturbed."""

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
         LSTMCell,
         Maps,
         Model,
+        Solution,
         Trace,
         TwoPartCell,
         build_model,
         run,
+        solve,
     )
     from tauscope.models.wrapped import wrap
     from tauscope.runs.loading import load, load_model
@@ -63,10 +65,12 @@ else:
                 "LSTMCell",
                 "Maps",
                 "Model",
+                "Solution",
                 "Trace",
                 "TwoPartCell",
                 "build_model",
                 "run",
+                "solve",
             ),
             "tauscope.models.wrapped": ("wrap",),
             "tauscope.runs.loading": ("load", "load_model"),
@@ -97,6 +101,7 @@ __all__ = [
     "Model",
     "Parity",
     "Recipe",
+    "Solution",
     "Stage",
     "Task",
     "Trace",
@@ -119,6 +124,7 @@ __all__ = [
     "save",
     "single",
     "sliding",
+    "solve",
     "train",
     "wrap",
 ]

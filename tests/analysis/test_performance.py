@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from problems import Accumulator
-from tauscope import Heads, InputError, Model
+from tauscope import Heads, InputError, Model, run
 from tauscope.analysis.performance import performance, scores
+from tauscope.measurements.numbers import performance_numbers
 from tauscope.models import ReluRNN
-from tauscope.tasks import ChangeDetection, DelayedEstimation, Tracking, TwoAlternativeChoice
+from tauscope.runs.setups.navigation import Noisy
+from tauscope.tasks import ChangeDetection, DelayedEstimation, PathIntegration, Tracking, TwoAlternativeChoice
 
 
 class Counting(Model):
@@ -117,3 +119,18 @@ def test_a_constant_answer_scores_its_variance_and_bias(off: float) -> None:
 def test_fewer_trials_than_tell_an_error_are_refused() -> None:
     with pytest.raises(InputError, match="number of trials is 99: expected at least 100"):
         scores(Following(1.0), Tracking(n_signals=2), n_trials=99)
+
+
+@torch.no_grad()
+def test_an_error_with_a_unit_is_the_root_of_its_ratio_with_the_error_of_repeats() -> None:
+    task = PathIntegration(n_cells=16, n_steps=10)
+    model = Noisy(num_neurons=8).build(task, task.heads, torch.Generator().manual_seed(0))
+    found = [scores(model, task, n_trials=1000, generator=torch.Generator().manual_seed(seed)) for seed in range(30)]
+    assert found[0]["score"].attrs["units"] == "m"
+    several = np.array([float(result["score"][0]) for result in found])
+    batch = task.sample(20_000, torch.Generator().manual_seed(99))
+    outputs = run(model, batch, torch.Generator().manual_seed(98), heads=["out"]).outputs
+    assert abs(several.mean() - float(task.score(outputs, batch))) < 5 * several.std() / np.sqrt(20)
+    said = np.mean([float(result["standard_error"][0]) for result in found])
+    assert 0.7 < said / several.std(ddof=1) < 1.4
+    assert performance_numbers(found[0])["error (out, m)"] == several[0]

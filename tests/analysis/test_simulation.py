@@ -14,8 +14,20 @@ from tauscope.models.wrapped import wrap
 from zoo import N_UNITS, ZOO
 
 
+@given(n=st.integers(1, 60), seed=st.integers(0, 2**31))
+def test_by_default_probabilities_are_midpoints_of_equal_parts_in_random_order(n: int, seed: int) -> None:
+    drawn = probabilities(None, n, torch.Generator().manual_seed(seed))
+    np.testing.assert_allclose(drawn.sort().values, (np.arange(n) + 0.5) / n, rtol=1e-6)
+    assert drawn.equal(probabilities("quantiles", n, torch.Generator().manual_seed(seed)))
+
+
+def test_the_order_of_the_midpoints_is_random() -> None:
+    orders = [probabilities("quantiles", 3, torch.Generator().manual_seed(seed)).argsort() for seed in range(60)]
+    assert len({tuple(order.tolist()) for order in orders}) == 6
+
+
 def test_probabilities_are_drawn_or_given(generator: torch.Generator) -> None:
-    drawn = probabilities(None, 2000, generator)
+    drawn = probabilities("uniform", 2000, generator)
     assert drawn.min() >= 0
     assert drawn.max() < 1
     assert drawn.mean().item() == pytest.approx(0.5, abs=0.03)
@@ -30,11 +42,15 @@ def test_probabilities_are_drawn_or_given(generator: torch.Generator) -> None:
         (1.5, r"p is 1.5: expected probabilities between 0 and 1 \(nearest valid: 1.0\)"),
         ([0.5, 0.5], r"p has shape \(2,\): expected one number or 3"),
         (float("nan"), "p is nan"),
+        ("quantile", "p 'quantile' is unknown: .*did you mean 'quantiles'"),
+        ("", "p '' is unknown: expected one of quantiles, uniform"),
+        (["half"] * 3, "p is .*: expected probabilities between 0 and 1, or one of quantiles, uniform"),
+        ({0.5}, "p is {0.5}: expected probabilities between 0 and 1, or one of quantiles, uniform"),
     ],
 )
-def test_other_probabilities_are_refused(p: float, line: str, generator: torch.Generator) -> None:
+def test_other_probabilities_are_refused(p: object, line: str, generator: torch.Generator) -> None:
     with pytest.raises(InputError, match=line):
-        probabilities(p, 3, generator)
+        probabilities(p, 3, generator)  # type: ignore[arg-type]
 
 
 def test_bits_have_the_asked_frequency_in_every_channel(generator: torch.Generator) -> None:

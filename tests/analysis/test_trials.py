@@ -162,7 +162,7 @@ def test_a_result_has_the_variables_of_a_stationary_one_and_its_summary() -> Non
     model = ts.LeakyRNN(6, n_inputs=50, generator=torch.Generator().manual_seed(0))
     ours = trial_timescales(model, TwoAlternativeChoice(delay_steps=20), n_trials=30)
     theirs = timescales(ts.LeakyRNN(6, generator=torch.Generator().manual_seed(0)), n_trials=2, n_steps=500, max_lag=40)
-    lacking = {"bias", "diverged", "p", "tau_net_std", "tau_net_low", "tau_net_high"}
+    lacking = {"bias", "diverged", "p", "tau_net_resampled", "tau_net_std", "tau_net_low", "tau_net_high"}
     assert set(ours.variables) == set(theirs.variables) - lacking
     for name in ours.variables:
         assert ours[name].dims == theirs[name].dims

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -241,13 +242,22 @@ def test_of_a_run_on_trials_all_that_applies_is_measured_and_the_rest_is_said_in
 ) -> None:
     quick = {name: replace(one, measure=partial(one.measure, n_trials=12), figures={}) for name, one in
              MEASUREMENTS.items() if name in ("performance", "timescales", "dimensionality", "sequentiality", "balance",
-                                              "lyapunov", "fixed_points")}  # fmt: skip
+                                              "lyapunov", "fixed_points", "parallelizability")}  # fmt: skip
+    few: dict[str, dict[str, Any]] = {
+        "perturbation_error": {"sizes": (0.1,), "n_draws": 1, "n_trials": 4},
+        "memory_function": {"n_steps": 8},
+    }
+    quick |= {
+        name: replace(MEASUREMENTS[name], measure=partial(MEASUREMENTS[name].measure, **options), figures={})
+        for name, options in few.items()
+    }
     monkeypatch.setattr(measuring, "MEASUREMENTS", MEASUREMENTS | quick)
     folder = learn_nothing(tmp_path)
     assert main(["analyze", "all", str(folder), "--last"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    (line,) = [line for line in said.out.splitlines() if line.startswith("passed over:")]
+    line, noiseless = [line for line in said.out.splitlines() if line.startswith("passed over:")]
+    assert "rnn_N2_N2 reactivation: " in noiseless
     assert "rnn_N2_N2 ablation, perturbation_recurrent, perturbation_tau, forgetting, " in line
     assert "expected one that was trained on N-parity or N-DMS" in line
     kept = {path.stem.removeprefix("rnn_N2_N2_") for path in (folder / "analysis").glob("*.nc")}
@@ -289,7 +299,9 @@ def test_all_runs_on_a_small_network_of_any_kind(kind: str, tmp_path: Path) -> N
     kept = {path.stem.removeprefix("rnn_N2_N2_") for path in (folder / "analysis").glob("*.nc")}
     # A gated network has no τ to perturb, and none of these a time step or a fractional loss: that is said and no
     # failure.
-    missing = {"performance", "resolution"} | (set() if kind == "default" else {"perturbation_tau", "balance"})
+    missing = {"performance", "resolution", "reactivation"} | (
+        set() if kind == "default" else {"perturbation_tau", "balance"}
+    )
     assert kept == set(MEASUREMENTS) - missing
     assert code == 0
     assert main(["report", str(folder)]) == 0
@@ -320,7 +332,7 @@ def test_every_option_of_a_measurement_is_a_flag_and_is_kept(run: Path, capsys: 
         ("ablation --n_trials 0", "number of trials is 0: expected at least 1"),
         ("ablation --together perhaps", "together is 'perhaps': expected yes or no"),
         ("perturbation --epsilons a,b", "epsilons is 'a,b': expected numbers, such as 0.5,1,2"),
-        ("timescales --p likely", "p is 'likely': expected a number or numbers"),
+        ("timescales --p likely", "p 'likely' is unknown: expected one of quantiles, uniform"),
         ("ablation --n_trails 3", "did you mean '--n_trials'"),
         ("connectivity --n_trials 3", "unknown argument '--n_trials'"),
     ],

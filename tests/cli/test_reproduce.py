@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,8 @@ import pytest
 import tiny_paper
 from tauscope import papers
 from tauscope.cli import main
+from tauscope.papers.reproduce.planning import Choice, make_plan
+from tauscope.papers.reproduce.queueing import QueuedNetwork, as_sweep, incomplete
 from tauscope.runs.checkpoints import load_state
 from tauscope.runs.folder import is_locked
 
@@ -224,3 +228,61 @@ def test_a_paper_can_train_a_task_of_its_own(
     assert claims["claims"][0]["findings"][0]["n"] == "2"
     assert main(["reproduce", "tiny_paper:OWN", "-b", str(tmp_path), "--jobs", "2"]) == 0
     assert "2 of 2 networks are trained and measured already" in capsys.readouterr().out
+
+
+# --- SLURM ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_prints_the_script_of_the_networks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    flags = ["--slurm", "--dry-run", "--time", "90m", "--jobs", "3", "--sbatch", "account=me"]
+    assert main(["reproduce", TINY, "-b", str(tmp_path / "base"), *flags]) == 0
+    out = capsys.readouterr().out
+    for option in ("time=90", "array=0-9%3", "account=me", "job-name=base"):
+        assert f"#SBATCH --{option}\n" in out
+    assert not (tmp_path / "base").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--partition", "gpu"], "--partition is for SLURM: expected --slurm too"),
+        (["--slurm", "--memory", "lots"], "memory is 'lots': expected"),
+        (["--slurm"], "sbatch is not found: expected a login node of a SLURM cluster, or no --slurm"),
+    ],
+)
+def test_what_slurm_cannot_do_is_refused_in_one_line_and_nothing_is_written(
+    flags: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["reproduce", TINY, "-b", str(tmp_path / "base"), *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "base").exists()
+
+
+def test_a_queued_network_is_trained_and_measured_and_the_rest_is_judged_by_the_same_command(
+    tiny_reproduction: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a job does, without a queue: it is pickled, as submitit does, and called."""
+    base = shutil.copytree(tiny_reproduction, tmp_path / "tiny")
+    shutil.rmtree(base / "results")
+    name = "cumulative_parity_size_8_network_2"
+    shutil.rmtree(base / name)
+    shutil.rmtree(base / "measured" / "quick" / name)
+    plan = make_plan(TINY, "quick", base)
+    assert incomplete(plan) == [name]
+    options = as_sweep(plan).runs[name].to_dict()
+    job = QueuedNetwork(str(base / name), options, "cpu", 1, paper=TINY, scale="quick", choice=Choice())
+    assert pickle.loads(pickle.dumps(job))() == "finished and measured"
+    assert incomplete(plan) == []
+    # Nothing is left to be queued: the claims are judged at once, whether there is a SLURM here or not.
+    assert main(["reproduce", TINY, "-b", str(base), "--jobs", "2", "--slurm"]) == 0
+    theirs, ours = came_to(tiny_reproduction / "results"), came_to(base / "results")
+    assert ours["claims"] == theirs["claims"]
+    assert ours["measurements.csv"] == theirs["measurements.csv"]
+    capsys.readouterr()

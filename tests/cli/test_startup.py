@@ -68,7 +68,9 @@ RUN = "runs/R_parity_network_1"
 
 def test_help_the_version_and_status_import_nothing_heavy(base: Path) -> None:
     lines = [["--help"], ["--version"], ["status", "runs"], ["status", "old"], *([name, "--help"] for name in COMMANDS)]
-    lines += [["train", "--task", name, "--help"] for name in ("parity", "2afc", "tracking", "text")]
+    lines += [
+        ["train", "--task", name, "--help"] for name in ("parity", "2afc", "tracking", "text", "path-integration")
+    ]
     for line, code, imported, error in told(lines, base):
         assert (code, imported, error) == (0, [], ""), line
 

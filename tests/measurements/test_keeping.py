@@ -26,6 +26,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "connectivity": ({}, {"matrix": 1}),
     "lyapunov": ({"n_exponents": 2, "n_trials": 3, "n_steps": 20, "burn_in": 5}, {"exponent": 2, "trial": 3}),
     "fixed_points": ({"n_starts": 5, "n_trials": 2}, {"trial": 2, "part": 2}),
+    "parallelizability": ({"n_trials": 2, "n_steps": 20, "timed": False}, {"trial": 2, "length": 3, "solver": 3}),
     "ablation": ({"n": 1, **FEW}, {"unit": 3, "trial": 2}),
     "perturbation_recurrent": ({"epsilons": [0.0, 0.5], **FEW}, {"epsilon": 2, "trial": 2}),
     "perturbation_tau": ({"epsilons": [0.0, 0.1, 1.0], **FEW}, {"epsilon": 3, "trial": 2}),

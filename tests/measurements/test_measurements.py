@@ -32,6 +32,9 @@ OF_TRIALS = (
     "balance",
     "lyapunov",
     "fixed_points",
+    "perturbation_error",
+    "memory_function",
+    "parallelizability",
 )
 
 
@@ -52,7 +55,7 @@ def of_bits(model: ts.Model | None = None, **options: Any) -> Subject:
 
 def test_a_network_is_asked_for_what_it_can_answer() -> None:
     assert tuple(askable(of_trials())) == OF_TRIALS
-    assert set(WHAT) - set(askable(of_bits())) == {"all", "performance", "resolution"}
+    assert set(WHAT) - set(askable(of_bits())) == {"all", "performance", "resolution", "reactivation"}
     assert askable(of_bits())["perturbation"] == ("perturbation_recurrent", "perturbation_tau")
     gru = of_bits(build_model("gru", 6, n_heads=4, generator=generator()))
     assert askable(gru)["perturbation"] == ("perturbation_recurrent",)
@@ -60,7 +63,7 @@ def test_a_network_is_asked_for_what_it_can_answer() -> None:
     assert "resolution" in askable(continuous)
 
 
-@pytest.mark.parametrize("name", [name for name in MEASUREMENTS if name not in OF_TRIALS])
+@pytest.mark.parametrize("name", [name for name in MEASUREMENTS if name not in (*OF_TRIALS, "reactivation")])
 def test_what_needs_several_N_is_refused_in_one_line(name: str) -> None:
     subject = of_trials()
     assert "trained on N-parity or N-DMS" in MEASUREMENTS[name].lacks(subject)
@@ -183,7 +186,12 @@ def test_every_figure_of_every_network_of_trials_can_be_drawn(name: str, kind: s
         assert name == "balance"
         assert "no weighted sum" in lacking
         return
-    result = how.measure(subject) if name == "connectivity" else how.measure(subject, n_trials=12)
+    few = {
+        "connectivity": {},
+        "memory_function": {"n_steps": 20},
+        "perturbation_error": {"n_trials": 12, "sizes": (0.1,), "n_draws": 1},
+    }
+    result = how.measure(subject, **few.get(name, {"n_trials": 12}))
     assert how.numbers(result)
     for draw in how.figures.values():
         assert isinstance(draw(result, subject), Axes)

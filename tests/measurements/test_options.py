@@ -19,7 +19,7 @@ from tauscope.models import ReluRNN, build_model
 from tauscope.tasks import TwoAlternativeChoice
 
 # What the network decides, and what is no plain value.
-DECIDED = {"repeat", "plus_minus", "seed", "Ns", "generator", "on_epoch"}
+DECIDED = {"repeat", "plus_minus", "seed", "Ns", "generator", "on_epoch", "decoder", "untrained"}
 FEW: dict[str, dict[str, Any]] = {
     "performance": {"n_trials": 100},
     "timescales": {"n_trials": 2, "n_steps": 600, "max_lag": 40, "burn_in": 20, "bootstrap": 4},
@@ -31,10 +31,13 @@ FEW: dict[str, dict[str, Any]] = {
     "ablation": {"n_trials": 2, "n_steps": 30},
     "perturbation_recurrent": {"n_trials": 2, "n_steps": 30},
     "perturbation_tau": {"n_trials": 2, "n_steps": 30},
+    "perturbation_error": {"n_draws": 1, "sizes": (0.1,), "n_trials": 4},
+    "memory_function": {"n_steps": 8},
     "retraining": {"n_Ns": 2, "epochs": 1, "steps_per_epoch": 2, "batch_size": 4, "test_steps": 1},
     "forgetting": {"beyond": 2, "n_sequences": 8},
     "generalisation": {"beyond": 2, "n_trials": 5, "n_steps": 40},
     "resolution": {"ks": (1, 2), "n_sequences": 8},
+    "parallelizability": {"n_trials": 2, "timed": False},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from tauscope import GRUCell, InputError, LSTMCell, build_model
 from tauscope.models import Cell, State
+from tauscope.models.kernels import blocks
 
 KINDS: list[type[GRUCell] | type[LSTMCell]] = [GRUCell, LSTMCell]
 
@@ -47,13 +49,32 @@ def numpy_step(cell: GRUCell | LSTMCell, x: np.ndarray, state: tuple[np.ndarray,
     return sigma(o) * np.tanh(memory), memory
 
 
+@pytest.fixture(params=["torch", "ours", "ours, apart"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run small networks by torch's kernel, by ours, and by ours with the products of large ones in blocks of two steps."""
+    for kind in KINDS:
+        monkeypatch.setattr(kind, "fast_from", math.inf if request.param == "torch" else 0)
+    if request.param == "ours, apart":
+        for name, value in {"_FUSED_BELOW": 0, "_BLOCK": 2 * 3 * 20, "_COLUMNS": 2 * 3, "_NARROW": 0}.items():
+            monkeypatch.setattr(blocks, name, value)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("noisy", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_sequence_equals_the_loop_over_step_in_values_and_gradients(kind: type[GRUCell] | type[LSTMCell]) -> None:
+def test_sequence_equals_the_loop_over_step_in_values_and_gradients(
+    kind: type[GRUCell] | type[LSTMCell], noisy: bool, held: bool
+) -> None:
     cell, inputs, state = cell_and_inputs(kind)
-    wanted = [inputs, *state, *cell.parameters()]
+    generator = torch.Generator().manual_seed(2)
+    noise = torch.randn(7, 3, 5, generator=generator, dtype=torch.float64).requires_grad_() if noisy else None
+    hold = torch.rand(7, 3, generator=generator) < 0.4 if held else None
+    wanted = [inputs, *state, *cell.parameters(), *([] if noise is None else [noise])]
     outcomes = []
-    for run in (cell.sequence, lambda x, s: Cell.sequence(cell, x, s)):
-        states, last = run(inputs, state)
+    for run in (cell.sequence, partial(Cell.sequence, cell)):
+        states, last = run(inputs, state, noise=noise, hold=hold)
         loss = (states * torch.arange(7.0)[:, None, None]).sum() + sum(one.square().sum() for one in last)
         outcomes.append((states, *last, *torch.autograd.grad(loss, wanted)))
     for fast, plain in zip(*outcomes, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -231,6 +232,26 @@ def test_one_hot_inputs_are_looked_up(name: str, monkeypatch: pytest.MonkeyPatch
     torch.testing.assert_close(rows, whole, rtol=0, atol=0)
 
 
+# What torch does itself, once, when it loads its rules of forward mode.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize("name", SECOND_ORDER)
+def test_transforms_of_one_hot_inputs_are_those_of_the_loop(name: str) -> None:
+    cell = SECOND_ORDER[name](V, N, generator()).double()
+    inputs = random_characters()[:6]
+    tangent = torch.randn(inputs.shape, generator=generator(8), dtype=torch.float64)
+    found = []
+    for run in (cell.sequence, lambda x, s: Cell.sequence(cell, x, s)):
+
+        def states(x: Tensor, run: Any = run) -> Tensor:
+            outputs: Tensor = run(x, cell.initial_state(x.shape[1]))[0]
+            return outputs
+
+        each = torch.vmap(lambda trial: states(trial[:, None]), in_dims=1, out_dims=1)(inputs)
+        found.append((each, torch.func.jvp(states, (inputs,), (tangent,))[1]))
+    assert found[1][1].any()
+    torch.testing.assert_close(*found, rtol=0, atol=EXACT)
+
+
 @pytest.mark.parametrize("name", SECOND_ORDER)
 def test_noise_and_held_states_are_those_of_the_loop(name: str) -> None:
     cell, inputs = SECOND_ORDER[name](V, N, generator()).double(), random_characters()
@@ -241,7 +262,8 @@ def test_noise_and_held_states_are_those_of_the_loop(name: str) -> None:
     for t in range(T):
         (moved,) = cell.step(inputs[t], (h,), noise[t])
         h = torch.where(hold[t][:, None], h, moved)
-        assert torch.equal(outputs[t], h)
+        torch.testing.assert_close(outputs[t], h, rtol=0, atol=EXACT)
+        h = outputs[t]
     quiet = torch.atanh(cell.step(inputs[0], (outputs[-1],))[0]) + noise[0]
     torch.testing.assert_close(torch.atanh(cell.step(inputs[0], (outputs[-1],), noise[0])[0]), quiet, rtol=0, atol=1e-7)
 

@@ -3,16 +3,19 @@
 # ruff: noqa: ARG002 -- cells are given more than each of them uses
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings, strategies
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rounding import tolerance
-from tauscope import InputError, Maps, TwoPartCell
+from tauscope import GRUCell, InputError, LSTMCell, Maps, TwoPartCell
 from tauscope.models import State
 from tauscope.models.kernels import blocks
 from tauscope.models.kernels import two_parts as kernel
@@ -113,7 +116,18 @@ class Constant(Summed):
         return torch.tanh(z if noise is None else z + noise), torch.ones_like(state[1])
 
 
-CELLS: list[type[Summed]] = [Tanh, Peephole, Passing, Wide, Apart, Constant]
+class LowRank(Summed):
+    """Recurrent weights that are the product of two factors, here the first columns and rows of one matrix."""
+
+    def maps(self) -> Maps:
+        factors = self.recurrent.weight[:, :2] @ self.recurrent.weight[:2]
+        return Maps(self.input.weight, factors, self.input.bias + self.own)
+
+    def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        return (torch.tanh(z if noise is None else z + noise),)
+
+
+CELLS: list[type[Summed]] = [Tanh, Peephole, Passing, Wide, Apart, Constant, LowRank]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -128,7 +142,7 @@ def kernel_of_small_networks() -> Iterator[None]:
 def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Take the products of small networks, or those of large ones, in blocks of two steps."""
     if request.param == "plain":
-        monkeypatch.setattr(kernel, "_PLAIN_BELOW", 1 << 22)
+        monkeypatch.setattr(kernel, "_PLAIN_BELOW", 1 << 25)
     if request.param == "apart":
         for name, value in {"_FUSED_BELOW": 0, "_BLOCK": 2 * B * N, "_COLUMNS": 2 * B, "_NARROW": 0}.items():
             monkeypatch.setattr(blocks, name, value)
@@ -252,6 +266,103 @@ def test_any_size_equals_the_loop(steps: int, batch: int, channels: int, units: 
         for states, _ in (cell.sequence(inputs, state), loop(cell, inputs, state, None, None))
     ]
     torch.testing.assert_close(*found, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_second_derivatives_are_those_of_the_loop(kind: type[Summed]) -> None:
+    cell = kind()
+    inputs, state, noise, hold = problem(cell, 3)
+    wanted = [inputs, noise, *state, *cell.parameters()]
+
+    def moved(run: Callable[..., tuple[Tensor, State]]) -> list[Tensor]:
+        states, _ = run(inputs, state, noise=noise, hold=hold)
+        first = torch.autograd.grad(states.sin().sum(), wanted, create_graph=True, allow_unused=True)
+        penalty = sum(one.square().sum() for one in first if one is not None)
+        found = torch.autograd.grad(penalty, wanted, allow_unused=True)
+        return [torch.zeros_like(one) if two is None else two for one, two in zip(wanted, found, strict=True)]
+
+    fast, plain = moved(cell.sequence), moved(lambda x, s, *, noise, hold: loop(cell, x, s, noise, hold))
+    assert plain[0].any()
+    torch.testing.assert_close(fast, plain, rtol=tolerance(torch.float64, 20, 100), atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_batched_gradients_are_those_of_the_loop(kind: type[Summed]) -> None:
+    cell = kind()
+    inputs, state, _, _ = problem(cell, 3)
+    directions = torch.randn(4, 3, B, N, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    wanted = [inputs, cell.input.weight, cell.recurrent.weight]
+    found = [
+        torch.autograd.grad(states, wanted, directions, is_grads_batched=True)
+        for states, _ in (cell.sequence(inputs, state), loop(cell, inputs, state, None, None))
+    ]
+    torch.testing.assert_close(*found, rtol=tolerance(torch.float64, 20, T), atol=1e-12)
+
+
+@pytest.mark.usefixtures("product")
+def test_a_backward_pass_for_some_of_the_gradients_leaves_nothing_to_the_next() -> None:
+    cell = Peephole()
+    inputs, state, _, _ = problem(cell)
+    states, _ = cell.sequence(inputs, state)
+    torch.autograd.grad(states.sum(), state[0], retain_graph=True)
+    torch.autograd.grad(states[:2].sum(), cell.recurrent.weight, retain_graph=True)
+    (found,) = torch.autograd.grad(states.square().sum(), cell.recurrent.weight)
+    (plain,) = torch.autograd.grad(loop(cell, inputs, state, None, None)[0].square().sum(), cell.recurrent.weight)
+    torch.testing.assert_close(found, plain, rtol=tolerance(torch.float64, 20, T), atol=1e-12)
+
+
+class _Allocations(TorchDispatchMode):
+    """Counts the bytes of all storages that are alive, and their largest sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, (tuple, list)) else (out,):
+            if isinstance(tensor, Tensor):
+                self._count(tensor.untyped_storage())
+        return out
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        place, size = storage._cdata, storage.nbytes()
+        if place not in self._known:
+            self._known.add(place)
+            self.alive += size
+            self.peak = max(self.peak, self.alive)
+            weakref.finalize(storage, self._forget, place, size)
+
+    def _forget(self, place: int, size: int) -> None:
+        self._known.discard(place)
+        self.alive -= size
+
+
+def peak_bytes(cell: TwoPartCell, n_steps: int) -> int:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(n_steps, B, C, generator=generator, dtype=torch.float64)
+    with _Allocations() as allocations:
+        states, _ = cell.sequence(inputs, cell.initial_state(B))
+        states.square().sum().backward()
+    return allocations.peak
+
+
+def gated(kind: type[GRUCell] | type[LSTMCell]) -> TwoPartCell:
+    cell = kind(C, N, torch.Generator().manual_seed(0)).double()
+    cell.fast_from = 0
+    return cell
+
+
+@pytest.mark.usefixtures("product")
+@pytest.mark.parametrize(
+    "build", [Peephole, Wide, Apart, partial(gated, GRUCell), partial(gated, LSTMCell)],
+    ids=["peephole", "wide", "apart", "gru", "lstm"],
+)  # fmt: skip
+def test_peak_memory_of_both_passes_is_linear_in_time(build: Callable[[], TwoPartCell]) -> None:
+    short, middle, long = (peak_bytes(build(), n_steps) for n_steps in (40, 80, 160))
+    assert short > 40 * B * N * 8
+    assert long - middle <= 2.02 * (middle - short)
 
 
 def test_frozen_parameters_get_no_gradient_and_the_others_theirs() -> None:

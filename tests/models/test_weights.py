@@ -246,7 +246,7 @@ def test_the_values_of_the_weights_give_the_drive_that_a_step_uses(name: str) ->
         torch.testing.assert_close(bias, own_bias)
         (W,) = recurrent_matrices(cell).values()
         assert torch.equal(W, cell.recurrent_weights)
-        assert (W.diagonal().any().item()) == (name in ("plain tanh", "noisy", "relu"))
+        assert (W.diagonal().any().item()) == (name in ("plain tanh", "noisy", "noisy rate", "relu"))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -18,6 +18,9 @@ from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.memory_function import memory_function
+from tauscope.analysis.parallelizability import parallelizability
+from tauscope.analysis.perturbation_error import perturbation_error
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.timescales import timescales
 from tauscope.measurements import MEASUREMENTS, Subject
@@ -28,6 +31,7 @@ from tauscope.runs.environment import environment
 from tauscope.runs.published import to_published
 from tauscope.runs.results import provenance, save_result
 from tauscope.runs.run import Run
+from tauscope.tasks import head_name
 from trial_runs import learn_nothing, measure_trials
 
 TASK, FEW = Parity([2]), Protocol(n_trials=2, n_steps=50, warm_up=10)
@@ -49,10 +53,15 @@ QUICK = {
     "ablation": lambda model, N: ablation(model, TASK, N, n=2, protocol=FEW),
     "perturbation_recurrent": lambda model, N: perturbation(model, TASK, N, "recurrent", protocol=FEW),
     "perturbation_tau": lambda model, N: perturbation(model, TASK, N, "tau", protocol=FEW),
+    "perturbation_error": lambda model, N: perturbation_error(
+        model, TASK.replace(Ns=(N,)), sizes=[0.1, 1.0], n_draws=2, n_trials=8
+    ),
+    "memory_function": lambda model, N: memory_function(model, head=head_name(N), n_steps=16),
     "retraining": lambda model, N: retrain(model, TASK, [N, N + 1], recipe=TINY),
     "forgetting": lambda model, N: forgetting(model, TASK, (2, N), n_sequences=32).to_dataset(name="accuracy"),
     "generalisation": lambda model, _: generalise(model, TASK, [2, 3, 4], n_trials=5, n_steps=50, warm_up=10),
     "resolution": lambda _, N: resolution(CONTINUOUS.model(), TASK, range(2, N + 1), ks=[1, 10], n_sequences=32),
+    "parallelizability": lambda model, _: parallelizability(model, n_steps=40, n_trials=2),
 }
 CONFIG = TrainConfig(num_neurons=12, seed=7, max_N=4)
 CONTINUOUS = TrainConfig(num_neurons=12, model_type="continuous", duplicates=(7, 8), max_N=4)

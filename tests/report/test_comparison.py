@@ -136,7 +136,7 @@ def test_what_is_not_measured_is_said_with_the_command(several_runs: Sequence[Pa
     page = read(comparison_page(several_runs))
     rows = page.rows[page.rows.index(["run", "not measured", "what measures it"]) + 1 :]
     assert rows[0][0] == FIRST
-    assert rows[0][1].startswith("timescales, sequentiality, balance, lyapunov, ablation")
+    assert rows[0][1].startswith("timescales, sequentiality, balance, lyapunov, fixed_points, ablation")
     assert rows[0][2] == f"tauscope analyze all {FIRST}"
     assert rows[1][1].split(", ")[:3] == ["timescales", "dimensionality", "sequentiality"]
     assert rows[2][2] == "nothing: no N is solved yet"

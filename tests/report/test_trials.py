@@ -31,6 +31,7 @@ OF_TRIALS = (
     "balance",
     "lyapunov",
     "fixed_points",
+    "parallelizability",
 )
 
 
@@ -103,6 +104,7 @@ def test_only_what_can_be_measured_is_proposed(tmp_path: Path, read: Read) -> No
         "balance",
         "lyapunov",
         "fixed_points",
+        "parallelizability",
     ]
     for checkpoint in run.glob("rnn_N*"):
         checkpoint.unlink()

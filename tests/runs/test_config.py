@@ -202,7 +202,8 @@ CHANGES: dict[str, Any] = {
     "curriculum_type": "single", "task": "dms", "network_number": 2, "seed": 1, "ns_init": 3, "init_heads": 2,
     "add_heads": 2, "forget_heads": 2, "p": 0.5, "plus_minus": True, "labels": "every", "afunc": "relu",
     "num_neurons": 5, "num_layers": 2, "tau": 2.0, "cell": "gru", "precision": "bf16", "steps_per_epoch": 5,
-    "batch_size": 3, "test_steps": 2, "optimizer": "adam", "lr": 0.1, "momentum": 0.2, "clip": 1.0,
+    "batch_size": 3, "test_steps": 2, "optimizer": "adam", "lr": 0.1, "momentum": 0.2, "clip": 1.0, "tau_map": "best",
+    "engine": "adjoint",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 import torch
 
 import tauscope as ts
+from rounding import tolerance
 from tauscope.models import LeakyCell
+from tauscope.models.gated import GATED
 from tauscope.runs.checkpoints import save_weights
 from tauscope.runs.config import kind_of
 from tauscope.runs.loading import checkpoints_of, find_checkpoint, load, load_model, trained_Ns
@@ -85,6 +88,43 @@ def test_a_cell_of_ones_own_is_imported_only_when_asked(tmp_path: Path) -> None:
             load(folder, cell=cell)
     again = load_model("cumulative", "parity", 1, 3, base_path=tmp_path, cell="problems:LinearCell")
     assert torch.equal(answers(again), answers(model))
+
+
+GATED_BY_VERSION_0_1 = """{
+  "curriculum_type": "cumulative", "task": "parity", "network_number": 1, "seed": 3, "ns_init": 2, "init_heads": 1,
+  "add_heads": 1, "forget_heads": 1, "max_N": 3, "p": null, "plus_minus": null, "labels": "last", "model_type": "default",
+  "afunc": "leakyrelu", "num_neurons": 4, "num_layers": 1, "tau": null, "cell": "CELL", "duplicates": null,
+  "precision": "fp32", "epochs": 2, "steps_per_epoch": 2, "batch_size": 4, "test_steps": 1, "optimizer": null, "lr": null,
+  "momentum": 0.1, "clip": 2.0
+}"""
+
+
+@pytest.mark.parametrize("by", ["torch's kernel", "ours"])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_gated_network_of_version_0_1_is_the_layer_of_torch_that_it_was(
+    cell: str, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    layer = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell](1, 4, device="meta")
+    weights = {f"{cell}.{name}": torch.randn(one.shape, generator=generator) for name, one in layer.named_parameters()}
+    for head in range(100):
+        weights[f"modulelist.{head}.weight"] = torch.randn(2, 4, generator=generator)
+        weights[f"modulelist.{head}.bias"] = torch.randn(2, generator=generator)
+    folder = tmp_path / f"cumulative_parity_size_4_{cell}_network_1"
+    folder.mkdir()
+    (folder / "config.json").write_text(GATED_BY_VERSION_0_1.replace("CELL", cell))
+    torch.save({"state_dict": weights}, folder / "rnn_init")
+    layer = layer.to_empty(device="cpu")
+    layer.load_state_dict({name.removeprefix(f"{cell}."): one for name, one in weights.items() if cell in name})
+
+    monkeypatch.setattr(GATED[cell], "fast_from", 0 if by == "ours" else math.inf)
+    model = load(folder / "rnn_init")
+    inputs = torch.randn(6, 2, 1, generator=generator)
+    expected, _ = layer(inputs)
+    torch.testing.assert_close(model(inputs)[0], expected, rtol=tolerance(torch.float32, 4, 6), atol=1e-6)
+    logits = expected @ weights["modulelist.1.weight"].t() + weights["modulelist.1.bias"]
+    found = model.readout(model(inputs)[0], "N3")
+    torch.testing.assert_close(found, logits, rtol=tolerance(torch.float32, 4, 6), atol=1e-5)
 
 
 # --- folders without a configuration, as the published ones -----------------------------------------------------------

@@ -205,6 +205,7 @@ def test_every_metric_has_a_direction() -> None:
     assert METRICS == {
         "accuracy": "more",
         "bpc": "less",
+        "error": "less",
         "fractional_loss": "less",
         "relative_error": "less",
         "score": "more",
@@ -222,6 +223,8 @@ TASKS: tuple[Any, ...] = (
     tasks.DelayedSine,
     tasks.History,
     tasks.Text,
+    tasks.PathIntegration,
+    tasks.HeadDirection,
 )
 
 

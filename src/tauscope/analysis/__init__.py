@@ -9,13 +9,18 @@ from tauscope.analysis.fit_quality import is_described, with_goodness
 from tauscope.analysis.fixed_points import fixed_points
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
+from tauscope.analysis.gradients import gradient_over_weight
 from tauscope.analysis.information import information, information_rate, linear_information_rate
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
 from tauscope.analysis.language import bits_per_character
 from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.lyapunov import lyapunov
+from tauscope.analysis.memory_function import memory_function
 from tauscope.analysis.modes import modes
+from tauscope.analysis.parallelizability import parallelizability, trial_parallelizability
 from tauscope.analysis.performance import performance, scores
+from tauscope.analysis.perturbation_error import perturbation_error
+from tauscope.analysis.reactivation import reactivation
 from tauscope.analysis.recorded import bin_spikes, timescales_of
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
@@ -27,6 +32,7 @@ from tauscope.analysis.sequentiality import (
     task_states,
     weights_by_peak_difference,
 )
+from tauscope.analysis.silence import Decoder
 from tauscope.analysis.subnetworks import alignment, subnetworks
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
@@ -38,6 +44,7 @@ from tauscope.analysis.wave_operator import embedding, wave_operator
 from tauscope.analysis.wave_spectrum import wave_spectrum
 
 __all__ = [
+    "Decoder",
     "Protocol",
     "ablate",
     "ablation",
@@ -56,6 +63,7 @@ __all__ = [
     "freeze_tau",
     "gate_timescales",
     "generalise",
+    "gradient_over_weight",
     "information",
     "information_against_balance",
     "information_rate",
@@ -64,12 +72,16 @@ __all__ = [
     "linear_information_rate",
     "linearise",
     "lyapunov",
+    "memory_function",
     "modes",
+    "parallelizability",
     "peak_order",
     "performance",
     "perturb",
     "perturbation",
+    "perturbation_error",
     "rank_truncation",
+    "reactivation",
     "readout_basis",
     "resolution",
     "response_time",
@@ -85,6 +97,7 @@ __all__ = [
     "trial_dimensionality",
     "trial_gate_timescales",
     "trial_lyapunov",
+    "trial_parallelizability",
     "trial_timescales",
     "wave_operator",
     "wave_spectrum",

@@ -73,7 +73,7 @@ def dimensionality(
     n_trials: int = 10,
     n_steps: int = 10_000,
     burn_in: int = 500,
-    p: float | Sequence[float] | None = None,
+    p: float | Sequence[float] | str | None = None,
     repeat: int = 1,
     plus_minus: bool = False,
     split: int | None = None,
@@ -92,8 +92,9 @@ def dimensionality(
     n_steps, burn_in : int
         Recorded steps of each trial, and steps before them that are not recorded. The published code records
         100 500; the counts of its networks are the same at 10 000.
-    p : float or sequence of float, optional
-        Probability of a 1, for all trials or each; ``None`` draws it from U(0, 1) for every trial.
+    p : float, sequence of float, "quantiles" or "uniform", optional
+        Probability of a 1, for all trials or each, or how it is drawn from U(0, 1): as the midpoints of equal parts in
+        random order ("quantiles", the default), or freely for every trial ("uniform").
     repeat : int
         Number of steps for which each bit is shown.
     plus_minus : bool

@@ -88,14 +88,15 @@ def fixed_points(
 
     Returns
     -------
-    Dataset [point, coordinate, mode, part, component, start_state]
+    Dataset [point, coordinate, mode, part, component, time, trial]
         The slowest point first: ``state [point, coordinate]``, all tensors of all layers side by side; ``q [point]``;
         ``fixed [point]``, whether q is at most `FIXED` times the mean square of visited states (others are slow points, with
         at most `SLOW` times); ``starts [point]``, how many starts led there; ``eigenvalues [point, mode, part]`` of the
         Jacobian of a step, the largest first; ``timescale [point, mode]`` = ``-1/ln |λ|`` in steps, negative for a mode that
         grows; ``n_unstable [point]``, the number of modes with ``|λ| > 1``; ``projection [point, component]`` on the first three
-        principal components of the visited states, and ``visited [start_state, component]``, the starts there. As attributes the numbers of
-        starts that ended at no slow point (``n_not_converged``) or out of reach (``n_out_of_reach``), and the ``radius``.
+        principal components of the visited states, and some trials there, ``trajectory [time, trial, component]``. As
+        attributes the numbers of starts that ended at no slow point (``n_not_converged``) or out of reach
+        (``n_out_of_reach``), and the ``radius`` of the visited states.
 
     Raises
     ------
@@ -131,10 +132,12 @@ def fixed_points(
     z = _minimise(step, visited[chosen.to(visited.device)], _NEAR * scale, max_iterations)
     slow = _speed(step(z) - z) <= SLOW * scale
     near = torch.cdist(z, visited, compute_mode=_EXACT).amin(1) <= reach * radius
-    z, starts = _distinct(step, z[slow & near], torch.ones(int((slow & near).sum()), device=z.device), apart * radius)
+    z, starts = _distinct(
+        step, z[slow & near], torch.ones(int((slow & near).sum()), dtype=torch.int64, device=z.device), apart * radius
+    )
     z, starts = _distinct(step, _polish(network, x, z, FIXED * scale), starts, apart * radius)
     found = _dataset(network, x, z, trajectories[:, : min(n_trials, _DRAWN)])
-    found["starts"] = ("point", starts.long().cpu().numpy(), {"long_name": "starts that lead there", "units": "1"})
+    found["starts"] = ("point", starts.cpu().numpy(), {"long_name": "starts that lead there", "units": "1"})
     found["fixed"] = ("point", found.q.values <= FIXED * scale, {"long_name": "whether the point is fixed"})
     return found.assign_attrs(
         input=np.atleast_1d(np.asarray(input, dtype=float)),

@@ -21,7 +21,7 @@ def gate_timescales(
     n_trials: int = 10,
     n_steps: int = 1000,
     burn_in: int = 200,
-    p: float | Sequence[float] | None = None,
+    p: float | Sequence[float] | str | None = None,
     repeat: int = 1,
     plus_minus: bool = False,
     generator: torch.Generator | None = None,
@@ -36,8 +36,9 @@ def gate_timescales(
         Trials, each with its own initial state and input.
     n_steps, burn_in : int
         Steps over which the gate is averaged, and steps before them.
-    p : float or sequence of float, optional
-        Probability of a 1, for all trials or each; ``None`` draws it from U(0, 1) for every trial.
+    p : float, sequence of float, "quantiles" or "uniform", optional
+        Probability of a 1, for all trials or each, or how it is drawn from U(0, 1): as the midpoints of equal parts in
+        random order ("quantiles", the default), or freely for every trial ("uniform").
     repeat : int
         Number of steps for which each bit is shown.
     plus_minus : bool

@@ -34,7 +34,7 @@ def lyapunov(
     n_trials: int = 10,
     n_steps: int = 1000,
     burn_in: int = 200,
-    p: float | Sequence[float] | None = None,
+    p: float | Sequence[float] | str | None = None,
     repeat: int = 1,
     plus_minus: bool = False,
     generator: torch.Generator | None = None,
@@ -53,8 +53,9 @@ def lyapunov(
     n_steps, burn_in : int
         Steps over which the exponents are averaged, and steps before them that let the state reach its attractor and
         the tangent vectors their directions.
-    p : float or sequence of float, optional
-        Probability of a 1, for all trials or each; ``None`` draws it from U(0, 1) for every trial.
+    p : float, sequence of float, "quantiles" or "uniform", optional
+        Probability of a 1, for all trials or each, or how it is drawn from U(0, 1): as the midpoints of equal parts in
+        random order ("quantiles", the default), or freely for every trial ("uniform").
     repeat : int
         Number of steps for which each bit is shown.
     plus_minus : bool

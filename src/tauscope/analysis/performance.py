@@ -123,7 +123,8 @@ def scores(model: Model, task: Task, *, n_trials: int = 5000, generator: torch.G
     Notes
     -----
     The score is a ratio of sums over all trials (`tauscope.tasks.Task.tally`), L = Σ_i a_i / Σ_i b_i over batches i; its
-    standard error is √(Σ_i (a_i - L b_i)²) / Σ_i b_i.
+    standard error is √(Σ_i (a_i - L b_i)²) / Σ_i b_i. Where a task makes a function of the ratio its score
+    (`tauscope.tasks.Task.of_sums`), its error is the change of the function over that of the ratio.
 
     Examples
     --------
@@ -143,12 +144,17 @@ def scores(model: Model, task: Task, *, n_trials: int = 5000, generator: torch.G
     parts, wholes = torch.stack(sums).numpy().transpose(1, 2, 0)
     if not np.isfinite(parts).all():
         raise InputError("an answer is not finite: expected a network that stays bounded on its task")
-    ratios = np.array([_ratio(part, whole) for part, whole in zip(parts, wholes, strict=True)])
-    what, of = task.metric.replace("_", " "), {"units": "1"}
+    ratios = np.array([_ratio(part, whole) for part, whole in zip(parts, wholes, strict=True)]).T
+    # What a task makes of a ratio, and its change over the error of the ratio.
+    found, ahead = (
+        task.of_sums(torch.from_numpy(values), torch.ones(len(names), dtype=torch.float64, device="cpu")).numpy()
+        for values in (ratios[0], ratios.sum(axis=0))
+    )
+    what, of = task.metric.replace("_", " "), {"units": task.unit}
     return xr.Dataset(
         {
-            "score": ("head", ratios[:, 0], {"long_name": what, **of}),
-            "standard_error": ("head", ratios[:, 1], {"long_name": f"{what}, standard error over trials", **of}),
+            "score": ("head", found, {"long_name": what, **of}),
+            "standard_error": ("head", ahead - found, {"long_name": f"{what}, standard error over trials", **of}),
             "chance": ("head", [head.chance for head in task.heads.values()], {"long_name": f"{what} at chance", **of}),
             "optimum": ("head", [head.optimum for head in task.heads.values()], {"long_name": f"best {what}", **of}),
         },

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tauscope._draws import uniform
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.models.model import Model
 from tauscope.models.trace import run
 
@@ -18,14 +18,18 @@ _BLOCK_NUMBERS = 2**22
 _FAST_BATCH = 100
 _WARM_UP = 100
 
+DRAWS = ("quantiles", "uniform")
+"""Ways to draw the probabilities of a 1 from U(0, 1)."""
 
-def probabilities(p: float | Sequence[float] | None, n_trials: int, generator: torch.Generator) -> Tensor:
+
+def probabilities(p: float | Sequence[float] | str | None, n_trials: int, generator: torch.Generator) -> Tensor:
     """Return the probability of a 1 in every trial.
 
     Parameters
     ----------
-    p : float or sequence of float, optional
-        One for all trials, or one for each; ``None`` draws each from U(0, 1).
+    p : float, sequence of float, "quantiles" or "uniform", optional
+        A probability for all trials, or for each; "quantiles", the default, takes the midpoints of as many equal parts
+        of (0, 1) as there are trials, in random order; "uniform" draws each from U(0, 1).
     n_trials : int
         Number of trials.
     generator : torch.Generator
@@ -41,15 +45,29 @@ def probabilities(p: float | Sequence[float] | None, n_trials: int, generator: t
     InputError
         If they are no probabilities, or not one for each trial.
 
+    Notes
+    -----
+    A mean over few trials depends much on which p happen to be drawn. The midpoints of equal parts are the midpoint
+    rule for the integral over p, so that no spread comes from p.
+
     Examples
     --------
     >>> probabilities(0.5, 2, torch.Generator())
     tensor([0.5000, 0.5000])
+    >>> probabilities("quantiles", 4, torch.Generator()).sort().values
+    tensor([0.1250, 0.3750, 0.6250, 0.8750])
     """
     require_at_least("number of trials", n_trials, 1)
-    if p is None:
-        return uniform((n_trials,), generator)
-    given = torch.as_tensor(p, dtype=torch.float32, device=generator.device)
+    p = "quantiles" if p is None else p
+    if isinstance(p, str):
+        require_choice("p", p, DRAWS)
+        if p == "uniform":
+            return uniform((n_trials,), generator)
+        return (torch.randperm(n_trials, generator=generator, device=generator.device).float() + 0.5) / n_trials
+    try:
+        given = torch.as_tensor(p, dtype=torch.float32, device=generator.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"p is {p!r}: expected probabilities between 0 and 1, or one of {', '.join(DRAWS)}") from error
     if given.dim() and given.shape != (n_trials,):
         raise InputError(f"p has shape {tuple(given.shape)}: expected one number or {n_trials}, one for each trial")
     if not ((given >= 0) & (given <= 1)).all():

@@ -15,6 +15,7 @@ from tauscope.analysis.autocorrelation import (
     finite_length_bias,
     standard_error,
 )
+from tauscope.analysis.bootstrap import one_sided, resamples, uncertainty
 from tauscope.analysis.checked import checked
 from tauscope.analysis.exponential_fits import TAU_MAX, ExponentialFits, fit_exponentials
 from tauscope.analysis.fit_quality import is_described, with_goodness
@@ -26,8 +27,6 @@ METHODS = ("default", "published")
 
 # The batch at which the recurrent product of a wide network nears its best speed.
 _FAST_BATCH = 100
-_RESAMPLES_AT_ONCE = 10
-_TAIL = 0.025
 _MINIMA = {"n_trials": 1, "n_steps": 1, "burn_in": 0, "fit_lags": 4, "repeat": 1, "split": 1, "bootstrap": 0}
 
 
@@ -41,7 +40,7 @@ class _Options:
     burn_in: int
     max_lag: int
     fit_lags: int
-    p: float | Sequence[float] | None
+    p: float | Sequence[float] | str
     repeat: int
     plus_minus: bool
     tau_max: float
@@ -63,6 +62,11 @@ class _Options:
             raise InputError("bootstrap resamples trials: expected n_trials of at least 2, or bootstrap=0")
 
     @property
+    def is_stratified(self) -> bool:
+        """Whether the trials have p of their own parts of (0, 1)."""
+        return isinstance(self.p, str) and self.p == "quantiles"
+
+    @property
     def segment_steps(self) -> int:
         """Recorded steps of a segment: whole bits."""
         return -(-self.n_steps // (self.split * self.repeat)) * self.repeat
@@ -78,7 +82,7 @@ def timescales(
     burn_in: int = 500,
     max_lag: int = 200,
     fit_lags: int = 30,
-    p: float | Sequence[float] | None = None,
+    p: float | Sequence[float] | str | None = None,
     repeat: int = 1,
     plus_minus: bool = False,
     tau_max: float = TAU_MAX,
@@ -107,8 +111,9 @@ def timescales(
         Largest lag of the autocorrelation, in steps.
     fit_lags : int
         Largest lag that is fitted, in steps.
-    p : float or sequence of float, optional
-        Probability of a 1, for all trials or each; ``None`` draws it from U(0, 1) for every trial.
+    p : float, sequence of float, "quantiles" or "uniform", optional
+        Probability of a 1, for all trials or each, or how it is drawn from U(0, 1): as the midpoints of equal parts in
+        random order ("quantiles", the default), or freely for every trial ("uniform", that of "published").
     repeat : int
         Number of steps for which each bit is shown.
     plus_minus : bool
@@ -122,7 +127,8 @@ def timescales(
     correct_bias : bool, optional
         Add to the autocovariance what removing the mean of a finite series takes from it.
     bootstrap : int, optional
-        Number of resamples of the trials, each fitted anew.
+        Number of resamples of the trials, each fitted anew; with p at quantiles only trials of neighbouring p stand for
+        each other.
     generator : torch.Generator, optional
         Source of p, initial states, inputs and resamples; seeded with 0 if not given.
 
@@ -133,9 +139,9 @@ def timescales(
         parameters, ``mean``, ``variance``, ``autocorrelation`` [unit, lag], its ``bias`` and ``standard_error``, the
         flags ``at_bound`` (-1: 0, 1: `tau_max`), ``dead`` (no variance) and ``diverged`` (not finite), the goodness of
         the fit, ``residual_ratio``, ``largest_residual`` and the flags ``poor_fit`` and ``oscillates``
-        (`tauscope.analysis.with_goodness`), and with a bootstrap ``tau_net_std``, ``tau_net_low``, ``tau_net_high``
-        (2.5, 97.5 %): one-sided at a bound, up to infinity at `tau_max`, and NaN where the fit is poor. The
-        attributes hold all options.
+        (`tauscope.analysis.with_goodness`), and with a bootstrap ``tau_net_resampled`` [resample, unit] and
+        ``tau_net_std``, ``tau_net_low``, ``tau_net_high`` (2.5, 97.5 %): one-sided at a bound, up to infinity at
+        `tau_max`, and NaN where the fit is poor. The attributes hold all options.
 
     Raises
     ------
@@ -164,6 +170,8 @@ def timescales(
         split = 1 if published else _automatic_split(n_trials, n_steps, burn_in, max_lag)
     if correct_bias is None:
         correct_bias = not published
+    if p is None:
+        p = "uniform" if published else "quantiles"
     if bootstrap is None:
         bootstrap = 0 if published or n_trials == 1 else 50
     options = _Options(
@@ -178,7 +186,7 @@ def timescales(
         model, chances, generator, n_steps=options.segment_steps, burn_in=burn_in, max_lag=max_lag, split=split,
         repeat=repeat, plus_minus=plus_minus, normalization="published" if published else "unbiased",
     )  # fmt: skip
-    result = _analyse(measured, options, generator)
+    result = _analyse(measured, chances, options, generator)
     tau = model.tau
     result["tau"] = ("unit", np.full(model.n_units, np.nan) if tau is None else tau.detach().double().cpu().numpy())
     result["p"] = ("trial", chances.cpu().numpy())
@@ -200,7 +208,9 @@ def timescales_summary(result: xr.Dataset, above: float = 1.0) -> xr.Dataset:
     Dataset [units]
         ``tau_net_mean``, ``tau_net_std``, ``tau_mean``, ``tau_std`` in steps, the standard deviations those of the
         population, and ``n_units``, for ``units`` "all" (that could be fitted) and "tau_net > 1". τ_net of a poorly
-        fitted unit enters none of them (`tauscope.analysis.is_described`); its own τ does.
+        fitted unit enters none of them (`tauscope.analysis.is_described`); its own τ does. Where the trials were
+        resampled also ``tau_net_error``, the standard error of ``tau_net_mean``: its spread over the resamples, in
+        each of which the filter is applied anew. It is that of one network; over networks, n is their number.
 
     Notes
     -----
@@ -224,6 +234,10 @@ def timescales_summary(result: xr.Dataset, above: float = 1.0) -> xr.Dataset:
         values = result[name].where(counted)
         for statistic in ("mean", "std"):
             summary[f"{name}_{statistic}"] = getattr(values, statistic)("unit").assign_attrs(units="steps")
+    if "tau_net_resampled" in result:
+        resampled = result["tau_net_resampled"].where(described)
+        means = xr.concat([resampled, resampled.where(resampled > above)], dim=units).mean("unit")
+        summary["tau_net_error"] = means.std("resample", ddof=1).assign_attrs(units="steps")
     return summary
 
 
@@ -232,7 +246,7 @@ def _automatic_split(n_trials: int, n_steps: int, burn_in: int, max_lag: int) ->
     return max(1, min(_FAST_BATCH // max(n_trials, 1), n_steps // shortest))
 
 
-def _analyse(measured: Autocovariance, options: _Options, generator: torch.Generator) -> xr.Dataset:
+def _analyse(measured: Autocovariance, p: torch.Tensor, options: _Options, generator: torch.Generator) -> xr.Dataset:
     """Everything that follows from the autocovariance of all trials."""
     bias = finite_length_bias(measured.covariance, measured.n_steps)
     corrected = measured.covariance + bias[..., None] if options.correct_bias else measured.covariance
@@ -262,7 +276,8 @@ def _analyse(measured: Autocovariance, options: _Options, generator: torch.Gener
     if options.bootstrap:
         # A resample scatters about the truth with twice the variance.
         parts = covariance[:, usable, : options.fit_lags + 1], 2**0.5 * needed[usable]
-        result = _one_sided(result.assign(_uncertainty(*parts, usable, options, generator)))
+        weights = resamples(p, options.bootstrap, generator, neighbours=options.is_stratified)
+        result = one_sided(result.assign(uncertainty(*parts, usable, options.tau_max, weights)))
     return result
 
 
@@ -294,61 +309,11 @@ def fit_variables(fits: ExponentialFits) -> xr.Dataset:
     )
 
 
-def _uncertainty(
-    covariance: np.ndarray, error: np.ndarray, usable: np.ndarray, options: _Options, generator: torch.Generator
-) -> dict[str, tuple[str, np.ndarray]]:
-    """Spread of τ_net over resamples of the trials; `covariance` is [trial, usable unit, lag]."""
-    n_trials = options.n_trials
-    drawn = torch.randint(n_trials, (options.bootstrap, n_trials), generator=generator, device=generator.device)
-    counts = torch.nn.functional.one_hot(drawn, n_trials).sum(1).double().cpu().numpy()
-    taus, bounds = [], []
-    for some in np.array_split(counts, -(-options.bootstrap // _RESAMPLES_AT_ONCE)):
-        resampled = np.tensordot(some, covariance, 1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            fits = fit_exponentials(resampled / resampled[..., :1], options.tau_max, error)
-        taus.append(fits.tau)
-        bounds.append(fits.at_bound > 0)
-    resamples = torch.full((options.bootstrap, len(usable)), torch.nan, dtype=torch.float64, device="cpu")
-    resamples[:, torch.from_numpy(usable)] = torch.from_numpy(np.concatenate(taus))
-    censored = resamples.new_zeros(len(usable))
-    censored[torch.from_numpy(usable)] = torch.from_numpy(np.concatenate(bounds).mean(0))
-    # A resample in which a unit is silent throughout has no τ_net and is left out.
-    n_fitted = resamples.isfinite().sum(0)
-    deviation = (resamples - resamples.nanmean(0)).square().nansum(0)
-    low, high = resamples.nanquantile(resamples.new_tensor([_TAIL, 1 - _TAIL]), 0)
-    std = torch.where(n_fitted > 1, deviation / (n_fitted - 1), torch.nan).sqrt()
-    # A τ_net at its upper bound is only known to be longer.
-    unbounded = censored > _TAIL
-    return {
-        "tau_net_std": ("unit", std.masked_fill(unbounded, torch.nan).numpy()),
-        "tau_net_low": ("unit", low.numpy()),
-        "tau_net_high": ("unit", high.masked_fill(unbounded, torch.inf).numpy()),
-    }
-
-
-def _one_sided(result: xr.Dataset) -> xr.Dataset:
-    """Open the intervals of τ_net that end at a bound, and take away those of poor fits.
-
-    At the upper bound all that is known is a lower limit. At 0 the upper limit is the timescale of the largest decay
-    that cannot be told from none, e^{-1/τ} = 1.96 standard errors above the autocorrelation at lag 1. The interval of a
-    poor fit would be one of a number that describes nothing.
-    """
-    above, below = result["at_bound"] > 0, result["at_bound"] < 0
-    smallest = result["autocorrelation"].isel(lag=1, drop=True).clip(min=0) + 1.96 * result["standard_error"]
-    resolved = -1 / np.log(smallest.clip(max=np.exp(-1 / TAU_MAX)))
-    high = result["tau_net_high"].where(~below, np.maximum(result["tau_net_high"], resolved)).where(~above, np.inf)
-    good = result["n_exponentials"].astype(bool) & ~result["poor_fit"]
-    return result.assign(
-        tau_net_std=result["tau_net_std"].where(good & ~above & ~below),
-        tau_net_low=result["tau_net_low"].where(good),
-        tau_net_high=high.where(good),
-    )
-
-
 _LONG_NAMES = {
     "tau": ("single-unit timescale", "steps"),
     "tau_net": ("network-mediated timescale", "steps"),
     "tau_net_std": ("bootstrap standard deviation of tau_net", "steps"),
+    "tau_net_resampled": ("network-mediated timescale in every bootstrap resample", "steps"),
     "tau_net_low": ("2.5 % bootstrap quantile of tau_net", "steps"),
     "tau_net_high": ("97.5 % bootstrap quantile of tau_net; infinite at its upper bound", "steps"),
     "single_tau": ("timescale of the fit with one exponential", "steps"),
@@ -388,6 +353,6 @@ def with_units(result: xr.Dataset) -> xr.Dataset:
 def _described(result: xr.Dataset, options: _Options, seed: int) -> xr.Dataset:
     """The result with units on every variable and all options in its attributes, as netCDF can hold them."""
     attributes: dict[str, Any] = {**asdict(options), "segment_steps": options.segment_steps, "seed": str(seed)}
-    attributes["p"] = "uniform(0, 1) for every trial" if options.p is None else np.asarray(options.p, dtype=float)
+    attributes["p"] = options.p if isinstance(options.p, str) else np.asarray(options.p, dtype=float)
     attributes |= {name: int(attributes[name]) for name in ("plus_minus", "correct_bias")}
     return with_units(result).assign_attrs(attributes, units="steps")

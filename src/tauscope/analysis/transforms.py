@@ -19,6 +19,10 @@ from tauscope.models.weights import Weight, masked_copy
 
 ABLATION_MODES = ("silence", "published")
 PERTURBED = ("recurrent", "tau", "readout", "input")
+PARTS = (*PERTURBED, "bias", "rest", "all")
+"""What can be perturbed: weights of a role, all parameters but timescales, or all."""
+NORMS = ("relative", "largest")
+SPACES = ("tau", "raw")
 
 
 class SilencedCell(Cell):
@@ -150,20 +154,34 @@ def ablate(model: Model, units: int | Sequence[int], mode: str = "silence") -> M
 
 
 @checked
-def perturb(model: Model, which: str, epsilon: float, generator: torch.Generator) -> Model:
-    """Return a network with parameters moved by a given share of their norm in a random direction.
+def perturb(
+    model: Model,
+    which: str,
+    epsilon: float,
+    generator: torch.Generator,
+    *,
+    norm: str = "relative",
+    space: str = "tau",
+) -> Model:
+    """Return a network with parameters moved by a given size in a random direction.
 
     Parameters
     ----------
     model : Model
         The network.
-    which : {"recurrent", "tau", "readout", "input"}
+    which : {"recurrent", "tau", "readout", "input", "bias", "rest", "all"}
         What is perturbed, by the ``weights`` of the cells and heads, each in a direction of its own. For gated cells,
-        ``"recurrent"`` is the whole hidden-to-hidden matrix; ``"input"`` is the weights of the network's input.
+        ``"recurrent"`` is the whole hidden-to-hidden matrix; ``"input"`` is the weights of the network's input. ``"all"`` is
+        every parameter, ``"rest"`` every one that is no timescale, those that a cell does not name included.
     epsilon : float
-        Norm of the change over that of the parameters, at least 0.
+        Size of the change, at least 0.
     generator : torch.Generator
         Source of the direction; it draws as many numbers for every ``epsilon``, also for 0.
+    norm : {"relative", "largest"}
+        Whether the size is the norm of the change over that of the parameters, or the largest change of a number.
+    space : {"tau", "raw"}
+        Whether timescales are moved themselves, as published, or what is trained in their place, see
+        `tauscope.models.TauMap`.
 
     Returns
     -------
@@ -173,12 +191,13 @@ def perturb(model: Model, which: str, epsilon: float, generator: torch.Generator
     Raises
     ------
     InputError
-        If the network has no such parameters, or ``epsilon`` is negative.
+        If the network has no such parameters, or an option is not known or negative.
 
     Notes
     -----
-    W' = W + ε ‖W‖_F d / ‖d‖_F with d ~ N(0, 1) elementwise, and ``τ' = τ + ε ‖τ‖ |d| / ‖d‖``, so that τ only grows.
-    Source: Wu, Xia & Wang, NeurIPS 2020, eq. 5; Khajehabdollahi et al., ICLR 2024, section 4.3. Leaky units have no
+    W' = W + ε ‖W‖_F d / ‖d‖_F with d ~ N(0, 1) elementwise, and ``τ' = τ + ε ‖τ‖ |d| / ‖d‖``, so that τ only grows; with the
+    norm ``"largest"``, W' = W + ε d / max |d|, and timescales fall too. Source: Wu, Xia & Wang, NeurIPS 2020, eq. 5;
+    Khajehabdollahi et al., ICLR 2024, section 4.3; of the largest change, Wang, Li & Li, ICLR 2024. Leaky units have no
     self-connections, so their d has no diagonal and the change has exactly the norm ε ‖W‖_F; the published code draws
     one, counts it in ‖d‖, and drops it, so that its change is smaller by a factor √(1 - 1/n). What is moved is what the
     step uses: of a weight that is parametrised, the outcome of the parametrisation, which a masked entry is no part of.
@@ -191,20 +210,46 @@ def perturb(model: Model, which: str, epsilon: float, generator: torch.Generator
     >>> round(((moved.tau - model.tau).norm() / model.tau.norm()).item(), 4)
     0.1
     """
-    require_choice("what is perturbed", which, PERTURBED)
+    require_choice("what is perturbed", which, PARTS)
+    require_choice("norm", norm, NORMS)
+    require_choice("space", space, SPACES)
     require_at_least("epsilon", epsilon, 0)
     twin = masked_copy(model)
     with torch.no_grad():
-        for weight in _perturbed(twin, which):
+        for weight in perturbed_weights(twin, which):
+            if space == "raw" and weight.role == "tau":
+                for kept in _raw(weight):
+                    kept.add_(_change(kept, torch.ones_like(kept), epsilon, generator, norm))
+                continue
             tensor, movable = weight.tensor, weight.movable
+            before = tensor if weight.tau_map is None else weight.tau_map.tau(tensor)
             if weight.least is not None:
                 # A τ below one step acts as one step, and is moved from there.
-                tensor = tensor.clamp(min=weight.least)
-            d = movable * normal(tuple(tensor.shape), generator).to(tensor)
-            if which == "tau":
-                d = d.abs()
-            weight.put(tensor + epsilon * (movable * tensor).norm() * d / d.norm())
+                before = before.clamp(min=weight.least)
+            only_grows = weight.role == "tau" and norm == "relative"
+            after = before + _change(before, movable, epsilon, generator, norm, only_grows=only_grows)
+            if weight.tau_map is not None:
+                # What is not moved stays as it is to the bit.
+                after = torch.where(after == before, tensor, weight.tau_map.raw(after))
+            weight.put(after)
     return twin
+
+
+def _change(
+    tensor: Tensor, movable: Tensor, epsilon: float, generator: torch.Generator, norm: str, *, only_grows: bool = False
+) -> Tensor:
+    """Return a random change of a given size, 0 where nothing is movable."""
+    d = movable * normal(tuple(tensor.shape), generator).to(tensor)
+    if only_grows:
+        d = d.abs()
+    if norm == "largest":
+        return epsilon * d / (d.abs().max() or 1.0)
+    return epsilon * (movable * tensor).norm() * d / d.norm()
+
+
+def _raw(weight: Weight) -> tuple[Tensor, ...]:
+    """Return what is trained in the place of timescales; where they are fixed, themselves."""
+    return weight.parameters or (weight.tensor,)
 
 
 @checked
@@ -234,7 +279,7 @@ def freeze_tau(model: Model) -> Model:
     (False, True)
     """
     twin = masked_copy(model)
-    for weight in _perturbed(twin, "tau"):
+    for weight in perturbed_weights(twin, "tau"):
         weight.freeze()
     return twin
 
@@ -261,8 +306,25 @@ def _cut_as_published(model: Model, units: list[int]) -> None:
             weight.put(tensor)
 
 
-def _perturbed(model: Model, which: str) -> list[Weight]:
-    """Return the weights of a role that are perturbed."""
+def perturbed_weights(model: Model, which: str) -> list[Weight]:
+    """Return the weights that `perturb` moves, each once.
+
+    Raises
+    ------
+    InputError
+        If a layer has none that are known.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> model = ts.LeakyRNN(8, n_heads=1, generator=torch.Generator().manual_seed(0))
+    >>> [weight.name for weight in perturbed_weights(model, "rest")]
+    ['weight', 'weight', 'bias', 'bias', 'weight', 'bias']
+    """
+    if which in ("all", "rest"):
+        return [weight for weight in _every(model) if which == "all" or weight.role != "tau"]
+    if which == "bias":
+        return _of_role({name: weight for name, weight in model.weights().items() if weight.parameters}, which)
     if which == "readout":
         return _of_role(model.heads.weights(), which)
     # Layers of a leaky network share the input's projection; those of other networks above the first have none.
@@ -274,6 +336,20 @@ def _perturbed(model: Model, which: str) -> list[Weight]:
                 f"{kind} has no {which} parameters that are known: expected a cell whose `weights` has some"
             )
     return [weight for cell in cells for weight in _of_role(cell.weights(), which)]
+
+
+def _every(model: Model) -> list[Weight]:
+    """Return a weight for every parameter, also for those that no cell names."""
+    found: dict[int, Weight] = {}
+    for weight in model.weights().values():
+        found |= {id(kept): weight for kept in weight.parameters if id(kept) not in found}
+    weights = list({id(weight): weight for weight in found.values()}.values())
+    return weights + [
+        Weight("other", part, name)
+        for part in model.modules()
+        for name, kept in part.named_parameters(recurse=False)
+        if id(kept) not in found
+    ]
 
 
 def _of_role(weights: Mapping[str, Weight], role: str) -> list[Weight]:

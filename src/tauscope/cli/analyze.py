@@ -220,6 +220,7 @@ def _analyse(
         result = _result(tell, asked, here, force, device, cell)
         undrawn = draw(asked, result, device=device, cell=cell)
         rows = number_table(asked.how.numbers(result))
+        rows += [("advice", str(result.attrs["advice"]))] if "advice" in result.attrs else []
     except NotApplicableError as error:
         return _Measured(lacking=str(error))
     except InputError as error:

@@ -74,5 +74,6 @@ _CONVERSIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "bool": (flags.yes_or_no, "yes or no"),
     "str": (str, "a word"),
     "Sequence[int]": (flags.integers, "whole numbers, such as 1,2,5 or 1-20"),
+    "Sequence[str]": (lambda text: text.split(","), "names, such as all,tau"),
     "Sequence[float]": (flags.numbers, "numbers, such as 0.5,1,2"),
 }

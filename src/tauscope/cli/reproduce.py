@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import signal
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +14,14 @@ from rich.table import Table
 
 from tauscope._streams import command_line
 from tauscope._words import count
-from tauscope.cli import flags
+from tauscope.cli import flags, slurm_flags
 from tauscope.cli.progress import NetworksDisplay
 from tauscope.errors import require_at_least, require_choice
 from tauscope.jobs.pool import processors, share
 from tauscope.jobs.signals import collect_signals
+from tauscope.jobs.slurm import script
 from tauscope.models import CELLS
+from tauscope.models.names import NOISY_CELLS
 from tauscope.papers import PAPERS, paper
 from tauscope.papers.vocabulary import SCALES
 from tauscope.runs.config import allow, kind_of
@@ -27,6 +31,7 @@ from tauscope.runs.folder import read_metrics
 from tauscope.runs.setups.memory import START_CELLS
 
 if TYPE_CHECKING:
+    from tauscope.jobs.slurm import Request
     from tauscope.papers.reproduce.judging import Judged
     from tauscope.papers.reproduce.output import Reproduced
     from tauscope.papers.reproduce.planning import Plan
@@ -52,9 +57,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell", help="ask the same of another cell: leaky, gru, lstm, or module:Class")
     parser.add_argument("-t", "--task", help="ask the same of another task: parity, dms")
     parser.add_argument("-s", "--seed", type=flags.seed, default=0, help="added to the seeds, which are 0, 1, 2, ...")
+    parser.add_argument(
+        "--published", type=Path, help="folder of the published code's networks, to be measured and drawn beside ours"
+    )
     parser.add_argument("--jobs", type=int, help="networks at a time; by default one for each processor, one on a GPU")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--dry_run", "--dry-run", action="store_true", help="print what would be done, and end")
+    slurm_flags.add(parser, "networks")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -63,13 +72,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
         _list(console)
         return 0
     _refuse(options)
+    request = slurm_flags.request(options)
 
     from tauscope.papers.reproduce.output import conclude, require_own, write_results
     from tauscope.papers.reproduce.planning import Choice, make_plan
     from tauscope.papers.reproduce.running import run_plan
     from tauscope.report.claims_page import claims_page
 
-    choice = Choice(options.networks, options.cell, options.task, options.seed)
+    choice = Choice(options.networks, options.cell, options.task, options.seed, options.published)
     plan = make_plan(options.paper, options.scale, options.base_path, choice)
     output = options.output or plan.base / "results"
     require_own(output, plan)
@@ -77,6 +87,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
     n_processes = _processes(options.jobs, device, len(plan.networks))
     _print_plan(plan, output, n_processes, console)
     if options.dry_run:
+        if request is not None:
+            print(script(request, plan.base, min(len(plan.networks), request.array_size)))
+        return 0
+    if request is not None and _queue(request, plan, options, console):
         return 0
     with collect_signals() as caught, NetworksDisplay(console) as display:
         results = run_plan(
@@ -100,6 +114,20 @@ def run(options: argparse.Namespace, console: Console) -> int:
     return _report(reproduced, output, console)
 
 
+def _queue(request: Request, plan: Plan, options: argparse.Namespace, console: Console) -> bool:
+    """Put the networks that are not complete into SLURM's queue, and return whether there are any."""
+    from tauscope.papers.reproduce.queueing import QueuedNetwork, as_sweep, incomplete
+
+    remaining = incomplete(plan)
+    if remaining:
+        # Published networks are measured where the claims are judged.
+        choice = replace(plan.choice, published=None)
+        job = partial(QueuedNetwork, paper=options.paper, scale=options.scale, choice=choice)
+        slurm_flags.queue(request, as_sweep(plan), remaining, options.device, console, job)
+        console.print("judge the claims when all networks are finished: the same command", soft_wrap=True)
+    return bool(remaining)
+
+
 def _refuse(options: argparse.Namespace) -> None:
     """Refuse what can be refused without the paper's module, which imports all that measures and draws."""
     if ":" not in options.paper:
@@ -109,7 +137,9 @@ def _refuse(options: argparse.Namespace) -> None:
         if (value := getattr(options, name)) is not None:
             require_at_least(name, value, 1)
     if options.cell is not None and ":" not in options.cell:
-        require_choice("cell", options.cell, dict.fromkeys([*CELLS, *START_CELLS, "balanced", "module:Class"]))
+        require_choice(
+            "cell", options.cell, dict.fromkeys([*CELLS, *START_CELLS, "balanced", *NOISY_CELLS, "module:Class"])
+        )
     if options.task is not None:
         allow({"task": options.task})
         kind_of(options.task)
@@ -156,6 +186,7 @@ def _print_plan(plan: Plan, output: Path, n_processes: int, console: Console) ->
         f"cost: {plan.scale.cost}",
         f"{count(len(plan.networks), 'network')}, {n_processes} at a time, in {plan.base}; results in {output}",
         *([f"measured without a network: {', '.join(study.name for study in plan.studies)}"] if plan.studies else []),
+        *([f"measured beside ours: {', '.join(network.name for network in plan.published)}"] if plan.published else []),
         *(f"{', '.join(keys)} cannot be judged at this scale: {why}" for why, keys in out_of_reach.items()),
     ]
     for line in lines:
@@ -191,7 +222,7 @@ def _table(judged: list[Judged]) -> Table:
 def _words(options: argparse.Namespace) -> list[str]:
     """Return the words of the command line that makes the same."""
     parts = ["tauscope", "reproduce", options.paper, "--scale", options.scale]
-    for flag in ("base_path", "output", "networks", "cell", "task", "jobs"):
+    for flag in ("base_path", "output", "networks", "cell", "task", "published", "jobs"):
         value = getattr(options, flag)
         parts += [] if value is None else [f"--{flag}", str(value)]
     parts += ["--seed", str(options.seed)] if options.seed else []

@@ -15,18 +15,17 @@ from rich.table import Table
 
 from tauscope._streams import command_line
 from tauscope._words import count
-from tauscope.cli import flags
+from tauscope.cli import flags, slurm_flags
 from tauscope.cli.console import progress_bar
 from tauscope.cli.progress import clock
-from tauscope.errors import InputError, require_at_least
+from tauscope.errors import require_at_least
 from tauscope.jobs import training as working
 from tauscope.jobs.pool import Outcome, processors
 from tauscope.jobs.signals import collect_signals
-from tauscope.jobs.slurm import Request, script, submit
+from tauscope.jobs.slurm import Request, script
 from tauscope.jobs.sweep import Sweep, read_sweep, write_plan
 from tauscope.jobs.training import run_sweep
-from tauscope.runs.folder import is_locked
-from tauscope.runs.survey import SLURM, queued_jobs, read_plan, survey
+from tauscope.runs.survey import survey
 
 FAILED = 3
 """Exit code where a run failed; the others went on."""
@@ -46,26 +45,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry_run", "--dry-run", action="store_true", help="print the runs, and the script for SLURM, and end"
     )
-    group = parser.add_argument_group("SLURM")
-    group.add_argument("--slurm", action="store_true", help="put the runs into the queue of a cluster, and end")
-    group.add_argument("--partition", help="where they run; by default the cluster's")
-    group.add_argument(
-        "--time",
-        type=flags.duration,
-        help="of a job at a time, e.g. 30m, 4h (1h); a longer run goes on in the next one",
-    )
-    group.add_argument("--memory", help="of a run, e.g. 4G; by default the cluster's")
-    group.add_argument("--cpus", type=int, help="processors of a run (1)")
-    group.add_argument("--gpus", type=int, help="GPUs of a run (0)")
-    group.add_argument("--array_size", "--array-size", type=int, help="jobs of an array at most (1000)")
-    group.add_argument(
-        "--sbatch", action="append", metavar="KEY=VALUE", help="any other option of sbatch; may be repeated"
-    )
+    slurm_flags.add(parser, "runs")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Train what is left, or put it into the queue, and return the exit code."""
-    request = _request(options)
+    request = slurm_flags.request(options)
     if options.jobs is not None:
         require_at_least("jobs", options.jobs, 1)
     sweep = read_sweep(options.file, options.base_path)
@@ -76,7 +61,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.dry_run:
         _print_runs(sweep, console)
         return 0
-    write_plan(sweep, _still_queued(sweep))
+    write_plan(sweep, slurm_flags.still_queued(sweep))
     with collect_signals() as caught, RunsDisplay(console) as display:
         outcomes = run_sweep(
             sweep,
@@ -107,30 +92,6 @@ def _command(options: argparse.Namespace) -> str:
     return command_line(parts + (["--device", options.device] if options.device != "auto" else []))
 
 
-def _request(options: argparse.Namespace) -> Request | None:
-    """Return what is asked of SLURM."""
-    given = {name: getattr(options, name) for name in ("partition", "memory", "cpus", "gpus", "array_size")}
-    given = {name: value for name, value in given.items() if value is not None}
-    if options.time is not None:
-        given["minutes"] = -int(-options.time // 60)
-    if options.sbatch is not None:
-        pairs = [option.lstrip("-").partition("=") for option in options.sbatch]
-        given["extra"] = {name: value if equals else True for name, equals, value in pairs}
-    if not options.slurm:
-        if given:
-            name = {"minutes": "time", "extra": "sbatch"}.get(next(iter(given)), next(iter(given)))
-            raise InputError(f"--{name} is for SLURM: expected --slurm too")
-        return None
-    return Request(**given, **({} if options.jobs is None else {"at_a_time": options.jobs}))
-
-
-def _still_queued(sweep: Sweep) -> dict[str, str]:
-    """Return the jobs that an earlier call put into SLURM's queue and that are there still."""
-    jobs = {name: run.job for name, run in read_plan(sweep.base).items() if run.job and name in sweep.runs}
-    queue = queued_jobs() or {} if jobs else {}
-    return {name: job for name, job in jobs.items() if job.rpartition("/")[2] in queue}
-
-
 def _submit(request: Request, sweep: Sweep, options: argparse.Namespace, console: Console) -> int:
     """Put into the queue what is left and not there already."""
     if options.dry_run:
@@ -138,23 +99,8 @@ def _submit(request: Request, sweep: Sweep, options: argparse.Namespace, console
         n = min(max(len(sweep.unfinished()), 1), request.array_size)
         print(script(request, sweep.base, n))
         return 0
-    jobs = _still_queued(sweep)
     remaining = sweep.unfinished()
-    names = [name for name in remaining if name not in jobs and not is_locked(sweep.base / name)]
-    device = ("cuda" if request.gpus else "cpu") if options.device == "auto" else options.device
-
-    def keep(array: dict[str, str]) -> None:
-        jobs.update(array)
-        write_plan(sweep, jobs)
-        ids = sorted({job.rpartition("/")[2].partition("_")[0] for job in array.values()})
-        text = f"{count(len(array), 'run')} in the queue as job {', '.join(ids)}; logs in {sweep.base / SLURM}"
-        console.print(text, soft_wrap=True)
-
-    submit(request, sweep, names, device, keep)
-    if not names:
-        write_plan(sweep, jobs)
-    text = f"{len(sweep.runs) - len(remaining)} finished, {len(remaining) - len(names)} running or in the queue before"
-    console.print(f"{text}; look: {command_line(['tauscope', 'status', sweep.base])}", soft_wrap=True)
+    slurm_flags.queue(request, sweep, remaining, options.device, console)
     return 0
 
 

@@ -227,7 +227,12 @@ def script(request: Request, base: Path, n: int) -> str:
 
 
 def submit(
-    request: Request, sweep: Sweep, names: Sequence[str], device: str, on_array: Callable[[dict[str, str]], None]
+    request: Request,
+    sweep: Sweep,
+    names: Sequence[str],
+    device: str,
+    on_array: Callable[[dict[str, str]], None],
+    job: Callable[[str, dict[str, Any], str, int], QueuedRun] = QueuedRun,
 ) -> None:
     """Put runs into SLURM's queue.
 
@@ -243,6 +248,8 @@ def submit(
         Where they compute.
     on_array : callable
         Called with the jobs of every array that is in the queue, by the names of their runs.
+    job : callable, optional
+        Makes the job of a run from its folder, options, device and threads.
 
     Raises
     ------
@@ -256,8 +263,7 @@ def submit(
         array = names[i : i + request.array_size]
         submission = _new_folder(sweep.base / SLURM)
         runs = [
-            QueuedRun(str((sweep.base / name).absolute()), sweep.runs[name].to_dict(), device, request.cpus)
-            for name in array
+            job(str((sweep.base / name).absolute()), sweep.runs[name].to_dict(), device, request.cpus) for name in array
         ]
         try:
             # What sbatch says is told below, in one line.

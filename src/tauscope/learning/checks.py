@@ -58,6 +58,20 @@ def require_methods(name: str, value: object, *methods: str) -> None:
         raise InputError(f"{name} is {given}: expected an object with {' and '.join(methods)}")
 
 
+def require_own_engine(learner: Learner | None, engine: str) -> None:
+    """Refuse an engine beside a learner that is given, which finds its gradients by its own.
+
+    Examples
+    --------
+    >>> require_own_engine(None, "adjoint")
+    """
+    if learner is not None and engine != "loop":
+        raise InputError(
+            f"engine is {engine!r} beside a learner that is given: expected engine 'loop', and a learner such as "
+            f"Supervised(model, task, gradient=BPTT(engine={engine!r}))"
+        )
+
+
 def require_trainable(model: Model, learner: Learner, stages: Iterable[Stage]) -> None:
     """Refuse weights that cannot be trained, and a stage whose updates would move none of the network's.
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tauscope._lazy import torch
-from tauscope.errors import require_count
+from tauscope.errors import require_choice, require_count
 from tauscope.learning.objectives import Term
+from tauscope.models.names import ENGINES
 from tauscope.tasks.base import OUT, Stage, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from tauscope.models import Model
+    from tauscope.models import Model, Solver
     from tauscope.models.cell import State
     from tauscope.tasks.base import Batch
 
@@ -33,10 +34,14 @@ class Piece:
         What is reported.
     backward : callable
         Adds its gradient, and that of what else is minimised, to the parameters.
+    info : mapping of float
+        What is reported beside the loss, as means over the steps of an epoch: of the engine ``parallel``, ``iterations`` of
+        Newton's method and ``fallback_share``, the share of windows and trials that ran as a loop.
     """
 
     loss: Tensor
     backward: Callable[[], None]
+    info: Mapping[str, float] = field(default_factory=dict)
 
 
 class Learner(Protocol):
@@ -67,6 +72,9 @@ class BPTT:
     window : int, optional
         Steps of a window; its state goes on into the next one, its gradient does not (truncated backpropagation; Williams &
         Peng, Neural Computation 2, 490, 1990). Every window with an answer is an update of its own.
+    engine : {"loop", "adjoint", "parallel"}
+        By which the states and the gradient through a window are found: ``loop`` is the fast sequence of the cell;
+        `tauscope.models.Adjoint` and `tauscope.models.Parallel` find the same numbers otherwise.
 
     Examples
     --------
@@ -75,10 +83,19 @@ class BPTT:
     """
 
     window: int | None = None
+    engine: str = "loop"
 
     def __post_init__(self) -> None:
+        require_choice("engine", self.engine, ENGINES)
         if self.window is not None:
             require_count("window", self.window)
+
+    def solver(self) -> Solver:
+        """Return what finds the states of a layer."""
+        from tauscope.models import Adjoint, Fast, Parallel
+
+        solvers: dict[str, Solver] = {"loop": Fast(), "adjoint": Adjoint(), "parallel": Parallel()}
+        return solvers[self.engine]
 
     def parts(self, batch: Batch) -> Iterator[Batch]:
         """Yield the windows of a batch, each with the answers that fall into it, possibly none."""
@@ -172,10 +189,11 @@ class Supervised:
         """Return the update of a batch that begins in a state, if it asks anything, and the state at its end."""
         from tauscope.models.trace import run
 
-        n_steps, n_answers = len(batch.inputs), len(batch.targets)
+        n_steps, n_answers, solver = len(batch.inputs), len(batch.targets), self.gradient.solver()
         n_needed = max([n_answers, *(n_steps if term.n_steps is None else term.n_steps for term in self.objective)])
         with torch.set_grad_enabled(n_answers > 0):
-            trace = run(model, batch, generator, heads=self.heads, first=max(n_steps - n_needed, 0), state=state)
+            first = max(n_steps - n_needed, 0)
+            trace = run(model, batch, generator, heads=self.heads, solver=solver, first=first, state=state)
         final = tuple(tuple(part.detach() for part in layer) for layer in trace.final)
         if not n_answers:
             return None, final
@@ -183,7 +201,7 @@ class Supervised:
         total = loss
         for term in self.objective:
             total = total + term.cost * term.measure(trace, batch, model)
-        return Piece(loss, total.backward), final
+        return Piece(loss, total.backward, _told(trace.info)), final
 
     def test(self, batch_size: int, n_batches: int, split: str, generators: Generators) -> dict[str, list[float]]:
         """Return the score of every head on fresh trials, the ratio of sums over all of them."""
@@ -197,4 +215,18 @@ class Supervised:
                 outputs = run(model, batch, generator, heads=self.heads, first=first).outputs
                 sums.append(torch.stack(task.tally(outputs, batch)).double())
         part, whole = torch.stack(sums).sum(dim=0)
-        return {self.task.metric: [float(score) for score in part / whole]}
+        return {self.task.metric: [float(score) for score in self.task.of_sums(part, whole)]}
+
+
+_REPORTED = {"iterations": "iterations", "fallback": "fallback_share"}
+"""What is reported of what a solver says, by its name there."""
+
+
+def _told(info: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the means of what a solver says, over layers, windows and trials."""
+    found: dict[str, list[Tensor]] = {}
+    for name, values in info.items():
+        last = name.rpartition(".")[2]
+        if last in _REPORTED:
+            found.setdefault(_REPORTED[last], []).append(values.double().flatten())
+    return {name: float(torch.cat(values).mean()) for name, values in found.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from tauscope.errors import (
 )
 from tauscope.learning.objectives import ACTIVITY, Term
 from tauscope.learning.schedules import Schedule
+from tauscope.models.names import ENGINES
+
+if TYPE_CHECKING:
+    from torch import nn
 
 OPTIMIZERS = ("sgd", "adam")
 DTYPES = ("float32", "float64")
@@ -66,6 +71,8 @@ class Recipe:
         A score counts as a gain if it is better than the best one of the stage before by more than this.
     split : {"test", "valid", "train"}
         Which split of the task's trials every epoch is tested on.
+    engine : {"loop", "adjoint", "parallel"}
+        How the gradient through time is found, see `tauscope.learning.learners.BPTT`.
     dtype : {"float32", "float64"}, optional
         What the network is made into before it is trained; it is left as it is if not given.
 
@@ -95,12 +102,19 @@ class Recipe:
     patience: int | None = None
     gain: float = 0.0
     split: str = "test"
+    engine: str = "loop"
     dtype: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "test_steps"):
             require_count(name.replace("_", " "), getattr(self, name))
-        choices = {"optimizer": OPTIMIZERS, "activity": ACTIVITY, "split": SPLITS, "dtype": (None, *DTYPES)}
+        choices = {
+            "optimizer": OPTIMIZERS,
+            "activity": ACTIVITY,
+            "split": SPLITS,
+            "engine": ENGINES,
+            "dtype": (None, *DTYPES),
+        }
         for name, options in choices.items():
             require_choice(name, getattr(self, name), options)
         for name in ("activity_cost", "weight_cost", "eps", "gain"):
@@ -164,3 +178,20 @@ def generators(seed: int, device: torch.device | str = "cpu") -> dict[str, torch
     seeds = np.random.SeedSequence(seed).generate_state(len(names), dtype=np.uint64)
     # CUDA generators take signed 64-bit seeds only.
     return {name: torch.Generator(device).manual_seed(int(own) >> 1) for name, own in zip(names, seeds, strict=True)}
+
+
+def optimizer_of(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the optimiser of a recipe, for these parameters.
+
+    Examples
+    --------
+    >>> type(optimizer_of([torch.nn.Parameter(torch.zeros(1))], Recipe(optimizer="adam"))).__name__
+    'Adam'
+    """
+    # The gradient of ρ Σ w² is 2 ρ w.
+    decay, nesterov = 2 * recipe.weight_cost, recipe.momentum > 0
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(
+            parameters, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=decay, fused=True
+        )
+    return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov, fused=True)

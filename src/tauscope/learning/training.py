@@ -15,18 +15,22 @@ import numpy as np
 
 from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_instance
-from tauscope.learning.checks import as_curriculum, require_calls, require_methods, require_trainable
+from tauscope.learning.checks import (
+    as_curriculum,
+    require_calls,
+    require_methods,
+    require_own_engine,
+    require_trainable,
+)
 from tauscope.learning.curricula import Curriculum, plain_fields, require_fitting, stage_name
 from tauscope.learning.interrupts import Interrupted, noting_interrupts, noting_raised
-from tauscope.learning.learners import Learner, Supervised
-from tauscope.learning.recipe import Recipe, generators
+from tauscope.learning.learners import BPTT, Learner, Supervised
+from tauscope.learning.recipe import Recipe, generators, optimizer_of
 from tauscope.learning.schedules import epochs_without_gain
 from tauscope.tasks.base import Stage, Task
 from tauscope.tasks.check import check_task, require_kept
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from tauscope.models.model import Model
 
 CANNOT_FLUSH = "this processor cannot take subnormal numbers for zero: long sequences may train slowly"
@@ -46,8 +50,8 @@ class Training:
         The learner as the current stage asks it.
     epoch, step : int
         Finished epochs; finished steps of the epoch under way.
-    loss_sum : float
-        Sum of the losses of those steps.
+    loss_sum, told_sums : float, dict of float
+        Sums of the losses of those steps, and of what else was reported of them.
     history : list of dict
         One record for every finished epoch, copied.
     flushes_subnormals : bool
@@ -63,6 +67,7 @@ class Training:
     epoch: int = field(default=0, init=False)
     step: int = field(default=0, init=False)
     loss_sum: float = field(default=0.0, init=False)
+    told_sums: dict[str, float] = field(default_factory=dict, init=False)
     flushes_subnormals: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -76,14 +81,17 @@ class Training:
         require_fitting(self.curriculum, self.template, self.model)
         if self.recipe.dtype is not None:
             self.model.to(getattr(torch, self.recipe.dtype))
-        terms, duplicates = self.recipe.objective, self.recipe.duplicates
-        self._learner = self.learner or Supervised(self.model, self.template, terms, duplicates=duplicates)
+        recipe, gradient = self.recipe, BPTT(engine=self.recipe.engine)
+        self._learner = self.learner or Supervised(
+            self.model, self.template, recipe.objective, gradient, recipe.duplicates
+        )
+        require_own_engine(self.learner, self.recipe.engine)
         require_methods("learner", self._learner, "at", "parameters", "settle", "pieces", "test")
         require_trainable(self.model, self._learner, self.curriculum.stages)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.records: list[dict[str, Any]] = []
         # It needs one to begin with; `ask` adds the others.
-        self.optimizer = _optimizer(self.parameters[:1], self.recipe)
+        self.optimizer = optimizer_of(self.parameters[:1], self.recipe)
         # What was left on the network would be added to.
         self.model.zero_grad()
         self.ask()
@@ -143,6 +151,7 @@ class Training:
                 "epoch": self.epoch,
                 "step": self.step,
                 "loss_sum": self.loss_sum,
+                "told_sums": self.told_sums,
                 "history": self.records,
                 "flushes_subnormals": self.flushes_subnormals,
             }
@@ -157,7 +166,7 @@ class Training:
             If it is not a state of a training of this network, curriculum and optimiser.
         """
         require_instance("state", state, dict, "what Training.state_dict() returns")
-        missing = sorted(self.state_dict().keys() - state.keys() - {"flushes_subnormals"})
+        missing = sorted(self.state_dict().keys() - state.keys() - {"flushes_subnormals", "told_sums"})
         if missing:
             raise InputError(f"state has no {missing[0]}: expected what Training.state_dict() returns")
         self._load_weights(state["model"], state["optimizer"])
@@ -165,6 +174,7 @@ class Training:
             generator.set_state(state["generators"][name].cpu())
         self.curriculum.load_state_dict(state["curriculum"])
         self.epoch, self.step, self.loss_sum = int(state["epoch"]), int(state["step"]), float(state["loss_sum"])
+        self.told_sums = dict(state.get("told_sums", {}))
         self.records = [record | {"stage": stage_name(record)} for record in copy.deepcopy(state["history"])]
         self.flushes_subnormals = state.get("flushes_subnormals", False)
         if not isinstance(self.flushes_subnormals, bool):
@@ -338,19 +348,9 @@ def _loop(
             return
 
 
-def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    # The gradient of ρ Σ w² is 2 ρ w.
-    decay, nesterov = 2 * recipe.weight_cost, recipe.momentum > 0
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(
-            parameters, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=decay, fused=True
-        )
-    return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov, fused=True)
-
-
 def _step(training: Training) -> float:
     """Take the optimiser steps of all pieces of a training step and return their mean loss."""
-    recipe, losses = training.recipe, []
+    recipe, losses, told = training.recipe, [], []
     for piece in training.lesson.pieces(recipe.batch_size, training.generators):
         piece.backward()
         norm = torch.nn.utils.clip_grad_norm_(training.asked, recipe.clip).item()
@@ -362,9 +362,13 @@ def _step(training: Training) -> float:
                 f"learning rate below {recipe.lr}"
             )
         training.optimizer.step()
+        training.model.project()
         for parameter in training.asked:
             parameter.grad = None
         losses.append(loss)
+        told.append(piece.info)
+    for name in told[0]:
+        training.told_sums[name] = training.told_sums.get(name, 0.0) + sum(info[name] for info in told) / len(told)
     return sum(losses) / len(losses)
 
 
@@ -383,6 +387,7 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
         "solved": solved,
         "seconds": seconds,
         "steps_per_second": n_steps / seconds if n_steps else 0.0,
+        **{name: total / training.step for name, total in training.told_sums.items()},
     }
     if recipe.schedule is not None:
         record["lr"] = training.optimizer.param_groups[0]["lr"]
@@ -394,5 +399,5 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
         waited = epochs_without_gain(training.scores()[-1], better, recipe.gain)
         record["stopped_early"] = waited >= recipe.patience
     record["finished"] = training.finished
-    training.step, training.loss_sum = 0, 0.0
+    training.step, training.loss_sum, training.told_sums = 0, 0.0, {}
     return copy.deepcopy(record)

@@ -32,15 +32,21 @@ NAMES = (
     "ablation",
     "perturbation_recurrent",
     "perturbation_tau",
+    "perturbation_error",
+    "memory_function",
     "retraining",
     "forgetting",
     "generalisation",
     "resolution",
+    "reactivation",
+    "parallelizability",
 )
 """Keys of `MEASUREMENTS`, known without torch: a command line that misspells one is refused at once."""
 
-WHAT: dict[str, tuple[str, ...]] = {name: (name,) for name in NAMES if not name.startswith("perturbation")} | {
-    "perturbation": ("perturbation_recurrent", "perturbation_tau"),
+_PERTURBATIONS = ("perturbation_recurrent", "perturbation_tau")
+
+WHAT: dict[str, tuple[str, ...]] = {name: (name,) for name in NAMES if name not in _PERTURBATIONS} | {
+    "perturbation": _PERTURBATIONS,
     "all": tuple(name for name in NAMES if name != "retraining"),
 }
 """What can be asked for, and the measurements that it means: "all" but retraining, which takes longer than all the others."""

@@ -23,10 +23,14 @@ COSTS = {
     "ablation": 0.5,
     "perturbation_recurrent": 0.4,
     "perturbation_tau": 0.4,
+    "perturbation_error": 5.5,
+    "memory_function": 0.1,
     "retraining": 800.0,
     "forgetting": 0.1,
     "generalisation": 0.2,
     "resolution": 26.0,
+    "reactivation": 6.0,
+    "parallelizability": 15.0,
 }
 """Processor seconds for a leaky network of 100 units that solved N = 12, that of ``make demo``, with all defaults."""
 

@@ -18,7 +18,11 @@ from tauscope.analysis.fixed_points import fixed_points
 from tauscope.analysis.generalisation import generalise
 from tauscope.analysis.interventions import GROUPS, Protocol, ablation, perturbation
 from tauscope.analysis.lyapunov import flatten, lyapunov
+from tauscope.analysis.memory_function import memory_function
+from tauscope.analysis.parallelizability import parallelizability, trial_parallelizability
 from tauscope.analysis.performance import performance, scores
+from tauscope.analysis.perturbation_error import perturbation_error
+from tauscope.analysis.reactivation import reactivation
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.sequentiality import peak_order, sequentiality_index, task_states, weights_by_peak_difference
 from tauscope.analysis.timescales import timescales
@@ -27,7 +31,8 @@ from tauscope.errors import InputError, NotApplicableError, require_at_least
 from tauscope.measurements.retraining import RETRAINING, forgetting, retrain
 from tauscope.measurements.subject import Subject
 from tauscope.models.model import Model
-from tauscope.tasks import BinaryMemoryTask, DelayedResponseTask
+from tauscope.tasks import BinaryMemoryTask, CodedTask, DelayedResponseTask, Functional, head_name
+from tauscope.tasks.functional import memory_kernel
 
 BEYOND = 10
 """How many N beyond the trained ones are looked at."""
@@ -205,6 +210,23 @@ def measure_perturbation(
     )
 
 
+def measure_perturbation_error(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure the error after perturbations of every block of parameters, on the network's own trials, or at its largest N."""
+    task = subject.task if subject.bits is None else asked_bits(subject).replace(Ns=(subject.trained[1],))
+    return perturbation_error(subject.model, task, generator=subject.generator(), **options)
+
+
+def measure_memory_function(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure the memory function of the head that answers, and beside it the memory that was asked for, where it is known."""
+    answering = head_name(subject.trained[1]) if subject.bits is not None else list(subject.task.heads)[-1]
+    head = options.pop("head", None) or answering
+    result = memory_function(subject.model, head=head, generator=subject.generator(), **options)
+    if not isinstance(subject.task, Functional):
+        return result
+    asked = memory_kernel(subject.task.rho, result.sizes["lag"]).abs().numpy()
+    return result.assign(target=("lag", asked, {"long_name": "memory that is asked", "units": "1"}))
+
+
 def measure_retraining(subject: Subject, n_Ns: int = RETRAINED, **recipe: Any) -> xr.Dataset:
     """Retrain the network at larger N.
 
@@ -266,6 +288,24 @@ def measure_resolution(subject: Subject, **options: Any) -> xr.Dataset:
     return resolution(subject.model, asked_bits(subject), Ns, generator=subject.generator(), **options)
 
 
+def measure_reactivation(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure what the network does without input, beside its task and the network before its training."""
+    untrained, generator = subject.course.get(0), subject.generator()
+    return reactivation(subject.model, subject.trials(), untrained=untrained, generator=generator, **options)
+
+
+def lacks_noise(subject: Subject) -> str:
+    """Say what a network lacks to be left alone with its noise; empty if it has noise, or a task that decodes positions."""
+    if isinstance(subject.task, CodedTask) or subject.model.draw_noise(1, 1, subject.generator()) is not None:
+        return ""
+    return "the network has no private noise, and its task decodes no positions: expected one of these"
+
+
+def measure_parallelizability(subject: Subject, **options: Any) -> xr.Dataset:
+    """Measure whether the states can be found for all steps at once, under random bits or in the network's trials."""
+    return cast(xr.Dataset, subject.driven(parallelizability, trial_parallelizability, **options))
+
+
 def asked_bits(subject: Subject) -> BinaryMemoryTask:
     """Return the task, refusing one that has no Ns to ask.
 
@@ -290,6 +330,11 @@ def lacks_Ns(subject: Subject) -> str:
             f"the network has the heads {', '.join(heads.names)}: expected heads that are named after an N, such as N2"
         )
     return ""
+
+
+def lacks_question(subject: Subject) -> str:
+    """Say what a network lacks to be asked what it was trained on; empty if it lacks nothing."""
+    return "" if subject.bits is None else lacks_Ns(subject)
 
 
 def lacks_trials(subject: Subject) -> str:

@@ -24,6 +24,7 @@ def timescale_numbers(result: xr.Dataset) -> dict[str, float]:
     return (own if result["tau"].notnull().any() else {}) | {
         "mean tau_net, all units (steps)": float(every["tau_net_mean"]),
         "mean tau_net, units > 1 (steps)": float(long["tau_net_mean"]),
+        **({"its standard error over trials (steps)": float(long["tau_net_error"])} if "tau_net_error" in long else {}),
         "STD tau_net, units > 1 (steps)": float(long["tau_net_std"]),
         "units": float(result.sizes["unit"]),
         "units fitted": float(every["n_units"]),
@@ -134,13 +135,13 @@ def performance_numbers(result: xr.Dataset) -> dict[str, float]:
 
 
 def _score_numbers(result: xr.Dataset) -> dict[str, float]:
-    metric = str(result.attrs["metric"]).replace("_", " ")
+    metric, unit = str(result.attrs["metric"]).replace("_", " "), result["score"].attrs.get("units", "1")
     found = {}
     for name in result["head"].values:
-        of = result.sel(head=name)
-        found[f"{metric} ({name})"] = float(of["score"])
-        found[f"standard error over trials ({name})"] = float(of["standard_error"])
-        found[f"{metric} at chance ({name})"] = float(of["chance"])
+        of, where = result.sel(head=name), f"({name})" if unit == "1" else f"({name}, {unit})"
+        found[f"{metric} {where}"] = float(of["score"])
+        found[f"standard error over trials {where}"] = float(of["standard_error"])
+        found[f"{metric} at chance {where}"] = float(of["chance"])
     return found
 
 
@@ -166,6 +167,27 @@ def perturbation_numbers(result: xr.Dataset) -> dict[str, float]:
     }
 
 
+def perturbation_error_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the error of the network itself and the largest perturbation of every block that is borne."""
+    borne = {
+        f"largest perturbation that is borne ({part})": float(result["beta_star"].sel(part=part))
+        for part in result["part"].values
+    }
+    return {"error, not perturbed": float(result["error"][0, 0])} | borne
+
+
+def memory_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Sum up the memory function, and how far it is from what was asked where that is known."""
+    numbers = {
+        "half of all memory (steps)": float(result["half_life"]),
+        "slope of log memory by log lag": float(result["log_log_slope"]),
+        "slope of log memory (1/step)": float(result["semi_log_slope"]),
+    }
+    if "target" not in result:
+        return numbers
+    return numbers | {"largest difference from what is asked": float(abs(result["memory"] - result["target"]).max())}
+
+
 def forgetting_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the mean accuracy on smaller, trained and larger N."""
     Ns, trained = result["N"], result["trained"]
@@ -184,12 +206,75 @@ def resolution_numbers(result: xr.Dataset) -> dict[str, float]:
     return {f"mean accuracy at {int(k)} steps a bit": float(accuracy.sel(k=k)) for k in result["k"].values}
 
 
+def parallelizability_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return λ1, iterations over the longest sequence, and how fast engines of training are."""
+    longest = int(result["length"][-1])
+    numbers = {"largest Lyapunov exponent (nats/step)": float(result["largest_exponent"].mean())}
+    for name in result["solver"].values:
+        iterations = result["iterations"].sel(solver=name).isel(length=-1)
+        numbers[f"iterations over {longest} steps ({name})"] = float(iterations.mean(skipna=False))
+    numbers["share of trials that Newton's method solves"] = float(
+        result["iterations"].sel(solver="newton").isel(length=-1).notnull().mean()
+    )
+    if "seconds" not in result:
+        return numbers
+    speed = result["seconds"].sel(engine="loop") / result["seconds"]
+    for name in speed["engine"].values[1:]:
+        faster = speed["length"].values[speed.sel(engine=name).values > 1]
+        numbers[f"speed of engine {name} over {longest} steps (loop: 1)"] = float(
+            speed.sel(engine=name).isel(length=-1)
+        )
+        numbers[f"shortest sequence on which {name} was faster (steps)"] = float(min(faster, default=np.nan))
+    return numbers
+
+
 def generalisation_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the accuracy at every N, and at how many N the chosen penalty is the largest or smallest that was tried."""
     edges = result["ridge"].min(), result["ridge"].max()
     at_edge = (result["chosen_ridge"] == edges[0]) | (result["chosen_ridge"] == edges[1])
     accuracy = numbers_by_N("accuracy", "accuracy of a fresh read-out")(result)
     return accuracy | {"N with a penalty at the edge of those tried": float(at_edge.sum())}
+
+
+_RUN_NUMBERS = {
+    "kl_late": "KL from the task, later half (nats)",
+    "variance": "variance within a run ({unit}^2)",
+    "step": "mean step ({unit})",
+    "kl": "KL from the task (nats)",
+    "stationarity": "KL of the last quarter from the one before (nats)",
+    "pooled_variance": "variance of all runs ({unit}^2)",
+    "velocity": "mean velocity ({unit}/step)",
+    "turning": "mean cosine of successive steps",
+    "exponent": "exponent of the mean squared displacement",
+    "norm_ratio": "norm of the states over that in the task",
+    "share": "share of the variance in the components of the task",
+    "drift": "cosine of drift and gradient of the log density",
+}
+
+
+_OF_EVERY_RUN = 3
+"""How many of these are told of other runs than that from states of the task."""
+
+
+def reactivation_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the score, all numbers of the silent run from states of the task, and the first ones of the task and other runs."""
+    unit = str(result.attrs["unit"])
+    found = {
+        f"score of the task ({unit})": float(result["score"]),
+        f"score of the task under the noise of silence ({unit})": float(result["score_noisy"]),
+        "spread of units over that of their noise": float(result["signal_to_noise"]),
+        "components of the task": float(result["n_components"]),
+        "KL of uniform positions from the task (nats)": float(result["kl_uniform"]),
+    }
+    for run in result["run"].values:
+        told = list(_RUN_NUMBERS)[: None if run == "active" else _OF_EVERY_RUN]
+        numbers = {what: float(result[what].sel(run=run)) for what in told}
+        found |= {
+            f"{_RUN_NUMBERS[what].format(unit=unit)}, {run}": number
+            for what, number in numbers.items()
+            if np.isfinite(number)
+        }
+    return found
 
 
 def numbers_by_N(variable: str, what: str) -> Callable[[xr.Dataset], dict[str, float]]:

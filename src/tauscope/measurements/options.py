@@ -30,16 +30,23 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "ablation": ("measurements.making:measure_ablation", _PROTOCOL),
     "perturbation_recurrent": ("measurements.making:measure_perturbation", _PROTOCOL),
     "perturbation_tau": ("measurements.making:measure_perturbation", _PROTOCOL),
+    "perturbation_error": ("analysis.perturbation_error:perturbation_error",),
+    "memory_function": ("analysis.memory_function:memory_function",),
     "retraining": ("measurements.making:measure_retraining", "learning.recipe:Recipe"),
     "forgetting": ("measurements.making:measure_forgetting", "measurements.retraining:forgetting"),
     "generalisation": ("measurements.making:measure_generalisation", "analysis.generalisation:generalise"),
     "resolution": ("analysis.resolution:resolution",),
+    "reactivation": ("analysis.reactivation:reactivation",),
+    "parallelizability": (
+        "analysis.parallelizability:parallelizability",
+        "analysis.parallelizability:trial_parallelizability",
+    ),
 }
 """Functions and dataclasses whose keywords are the options of a measurement; the first that knows one explains it."""
 
 # What the network, its task or the seed of the measurement decides.
 _DECIDED = ("repeat", "plus_minus", "seed", "Ns")
-_PLAIN = re.compile(r"((int|float|bool|str|Sequence\[(int|float)\]|tuple\[int, \.\.\.\]|None)( \| )?)+")
+_PLAIN = re.compile(r"((int|float|bool|str|Sequence\[(int|float|str)\]|tuple\[int, \.\.\.\]|None)( \| )?)+")
 
 
 @dataclass(frozen=True)

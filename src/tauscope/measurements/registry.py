@@ -153,6 +153,18 @@ MEASUREMENTS: dict[str, Measurement] = {
     ),
     "perturbation_recurrent": _perturbation("recurrent", making.lacks_Ns),
     "perturbation_tau": _perturbation("tau", _lacks_tau),
+    "perturbation_error": Measurement(
+        making.measure_perturbation_error,
+        {"": _figure("stability:plot_perturbation_error")},
+        numbers.perturbation_error_numbers,
+        making.lacks_question,
+    ),
+    "memory_function": Measurement(
+        making.measure_memory_function,
+        {"": _figure("stability:plot_memory_function")},
+        numbers.memory_numbers,
+        making.lacks_question,
+    ),
     "retraining": Measurement(
         making.measure_retraining,
         {"": _figure("memory:plot_retraining")},
@@ -177,6 +189,17 @@ MEASUREMENTS: dict[str, Measurement] = {
         numbers.resolution_numbers,
         _lacks_time_steps,
     ),
+    "reactivation": Measurement(
+        making.measure_reactivation,
+        {"positions": _figure("reactivation:plot_trajectories"), "runs": _figure("reactivation:plot_divergences")},
+        numbers.reactivation_numbers,
+        making.lacks_noise,
+    ),
+    "parallelizability": Measurement(
+        making.measure_parallelizability,
+        {"": _figure("parallel:plot_iterations"), "residual": _figure("parallel:plot_residuals")},
+        numbers.parallelizability_numbers,
+    ),
 }
 
 
@@ -189,7 +212,7 @@ def askable(subject: Subject) -> dict[str, tuple[str, ...]]:
     >>> import tauscope as ts
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
     >>> [what for what in WHAT if what not in askable(Subject(model, ts.Parity(), (2, 3), seed=0))]
-    ['performance', 'resolution', 'all']
+    ['performance', 'resolution', 'reactivation', 'all']
     """
     kept = {
         what: tuple(name for name in names if not MEASUREMENTS[name].lacks(subject))

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
     from tauscope.models.model import Model
+    from tauscope.models.noisy import NoisyCell, NoisyGRUCell, NoisyRateCell
+    from tauscope.models.parallel.engines import Adjoint, Parallel
+    from tauscope.models.parallel.solve import Solution, solve
     from tauscope.models.rate import RateCell
     from tauscope.models.readout import Heads
     from tauscope.models.relu import RELU_CELLS, HebbianCell, ReluCell, ReluGRUCell, ReluRNN
+    from tauscope.models.residual import ResidualCell
     from tauscope.models.second_order import (
         SECOND_ORDER,
         BilinearCell,
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
         SecondOrderCell,
     )
     from tauscope.models.solvers import Fast, Loop, Solver
+    from tauscope.models.ssm import SSMCell
+    from tauscope.models.timescales import StableReparam, TauMap
     from tauscope.models.trace import Trace, run
     from tauscope.models.two_parts import Maps, TwoPartCell
     from tauscope.models.weights import Weight
@@ -38,9 +44,13 @@ else:
             "tauscope.models.build": ("build_model", "cell_maker", "user_cell"),
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
+            "tauscope.models.noisy": ("NoisyCell", "NoisyGRUCell", "NoisyRateCell"),
+            "tauscope.models.parallel.engines": ("Adjoint", "Parallel"),
+            "tauscope.models.parallel.solve": ("Solution", "solve"),
             "tauscope.models.rate": ("RateCell",),
             "tauscope.models.readout": ("Heads",),
             "tauscope.models.relu": ("RELU_CELLS", "HebbianCell", "ReluCell", "ReluGRUCell", "ReluRNN"),
+            "tauscope.models.residual": ("ResidualCell",),
             "tauscope.models.second_order": (
                 "SECOND_ORDER",
                 "BilinearCell",
@@ -50,8 +60,10 @@ else:
                 "MultiplicativeCell",
                 "SecondOrderCell",
             ),
+            "tauscope.models.timescales": ("StableReparam", "TauMap"),
             "tauscope.models.trace": ("Trace", "run"),
             "tauscope.models.solvers": ("Fast", "Loop", "Solver"),
+            "tauscope.models.ssm": ("SSMCell",),
             "tauscope.models.two_parts": ("Maps", "TwoPartCell"),
             "tauscope.models.weights": ("Weight",),
         },
@@ -62,6 +74,7 @@ __all__ = [
     "GATED",
     "RELU_CELLS",
     "SECOND_ORDER",
+    "Adjoint",
     "BalancedCell",
     "BalancedRNN",
     "BilinearCell",
@@ -80,18 +93,28 @@ __all__ = [
     "Maps",
     "Model",
     "MultiplicativeCell",
+    "NoisyCell",
+    "NoisyGRUCell",
+    "NoisyRateCell",
+    "Parallel",
     "RateCell",
     "ReluCell",
     "ReluGRUCell",
     "ReluRNN",
+    "ResidualCell",
+    "SSMCell",
     "SecondOrderCell",
+    "Solution",
     "Solver",
+    "StableReparam",
     "State",
+    "TauMap",
     "Trace",
     "TwoPartCell",
     "Weight",
     "build_model",
     "cell_maker",
     "run",
+    "solve",
     "user_cell",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -18,22 +18,29 @@ from tauscope.models.leaky import LeakyRNN
 from tauscope.models.model import Model
 from tauscope.models.names import CELLS, RANK
 from tauscope.models.readout import Heads, numbered
+from tauscope.models.residual import ResidualCell
 from tauscope.models.second_order import SECOND_ORDER, CPCell
+from tauscope.models.ssm import SSMCell
+
+DECAYING: dict[str, Callable[..., Cell]] = {"residual": ResidualCell, "ssm": SSMCell}
+"""Cells of trained decay rates, whose options are their own."""
 
 CellMaker = Callable[[int, int, torch.Generator], Cell]
 """From channels of the input, number of units and the source of initial weights to a layer."""
 
 
-def cell_maker(name: str, rank: int = RANK) -> CellMaker:
-    """Return what makes a layer of a named cell that takes no options but its sizes.
+def cell_maker(name: str, rank: int = RANK, **options: Any) -> CellMaker:
+    """Return what makes a layer of a named cell, which takes no options but its sizes.
 
     Parameters
     ----------
     name : str
-        ``"gru"``, ``"lstm"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, or a user's own as
-        ``"module:Class"``.
+        ``"gru"``, ``"lstm"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, ``"residual"``, ``"ssm"``, or a
+        user's own as ``"module:Class"``.
     rank : int
         Of the second-order term, for ``"cp"`` alone.
+    **options
+        Of `ResidualCell` and `SSMCell`, for ``"residual"`` and ``"ssm"`` alone.
 
     Raises
     ------
@@ -47,6 +54,8 @@ def cell_maker(name: str, rank: int = RANK) -> CellMaker:
     """
     if name == "cp":
         return partial(CPCell, rank=rank)
+    if name in DECAYING:
+        return partial(DECAYING[name], **options)
     known = GATED | SECOND_ORDER
     if name not in known and ":" not in name:
         raise InputError(f"cell {name!r} is unknown: {nearest(name, [*CELLS, 'module:Class'])}")
@@ -98,6 +107,7 @@ def build_model(
     tau: float | None = None,
     precision: str = "fp32",
     rank: int = RANK,
+    tau_map: str = "inverse",
 ) -> Model:
     """Build a network of a named cell.
 
@@ -105,8 +115,8 @@ def build_model(
     ----------
     cell : str
         ``"leaky"``, or one of `cell_maker`.
-    n_units, generator, n_inputs, n_outputs, n_heads, shared_head, form, afunc, tau, precision
-        As in `LeakyRNN`; the last four are the leaky network's alone.
+    n_units, generator, n_inputs, n_outputs, n_heads, shared_head, form, afunc, tau, precision, tau_map
+        As in `LeakyRNN`; the last five are the leaky network's alone.
     rank : int
         Of the second-order terms, for ``"cp"`` alone.
 
@@ -139,6 +149,7 @@ def build_model(
             afunc=afunc,
             tau=tau,
             precision=precision,
+            tau_map=tau_map,
         )
     maker = cell_maker(cell, rank)
     leaky = {
@@ -146,6 +157,7 @@ def build_model(
         "afunc": (afunc, "leakyrelu"),
         "tau": (tau, None),
         "precision": (precision, "fp32"),
+        "tau_map": (tau_map, "inverse"),
     }
     for name, (value, default) in leaky.items():
         if value != default:

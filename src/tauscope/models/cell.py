@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_count
+from tauscope.models.parallel.jacobian import forward_jacobian
 from tauscope.models.solvers import loop
 from tauscope.models.weights import Weight
 
@@ -68,6 +69,30 @@ class Cell(nn.Module, abc.ABC):
             State after the step.
         """
 
+    def jacobian(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the Jacobian of the step, in closed form where a cell has one.
+
+        Parameters
+        ----------
+        x, state, noise
+            As of `step`.
+
+        Returns
+        -------
+        Tensor [batch, to, from]
+            Derivatives of the coordinates of the next state, its tensors side by side, with respect to those of this one.
+
+        Raises
+        ------
+        InputError
+            If the step cannot be differentiated.
+        """
+        return forward_jacobian(self, x, state, noise)
+
+    def jacobian_diagonal(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the diagonal of the `jacobian`, ``[batch, coordinate]``."""
+        return self.jacobian(x, state, noise).diagonal(dim1=1, dim2=2)
+
     @property
     def tau(self) -> Tensor | None:
         """Single-unit timescales in steps, ``[unit]``; ``None`` where the cell has none."""
@@ -94,6 +119,9 @@ class Cell(nn.Module, abc.ABC):
 
     def settle(self) -> None:
         """Find anew what depends on the weights but is not followed at every step; before every epoch of training."""
+
+    def project(self) -> None:
+        """Bring parameters back to where the step is defined; after every step of training."""
 
     def at_resolution(self, k: int) -> Cell:
         """Return this cell with time steps of 1/k of a bit, where it has a continuous-time form."""

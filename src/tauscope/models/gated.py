@@ -14,7 +14,7 @@ from tauscope.models import init
 from tauscope.models.cell import State
 from tauscope.models.kernels.gates import GRUGates, LSTMGates
 from tauscope.models.kernels.kernel import is_transformed
-from tauscope.models.kernels.two_parts import UnitWise
+from tauscope.models.kernels.unit_wise import UnitWise
 from tauscope.models.two_parts import Maps, TwoPartCell
 from tauscope.models.weights import Role, Weight
 
@@ -100,7 +100,7 @@ class GRUCell(_GatedCell):
 
     def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
         """Return the next state, by the class's equation; rows of z: W x of the candidate, r, z, U h of the candidate."""
-        return self.unit_wise().plain(())(z, state, noise)
+        return self.unit_wise().plain(z, state, noise)
 
     def unit_wise(self) -> UnitWise:
         """Return the gates with their derivatives."""
@@ -143,7 +143,7 @@ class LSTMCell(_GatedCell):
 
     def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
         """Return the next state, by the class's equation; rows of z: i, f, g, o."""
-        return self.unit_wise().plain(())(z, state, noise)
+        return self.unit_wise().plain(z, state, noise)
 
     def unit_wise(self) -> UnitWise:
         """Return the gates with their derivatives."""

@@ -18,6 +18,7 @@ from tauscope.models.model import Model
 from tauscope.models.names import FORMS, PRECISIONS
 from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads, numbered
+from tauscope.models.timescales import TauMap
 from tauscope.models.weights import Weight, sharing_copy
 
 LARGEST_INITIAL_STATE = 0.1
@@ -40,7 +41,7 @@ class LeakyCell(RateCell):
         Source of the initial weights.
     form : {"default", "mod", "continuous"}
         Where the nonlinearity stands.
-    afunc : {"leakyrelu", "relu", "tanh", "sigmoid"}
+    afunc : {"leakyrelu", "relu", "tanh", "sigmoid", "hardtanh", "identity"}
         φ.
     tau : float, optional
         Fixed timescale of every unit in steps (in bits for ``continuous``); ``None`` trains them from U[1, 2).
@@ -56,11 +57,15 @@ class LeakyCell(RateCell):
         Standard deviation of the private noise that `draw_noise` gives; it is part of the drive, inside φ.
     start : float
         Initial states are drawn from U[0, start).
+    tau_map : str
+        How τ is parametrised, a name of `tauscope.models.TauMap`; trained is w with k τ(w) in the place of k τ above. All maps
+        start from the same τ.
 
     Notes
     -----
-    The clamp stops the gradient of a unit whose raw τ has fallen below 1; it stays at 1 from then on. The published
-    code zeroes the diagonal of W after the fact, so that its gradient still enters the clipped norm; here it does not.
+    The clamp stops the gradient of a unit whose raw τ has fallen below 1; it stays at 1 from then on. That is so with the
+    maps ``inverse``, as published, ``exp`` and ``softplus``; ``sigmoid`` and ``best`` do not reach below 1, and ``direct`` is
+    kept in [1e-4, 1] by projection after every step of training. The published code zeroes the diagonal of W after the fact, so that its gradient still enters the clipped norm; here it does not.
 
     Examples
     --------
@@ -85,6 +90,7 @@ class LeakyCell(RateCell):
         diagonal: bool = False,
         sigma: float = 0.0,
         start: float = LARGEST_INITIAL_STATE,
+        tau_map: str = "inverse",
     ) -> None:
         require_choice("model type", form, FORMS)
         require_choice("activation function", afunc, ACTIVATIONS)
@@ -95,6 +101,11 @@ class LeakyCell(RateCell):
         require_at_least("tau", 1.0 if tau is None else tau, 1.0)
         require_at_least("sigma", sigma, 0.0)
         require_at_least("start", start, 0.0)
+        parametrised = TauMap(tau_map)
+        if tau is not None and parametrised.name != "inverse":
+            raise InputError(
+                f"tau is fixed at {tau:g}, tau_map is {tau_map}: expected one of them, a map is of a trained tau"
+            )
         raw_tau = init.uniform((n_units,), 1.0, 2.0, generator)
         input = input_layer or init.linear(n_inputs - below, n_units, generator, bias)
         super().__init__(n_inputs, n_units, input, init.linear(n_units, n_units, generator, bias), diagonal)
@@ -102,8 +113,9 @@ class LeakyCell(RateCell):
         self.k = 1
         self.precision = "fp32"
         self.n_below = below
+        self.tau_map = parametrised.name
         if tau is None:
-            self.raw_tau = nn.Parameter(raw_tau)
+            self.raw_tau = nn.Parameter(parametrised.raw(raw_tau))
         else:
             self.register_buffer("raw_tau", torch.full_like(raw_tau, tau))
         if not diagonal:
@@ -114,7 +126,7 @@ class LeakyCell(RateCell):
     @property
     def tau(self) -> Tensor:
         """Timescales in steps, clamped at 1, ``[unit]``."""
-        return (self.raw_tau * self.k).clamp(min=1.0)
+        return TauMap(self.tau_map).steps(self.raw_tau, self.k)
 
     @property
     def inputs(self) -> dict[str, nn.Linear]:
@@ -124,8 +136,13 @@ class LeakyCell(RateCell):
 
     def weights(self) -> Mapping[str, Weight]:
         """Return W_in, W, the biases and τ."""
-        tau = Weight("tau", self, "raw_tau", scale=self.k, least=1 / self.k)
+        tau_map = None if self.tau_map == "inverse" else TauMap(self.tau_map)
+        tau = Weight("tau", self, "raw_tau", scale=self.k, least=1 / self.k, tau_map=tau_map)
         return {**super().weights(), "raw_tau": tau}
+
+    def project(self) -> None:
+        """Keep rates that are trained themselves in [1e-4, 1]."""
+        TauMap(self.tau_map).project(self.raw_tau, 1.0)
 
     def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
         """Return h_0 ~ U[0, start), or its mean without a generator."""
@@ -145,15 +162,39 @@ class LeakyCell(RateCell):
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state, by the class's equation."""
         (h,) = state
-        weight, bias = self.input_map()
-        drive = h @ self.recurrent_weights.t() + x @ weight.t() + bias
-        if noise is not None:
-            drive = drive + noise
-        a = 1 / self.tau
+        drive, a = self._drive(x, state, noise), 1 / self.tau
         phi = ACTIVATIONS[self.afunc].function
         if self.form == "default":
             return (phi((1 - a) * h + a * drive),)
         return ((1 - a) * h + a * phi(drive),)
+
+    def _drive(self, x: Tensor, state: State, noise: Tensor | None) -> Tensor:
+        """Return D, ``[batch, unit]``."""
+        weight, bias = self.input_map()
+        drive = state[0] @ self.recurrent_weights.t() + x @ weight.t() + bias
+        return drive if noise is None else drive + noise
+
+    def jacobian(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the Jacobian of the step, ``[batch, to, from]``: rows of W times the gains φ', and the leak on the diagonal."""
+        gain, leak = self._gains(x, state, noise)
+        J = gain.unsqueeze(2) * self.recurrent_weights
+        J.diagonal(dim1=1, dim2=2).add_(leak)
+        return J
+
+    def jacobian_diagonal(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the diagonal of the `jacobian`, ``[batch, unit]``."""
+        gain, leak = self._gains(x, state, noise)
+        return gain * self.recurrent_weights.diagonal() + leak
+
+    @torch.no_grad()
+    def _gains(self, x: Tensor, state: State, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return how every next state depends on the unit's drive and on its own state before, ``[batch, unit]``."""
+        a, phi = 1 / self.tau, ACTIVATIONS[self.afunc]
+        inside = self.form == "default"
+        value = self.step(x, state, noise)[0] if inside else phi.function(self._drive(x, state, noise))
+        slope = torch.empty_like(value)
+        phi.backward(torch.ones_like(value), value, slope)
+        return (a * slope, (1 - a) * slope) if inside else (a * slope, (1 - a).expand_as(slope))
 
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
@@ -206,12 +247,14 @@ class LeakyRNN(Model):
         Whether the first head answers every N (single-head training).
     form : {"default", "mod", "continuous"}
         Where the nonlinearity stands, see `LeakyCell`.
-    afunc : {"leakyrelu", "relu", "tanh", "sigmoid"}
+    afunc : {"leakyrelu", "relu", "tanh", "sigmoid", "hardtanh", "identity"}
         Nonlinearity.
     tau : float, optional
         Fixed timescale; ``None`` trains one for every unit.
     precision : {"fp32", "bf16"}
         Of the matrix products; leak and state stay in float32.
+    tau_map : str
+        How trained timescales are parametrised, see `LeakyCell`.
     generator : torch.Generator
         Source of the initial weights.
 
@@ -236,6 +279,7 @@ class LeakyRNN(Model):
         afunc: str = "leakyrelu",
         tau: float | None = None,
         precision: str = "fp32",
+        tau_map: str = "inverse",
     ) -> None:
         sizes = layer_sizes(n_units)
         require_choice("precision", precision, PRECISIONS)
@@ -243,7 +287,7 @@ class LeakyRNN(Model):
             raise InputError(
                 f"layers have sizes {list(sizes)}: expected equal sizes, such as {[sizes[0]] * len(sizes)}"
             )
-        options: dict[str, Any] = {"form": form, "afunc": afunc, "tau": tau}
+        options: dict[str, Any] = {"form": form, "afunc": afunc, "tau": tau, "tau_map": tau_map}
         cells = [LeakyCell(n_inputs, sizes[0], generator, **options)]
         for size in sizes[1:]:
             below = cells[-1].n_units

@@ -340,6 +340,11 @@ class Model(nn.Module):
         for cell in self.layers:
             cell.settle()
 
+    def project(self) -> None:
+        """Bring parameters back to where the step is defined, see `Cell.project`."""
+        for cell in self.layers:
+            cell.project()
+
 
 def _cut(series: Tensor | None, step: int) -> tuple[Any, Any]:
     return (None, None) if series is None else (series[:step], series[step:])

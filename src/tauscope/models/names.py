@@ -8,14 +8,29 @@ FORMS = ("default", "mod", "continuous")
 PRECISIONS = ("fp32", "bf16")
 """Of the matrix products of leaky cells."""
 
-ACTIVATION_NAMES = ("leakyrelu", "relu", "tanh", "sigmoid")
+ACTIVATION_NAMES = ("leakyrelu", "relu", "tanh", "sigmoid", "hardtanh", "identity")
 """Keys of `tauscope.models.kernels.activations.ACTIVATIONS`."""
+
+TAU_MAPS = ("inverse", "clamp", "exp", "softplus", "sigmoid", "best", "direct")
+"""Names that `tauscope.models.TauMap` takes; the second is another name of the first."""
 
 BALANCED_STARTS = ("balanced", "ei")
 """Initial weights of a balanced network: all units alike, or excitatory and inhibitory ones."""
 
-CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear")
+CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm")
 """Cells that `tauscope.models.build_model` knows."""
+
+ENGINES = ("loop", "adjoint", "parallel")
+"""How a gradient through time is found, see `tauscope.learning.learners.BPTT`."""
 
 RANK = 16
 """Rank of the second-order term of a `tauscope.models.CPCell` unless another is asked for."""
+
+NOISES = ("normal", "uniform")
+"""Noise of cells that add it to their state: standard normal, or uniform on [0, 1)."""
+
+TIMESCALES = ("equal", "different", "trained")
+"""Of the units of a `tauscope.models.NoisyRateCell`."""
+
+NOISY_CELLS = ("noisy_rate", "noisy_gru")
+"""Cells of the tasks of navigation, whose noise is added to their state."""

@@ -16,7 +16,7 @@ from tauscope.models.init import linear_of
 from tauscope.models.kernels.gates import GRUGates
 from tauscope.models.kernels.hebbian import hebbian
 from tauscope.models.kernels.leaky import leaky_inside
-from tauscope.models.kernels.two_parts import UnitWise
+from tauscope.models.kernels.unit_wise import UnitWise
 from tauscope.models.model import Model
 from tauscope.models.rate import RateCell
 from tauscope.models.readout import Heads
@@ -267,7 +267,7 @@ class ReluGRUCell(TwoPartCell):
 
     def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
         """Return the next state, by the class's equation; rows of z: W x of the candidate, r, z, U h of the candidate."""
-        return GRUGates("relu", keeps=False).plain(())(z, state, noise)
+        return GRUGates("relu", keeps=False).plain(z, state, noise)
 
     def unit_wise(self) -> UnitWise:
         """Return the gates with their derivatives, clipped."""

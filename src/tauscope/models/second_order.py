@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from tauscope.errors import require_count
 from tauscope.models import init
 from tauscope.models.cell import Cell, State
+from tauscope.models.kernels.kernel import is_transformed
+from tauscope.models.kernels.two_parts import looped
 from tauscope.models.names import RANK
 from tauscope.models.weights import Weight
 
@@ -53,22 +55,19 @@ class MultiplicativeCell(Cell):
 
     def step(self, x: Tensor, state: State, noise: Tensor | None = None) -> State:
         """Return the next state, by the class's equation."""
-        drive = self.drive(self.from_input(x), state[0])
-        return (torch.tanh(drive if noise is None else drive + noise),)
+        return _squashed(self.drive(self.from_input(x), state[0]), state, noise)
 
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Run a sequence with the products of inputs before the loop; with noise or held states, by the loop over steps."""
-        if noise is not None or hold is not None:
-            return super().sequence(inputs, state, noise=noise, hold=hold)
-        (h,), outputs = state, []
-        for some in inputs.split(_STEPS):
-            parts = self.from_input(some, _characters(some))
-            for now in zip(*(part.unbind(0) for part in parts), strict=True):
-                h = torch.tanh(self.drive(now, h))
-                outputs.append(h)
-        return torch.stack(outputs), (h,)
+        """Run a sequence with the products of inputs before the loop over steps."""
+        blocks = ((some, _characters(some)) for some in inputs.split(_STEPS))
+        parts = (
+            now
+            for some, characters in blocks
+            for now in zip(*(part.unbind(0) for part in self.from_input(some, characters)), strict=True)
+        )
+        return looped(_squashed, lambda _, h: self.drive(next(parts), h), state, len(inputs), noise, hold)
 
     def transitions(self, x: Tensor) -> Tensor:
         """Return the matrices by which the state enters the drive under given inputs.
@@ -346,12 +345,17 @@ class BilinearCell(MultiplicativeCell):
         return {"tensor": Weight("second_order", self, "tensor")}
 
 
+def _squashed(drive: Tensor, state: State, noise: Tensor | None) -> State:
+    del state
+    return (torch.tanh(drive if noise is None else drive + noise),)
+
+
 def _characters(inputs: Tensor) -> Tensor | None:
     """Return the channels of the single 1 of inputs ``[..., channel]``, or nothing where not all are one-hot.
 
-    Where a gradient for the inputs is asked, none is: a row that is looked up has none.
+    Where a derivative for the inputs may be asked, none is: a row that is looked up has none.
     """
-    if inputs.requires_grad:
+    if inputs.requires_grad or is_transformed((inputs,)):
         return None
     largest, characters = inputs.max(dim=-1)
     one_hot = inputs.count_nonzero() == characters.numel() and bool((largest == 1).all())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -79,12 +79,26 @@ def loop(cell: Cell, inputs: Tensor, state: State, noise: Tensor | None, hold: T
     >>> outputs.flatten()
     tensor([1., 1., 2.])
     """
-    outputs = []
+    outputs, last = [], state
+    for last in walk(cell, inputs, state, noise, hold):
+        outputs.append(last[0])
+    return torch.stack(outputs), last
+
+
+def walk(cell: Cell, inputs: Tensor, state: State, noise: Tensor | None, hold: Tensor | None) -> Iterator[State]:
+    """Yield the state after every step of a layer.
+
+    Examples
+    --------
+    >>> from tauscope.models.wrapped import WrappedCell
+    >>> cell = WrappedCell(lambda x, h: h + x, 1, 1)
+    >>> [h.item() for (h,) in walk(cell, torch.ones(3, 1, 1), cell.initial_state(1), None, None)]
+    [1.0, 2.0, 3.0]
+    """
     for t, x in enumerate(inputs.unbind(0)):
         moved = cell.step(x, state, None if noise is None else noise[t])
         state = moved if hold is None else tuple(map(_held, itertools.repeat(hold[t]), state, moved))
-        outputs.append(state[0])
-    return torch.stack(outputs), state
+        yield state
 
 
 def _held(hold: Tensor, before: Tensor, after: Tensor) -> Tensor:

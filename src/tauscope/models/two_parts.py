@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from tauscope.errors import InputError
 from tauscope.models.cell import Cell, State
 from tauscope.models.kernels.kernel import is_transformed
-from tauscope.models.kernels.two_parts import Differentiated, UnitWise, joined, two_parts
+from tauscope.models.kernels.two_parts import joined, two_parts
+from tauscope.models.kernels.unit_wise import UnitWise, unit_wise
+from tauscope.models.parallel.jacobian import UnitDerivatives
 from tauscope.models.weights import Weight
 
 
@@ -132,9 +134,29 @@ class TwoPartCell(Cell):
         maps = self.maps()
         return self.pointwise(joined(x @ maps.input.t(), state[0] @ maps.recurrent.t(), maps.bias), state, noise)
 
-    def unit_wise(self) -> UnitWise:
-        """Return how a sequence computes and differentiates `pointwise`: by torch, unless a cell has a faster way."""
-        return Differentiated(self)
+    def unit_wise(self) -> UnitWise | None:
+        """Return how a sequence computes and differentiates `pointwise`, where a cell knows it better than torch."""
+        return None
+
+    def jacobian(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the Jacobian of the step: of what each unit does, times the weights of the units."""
+        if not self._is_closed(state):
+            return super().jacobian(x, state, noise)
+        return UnitDerivatives(self, x, state, noise).dense()
+
+    def jacobian_diagonal(self, x: Tensor, state: State, noise: Tensor | None = None) -> Tensor:
+        """Return the diagonal of the `jacobian`, ``[batch, coordinate]``."""
+        if not self._is_closed(state):
+            return super().jacobian_diagonal(x, state, noise)
+        return UnitDerivatives(self, x, state, noise).diagonal()
+
+    def _is_closed(self, state: State) -> bool:
+        """Return whether the Jacobian follows from both parts: each unit depends on its own rows and its own state."""
+        n = self.n_units
+        whole = len(self.maps().recurrent) % n == 0 and all(
+            part.dim() == 2 and part.shape[1] % n == 0 for part in state
+        )
+        return type(self).step is TwoPartCell.step and self.elementwise and whole
 
     def sequence(
         self, inputs: Tensor, state: State, *, noise: Tensor | None = None, hold: Tensor | None = None
@@ -150,9 +172,10 @@ class TwoPartCell(Cell):
         if not self._judged and not is_transformed((inputs, *state, maps.input, maps.recurrent, maps.bias)):
             _judge(self, maps, state)
             self._judged = True
-        return two_parts(
-            self.unit_wise(), (maps.input, maps.recurrent, maps.bias), inputs, state, noise, hold, clip=self.clip
-        )
+        products, rule = (maps.input, maps.recurrent, maps.bias), self.unit_wise()
+        if rule is None:
+            return two_parts(self.pointwise, products, inputs, state, noise, hold, clip=self.clip)
+        return unit_wise(rule, products, inputs, state, noise, hold, clip=self.clip)
 
 
 def _judge(cell: TwoPartCell, maps: Maps, state: State) -> None:

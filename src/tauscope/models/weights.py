@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,10 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from tauscope.errors import InputError
 
-Role = Literal["recurrent", "input", "bias", "tau", "readout", "second_order"]
+if TYPE_CHECKING:
+    from tauscope.models.timescales import TauMap
+
+Role = Literal["recurrent", "input", "bias", "tau", "readout", "second_order", "other"]
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -27,9 +30,9 @@ class Weight:
 
     Attributes
     ----------
-    role : {"recurrent", "input", "bias", "tau", "readout", "second_order"}
+    role : {"recurrent", "input", "bias", "tau", "readout", "second_order", "other"}
         What it does. ``"input"`` is what a layer is shown, from the layer below too; ``"second_order"`` belongs to what
-        multiplies state and input.
+        multiplies state and input; ``"other"`` is what a cell does not say.
     module : nn.Module
         The module that has it.
     name : str
@@ -42,6 +45,8 @@ class Weight:
         Smaller numbers act as this one.
     gates : tuple of str
         Names of the equal blocks of rows that are stacked in it; empty if it is one block.
+    tau_map : TauMap, optional
+        Of timescales: what the step makes of the tensor before all that; the tensor itself if not given.
 
     Examples
     --------
@@ -59,6 +64,7 @@ class Weight:
     scale: Tensor | float = 1.0
     least: float | None = None
     gates: tuple[str, ...] = ()
+    tau_map: TauMap | None = None
 
     @property
     def parameters(self) -> tuple[nn.Parameter, ...]:
@@ -80,8 +86,9 @@ class Weight:
 
     @property
     def value(self) -> Tensor:
-        """What the step uses: the tensor with its pattern, least value and scale."""
-        tensor = self.tensor if self.least is None else self.tensor.clamp(min=self.least)
+        """What the step uses: the tensor with its map, pattern, least value and scale."""
+        tensor = self.tensor if self.tau_map is None else self.tau_map.tau(self.tensor)
+        tensor = tensor if self.least is None else tensor.clamp(min=self.least)
         return tensor * self.pattern * self.scale
 
     @property

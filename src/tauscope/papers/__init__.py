@@ -13,6 +13,9 @@ PAPERS = {
     "recurrent-memory": "tauscope.papers.recurrent_memory:PAPER",
     "travelling-waves": "tauscope.papers.travelling_waves:PAPER",
     "second-order-rnns": "tauscope.papers.second_order_rnns:PAPER",
+    "stable-reparameterisation": "tauscope.papers.stable_reparameterisation:PAPER",
+    "offline-reactivation": "tauscope.papers.offline_reactivation:PAPER",
+    "parallel-in-time": "tauscope.papers.parallel_in_time:PAPER",
 }
 """Object of each paper, as ``module:NAME``."""
 

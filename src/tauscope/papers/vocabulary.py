@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tauscope.measurements import Measurement
 
-SCALES = ("smoke", "quick", "standard", "paper")
+SCALES = ("smoke", "quick", "standard", "paper", "gpu")
 """Scales of the papers of this package."""
 
 Verdict = Literal["holds", "inconclusive", "does not hold", "not judged", "missing", "error"]
@@ -110,6 +110,9 @@ class Scale:
         `tauscope.measurements.Measurement.measure` and `Study.run`.
     out_of_reach : dict
         Reasons why this scale cannot judge some claims, by the claim's key.
+    first : tuple of str
+        Conditions whose networks are all trained before any other, such as those that take longest and carry the most
+        claims.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Scale:
     measured_at: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     measurement_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     out_of_reach: Mapping[str, str] = field(default_factory=dict)
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,12 +187,16 @@ class Results:
         Results of the paper's studies that succeeded, by name.
     failed_studies : dict of str
         Why each of the other studies failed, by name.
+    published : dict
+        Networks of the published code that the user gave, measured as ours, by the condition's name. No claim is judged
+        by them.
     """
 
     networks: Mapping[str, Sequence[Trained]]
     labels: Mapping[str, str]
     studies: Mapping[str, xr.Dataset] = field(default_factory=dict)
     failed_studies: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, Sequence[Trained]] = field(default_factory=dict)
 
     def of(self, condition: str) -> Sequence[Trained]:
         """Return the networks of a condition; an empty sequence for a condition that was left out."""
@@ -354,6 +362,8 @@ class Paper:
         Animations to draw.
     studies : tuple of Study
         Measurements without a network.
+    published : tuple of str
+        Measurements that are made of networks of the published code too, where the user has them.
     """
 
     name: str
@@ -368,6 +378,7 @@ class Paper:
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
     animations: tuple[PaperFigure, ...] = ()
     studies: tuple[Study, ...] = ()
+    published: tuple[str, ...] = ()
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:

@@ -61,7 +61,8 @@ def _plot_scores(result: xr.Dataset, ax: Axes) -> Axes:
     ax.errorbar(x, score, 2 * error, fmt="o", ms=3, color=COLOURS["blue"], label=label)
     ax.plot(x, result["chance"].values, "_", ms=14, color=COLOURS["grey"], label="chance")
     ax.plot(x, result["optimum"].values, "_", ms=14, color="black", label="best answer")
-    ax.set(xlabel="head", ylabel=str(result.attrs["metric"]).replace("_", " "), xlim=(-0.6, len(x) - 0.4))
+    metric, unit = str(result.attrs["metric"]).replace("_", " "), result["score"].attrs.get("units", "1")
+    ax.set(xlabel="head", ylabel=metric if unit == "1" else f"{metric} ({unit})", xlim=(-0.6, len(x) - 0.4))
     ax.set_xticks(x, [str(name) for name in result["head"].values])
     legend_below(ax, title=f"1 network, {count(int(result.attrs['n_trials']), 'trial')}")
     return ax

@@ -133,6 +133,8 @@ def plot_training(
         _draw_accuracy(ax, history)
     else:
         _draw_scores(ax, history, metric, {name: list(task.heads.values())[-1] for name, task in tasks.items()})
+        unit = next(iter(tasks.values())).unit
+        ax.set_ylabel(f"{words(metric)}{'' if unit == '1' else f' ({unit})'} on fresh trials")
     ax.set_xlabel("epoch")
     integer_ticks(ax.xaxis)
     if not history:
@@ -212,7 +214,7 @@ def _draw_scores(ax: Axes, history: Sequence[Mapping[str, Any]], metric: str, he
     ax.axhline(optimum, ls=":", lw=0.8, color="black", label=f"optimum ({optimum:g})")
     known = [value for value in [*scores, *chances, optimum] if np.isfinite(value)]
     room = _ROOM * (max(known) - min(known) or 1.0)
-    ax.set(ylabel=f"{words(metric)} on fresh trials", ylim=(min(known) - room, max(known) + room))
+    ax.set(ylim=(min(known) - room, max(known) + room))
 
 
 def _drawable(values: Iterable[float]) -> list[float]:

@@ -180,7 +180,8 @@ def _last_test(record: dict[str, Any], tasks: _Tasks) -> str:
     head = list(tasks[stage].heads.values())[-1] if tasks else None
     which = f" on task {names.index(stage) + 1}" if stage in names[1:] else ""
     levels = f" (chance: {head.chance:.3g}, optimum: {head.optimum:g})" if head else ""
-    return f"{words(metric)} {record[metric][-1]:.3g}{which}{levels}"
+    unit = f" {tasks[stage].unit}" if tasks and tasks[stage].unit != "1" else ""
+    return f"{words(metric)} {record[metric][-1]:.3g}{unit}{which}{levels}"
 
 
 def _curves(history: Sequence[dict[str, Any]], published: bool, tasks: _Tasks) -> list[Picture]:

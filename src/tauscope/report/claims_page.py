@@ -62,9 +62,9 @@ def _facts(reproduced: Reproduced) -> list[tuple[str, str]]:
 
 
 def _problems(reproduced: Reproduced) -> list[Problem]:
-    labels = reproduced.results.labels
+    label = reproduced.results.label
     networks = [
-        Problem(f"{labels[network.condition]}, network {network.network}", network.missing)
+        Problem(f"{label(network.condition)}, network {network.network}", network.missing)
         for network in reproduced.failed()
     ]
     undrawn = [Problem(f"{name}.png", f"cannot be drawn: {why}") for name, why in reproduced.undrawn.items()]

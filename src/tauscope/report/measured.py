@@ -151,7 +151,10 @@ def sections(results: Sequence[Measured], run: Path, about: About, page: Path) -
             text, main = TEXTS[name], main_numbers(found) if len({measured.trained for measured in found}) > 1 else []
             summary = _summary_table(found, main) if main else None
             against_N = _against_N(found, main, about.curriculum) if about.curriculum else []
-            said = text.said(measured.result for measured in found)
+            # Of what a measurement advises, that of the network that solved most.
+            said = " ".join(
+                filter(None, [text.said(measured.result for measured in found), found[-1].result.attrs.get("advice")])
+            )
             shown.append(Section(name, text.title, said, summary, against_N, entries))
     return shown, problems
 

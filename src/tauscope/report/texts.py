@@ -148,6 +148,21 @@ TEXTS: dict[str, Text] = {
         {"": "Relative accuracy against the size of the perturbation."},
         ("relative accuracy at epsilon 0.1", "relative accuracy at epsilon 1"),
     ),
+    "perturbation_error": Text(
+        "Error after perturbations",
+        "The largest error after random changes of all parameters, or of one block alone, none of which is larger than β; the error "
+        "is the task's score where less is better, and otherwise how far it is below the best. A change is borne if the error "
+        "rises by no more than 0.1.",
+        {"": "Largest error against the largest change of a parameter, by block of parameters."},
+        ("largest perturbation that is borne *",),
+    ),
+    "memory_function": Text(
+        "Memory function",
+        "How much the answer still changes some steps after the input stepped up, beside the answer to no input: of a linear "
+        "network, the size of the weight of an input so long ago.",
+        {"": "Change of the answer against the lag, and what was asked where it is known."},
+        ("half of all memory *",),
+    ),
     "retraining": Text(
         "Retraining",
         "How well the network learns each larger N when it is trained on that N alone, with a single head. 1 is the "
@@ -168,12 +183,38 @@ TEXTS: dict[str, Text] = {
         {"": "Accuracy of a fresh read-out for each N."},
         ("accuracy of a fresh read-out at *",),
     ),
+    "parallelizability": Text(
+        "Parallel in time",
+        "Whether the states of all steps can be found at once, by correcting a guess of all of them until every step follows "
+        "from the one before, under random bits. Newton's method needs few corrections where nearby states meet (largest "
+        "Lyapunov exponent λ1 below 0) and fails where they part.",
+        {
+            "": "Corrections that each method takes, against the length of the sequence; none where it did not converge.",
+            "residual": "Largest residual of each trial after every correction of Newton's method.",
+        },
+        ("largest Lyapunov exponent *", "iterations over *"),
+        "Whether the states of all steps can be found at once, by correcting a guess of all of them until every step follows "
+        "from the one before, in the network's trials. Newton's method needs few corrections where nearby states meet (largest "
+        "Lyapunov exponent λ1 below 0) and fails where they part.",
+    ),
     "resolution": Text(
         "Time resolution",
         "The accuracy of a continuous-time network, by its own heads, when a bit lasts k steps, that is, at time steps "
         "of 1/k of a bit: the same sequences at every k.",
         {"": "Accuracy against the time step; the resolution of the measurements above is shaded."},
         ("mean accuracy at *",),
+    ),
+    "reactivation": Text(
+        "Reactivation",
+        "What the network does without input, under k times the variance of its own noise, beside its task: how far the decoded "
+        "positions of silent runs are from those of the task (Kullback-Leibler divergence), and how they move. Runs begin at states "
+        "of the task, at one of them, at rest, or with every unit at a state of its own. A network that stays where it is has a "
+        "divergence near 0 too: compare the run without noise, the untrained network, and the variance within a run.",
+        {
+            "positions": "Decoded positions of silent runs from states of the task, over those of the task.",
+            "runs": "Divergence from the task in the later half of every kind of silent run.",
+        },
+        ("score of the task (*", "KL from the task, later half (nats), active"),
     ),
 }
 

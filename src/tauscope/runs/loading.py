@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tauscope._lazy import torch
 from tauscope.errors import InputError, nearest
 from tauscope.learning.curricula import range_name
-from tauscope.models.names import ACTIVATION_NAMES
+from tauscope.models.names import ACTIVATION_NAMES, TAU_MAPS
 from tauscope.runs import published
 from tauscope.runs.checkpoints import checkpoint_name, load_weights
 from tauscope.runs.config import own
@@ -272,6 +272,9 @@ def _from_weights(weights: dict[str, Any], path: Path) -> dict[str, Any]:
     afunc = re.search(rf"_mod_({'|'.join(ACTIVATION_NAMES)})(_|$)", folder)
     if afunc:
         options |= {"form": "continuous" if "_duplicates" in folder else "mod", "afunc": afunc[1]}
+    tau_map = re.search(rf"_tau_map_({'|'.join(TAU_MAPS)})(_|$)", folder)
+    if tau_map:
+        options["tau_map"] = tau_map[1]
     if weights["parameterlist.0"].numel() == 1 and options["n_units"][0] > 1:
         options["tau"] = max(float(weights["parameterlist.0"]), 1.0)
     return options

@@ -202,6 +202,9 @@ def _layer(cell: Cell, first: Cell) -> dict[str, Any]:
             "bias": cell.recurrent.bias is not None,
             "diagonal": cell.off_diagonal is None,
         }
+        if cell.tau_map == "inverse":
+            # Files of earlier versions do not say it.
+            del options["tau_map"]
         # Its value is among the weights.
         options["tau"] = None if isinstance(cell.raw_tau, torch.nn.Parameter) else 1.0
         layer |= {"precision": cell.precision, "shares_input": cell is not first and cell.input is first.input}

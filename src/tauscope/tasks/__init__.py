@@ -5,8 +5,10 @@ from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity
 from tauscope.tasks.comparison import ChangeDetection, ChangeDetection2, Comparison, TwoAlternativeChoice
 from tauscope.tasks.delayed import DelayedResponseTask
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
+from tauscope.tasks.functional import Functional
 from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
+from tauscope.tasks.navigation import CodedTask, HeadDirection, PathIntegration
 from tauscope.tasks.text import Text
 from tauscope.tasks.tracking import Tracking
 
@@ -23,16 +25,20 @@ __all__ = [
     "ChangeDetection",
     "ChangeDetection2",
     "ClassificationTask",
+    "CodedTask",
     "Comparison",
     "DelayedEstimation",
     "DelayedEstimation2",
     "DelayedMatchToSample",
     "DelayedResponseTask",
     "DelayedSine",
+    "Functional",
     "GatedDelayedEstimation",
     "Head",
+    "HeadDirection",
     "History",
     "Parity",
+    "PathIntegration",
     "Stage",
     "Task",
     "Text",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 METRICS: dict[str, Literal["more", "less"]] = {
     "accuracy": "more",
     "bpc": "less",
+    "error": "less",
     "fractional_loss": "less",
     "relative_error": "less",
     "score": "more",
@@ -121,6 +122,8 @@ class Task(abc.ABC):
     source: ClassVar[str]
     metric: ClassVar[str] = "score"
     """What a score is, as records and figures name it: a key of `METRICS`."""
+    unit: ClassVar[str] = "1"
+    """Of the score, such as ``"m"``; ``"1"`` for a number without one."""
     n_inputs: ClassVar[int] = 1
 
     @property
@@ -189,13 +192,16 @@ class Task(abc.ABC):
     def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return two sums over answers and trials, ``[head]`` each.
 
-        A score over any number of batches is the ratio of the added sums, which is not the mean of the batches' ratios.
+        A score over any number of batches is the ratio of the added sums (`of_sums`), which is not the mean of the batches' ratios.
         """
+
+    def of_sums(self, part: Tensor, whole: Tensor) -> Tensor:
+        """Return the score that the two added sums of `tally` make: their ratio, unless a task says else."""
+        return part / whole
 
     def score(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the score of every head on one batch, ``[head]``."""
-        part, whole = self.tally(outputs, batch)
-        return part / whole
+        return self.of_sums(*self.tally(outputs, batch))
 
 
 def fields_of(task: Task) -> list[str]:

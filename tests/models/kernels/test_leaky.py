@@ -19,6 +19,8 @@ PHI: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda z: torch.where(z > 0, z, torch.zeros_like(z)),
     "tanh": lambda z: 1 - 2 / (torch.exp(2 * z) + 1),
     "sigmoid": lambda z: 1 / (1 + torch.exp(-z)),
+    "hardtanh": lambda z: torch.where(z.abs() < 1, z, z.detach().sign()),
+    "identity": lambda z: 1 * z,
 }
 KINDS = ["inside", "inside with leak", "outside"]
 NAMES = ["M", "initial", "inputs", "a"]
@@ -213,7 +215,7 @@ def test_an_activation_its_value_written_in_place_and_its_derivative_agree(afunc
     torch.testing.assert_close(slope, expected, rtol=1e-10, atol=1e-15)
 
 
-def test_the_activations_of_the_paper_are_there() -> None:
+def test_every_activation_has_its_formula_here() -> None:
     assert set(ACTIVATIONS) == set(PHI)
     negative = ACTIVATIONS["leakyrelu"].function(torch.tensor(-1.0))
     assert float(negative) == pytest.approx(-0.01)

@@ -59,6 +59,14 @@ def test_the_first_networks_of_all_conditions_come_first_and_each_has_a_seed_of_
     assert networks[8].folder.name == "single_nocurr_parity_size_8_network_102"
 
 
+def test_conditions_that_a_scale_puts_first_come_before_all_others(put: Any) -> None:
+    put(scale={"first": ("late", "single")})
+    numbers = [network.numbers[0] for network in plan().networks]
+    assert numbers[:4] == [("single", 1), ("late", 1), ("single", 2), ("late", 2)]
+    others = ("multi", "fixed", "gated")
+    assert numbers[4:] == [(name, i) for i in (1, 2) for name in others]
+
+
 def test_options_of_the_scale_the_condition_and_the_condition_at_the_scale() -> None:
     configs = {network.numbers[0][0]: network.config for network in plan().networks}
     assert configs["multi"] == TrainConfig(**TRAINING, network_number=2, seed=1)
@@ -191,6 +199,7 @@ def test_nothing_left_to_train_is_refused(put: Any) -> None:
         ({"measures": (Measure("connectivty", ("multi",)),)}, "measurement 'connectivty' is unknown: .*'connectivity'"),
         ({"measures": (Measure("size", ("mult",)),)}, "condition 'mult' is unknown: .*did you mean 'multi'"),
         ({"scale": {"by_condition": {"sngle": None}}}, "condition 'sngle' is unknown: .*did you mean 'single'"),
+        ({"scale": {"first": ("sngle",)}}, "condition 'sngle' is unknown: .*did you mean 'single'"),
         ({"scale": {"measurement_options": {"sizes": {}}}}, "measurement 'sizes' is unknown: .*did you mean 'size'"),
         ({"scale": {"out_of_reach": {"C5": ""}}}, "claim 'C5' is unknown: expected one of C1, C2, C3, C4"),
         ({"conditions": (condition("multi", num_neuron=8),), "measures": ()}, "'num_neuron' is unknown"),

@@ -54,4 +54,14 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda z, out: torch.sigmoid(z, out=out),
         lambda g, value, out: _aten.sigmoid_backward.grad_input(g, value, grad_input=out),
     ),
+    "hardtanh": Activation(
+        torch.nn.functional.hardtanh,
+        lambda z, out: torch.clamp(z, -1.0, 1.0, out=out),
+        lambda g, value, out: _aten.hardtanh_backward.grad_input(g, value, -1.0, 1.0, grad_input=out),
+    ),
+    "identity": Activation(
+        lambda z: z,
+        lambda z, out: out.copy_(z),
+        lambda g, _, out: out.copy_(g),
+    ),
 }

@@ -36,20 +36,50 @@ def driven(W: Tensor, bias: Tensor, inputs: Tensor) -> Iterator[Tensor]:
         yield from z.view(len(block), n_batch, n_rows).unbind(0)
 
 
+def columnwise(U: Tensor) -> Tensor:
+    """Return U stored column by column, as ``h Uᵀ`` reads it fastest."""
+    return U.t().contiguous().t()
+
+
 def add_product(z: Tensor, h: Tensor, U: Tensor) -> None:
-    """Add ``h Uᵀ`` to z in place."""
+    """Add ``h Uᵀ`` to z in place; U is `columnwise`."""
     if h.shape[0] * U.numel() < _FUSED_BELOW:
         z.addmm_(h, U.t())
     else:
         z.add_(matmul_nt(h, U))
 
 
-def product(delta: Tensor, U: Tensor, U_t: Tensor, added: Tensor | None) -> Tensor:
-    """Return ``delta U + added``."""
+def added_product(z: Tensor, h: Tensor, U: Tensor) -> Tensor:
+    """Return z with ``h Uᵀ`` added to its last rows; U is `columnwise`."""
+    if len(U) < z.shape[1]:
+        added = z.clone()
+        add_product(added[:, -len(U) :], h, U)
+        return added
+    if h.shape[0] * U.numel() < _FUSED_BELOW:
+        return torch.addmm(z, h, U.t())
+    return matmul_nt(h, U).add_(z)
+
+
+def product(delta: Tensor, U: Tensor, added: Tensor | None = None) -> Tensor:
+    """Return ``delta U + added``; U is stored row by row."""
     if delta.shape[0] * U.numel() < _FUSED_BELOW:
         return torch.mm(delta, U) if added is None else torch.addmm(added, delta, U)
-    through = matmul_nt(delta, U_t)
+    through = matmul_nt(delta, U.t())
     return through if added is None else through.add_(added)
+
+
+def steps_together(inputs: Tensor) -> int:
+    """Return how many steps the gradients of weights are summed over in one product, for inputs ``[time, batch, channel]``."""
+    n_steps, n_batch, _ = inputs.shape
+    return max(1, min(n_steps, -(-_COLUMNS // max(1, n_batch))))
+
+
+def transposed_product(a: Tensor, b: Tensor) -> Tensor:
+    """Return ``aᵀ b``; a is copied by the fastest product, b is not."""
+    if a.shape[1] < _NARROW or torch.is_grad_enabled():
+        # Bound by memory: whatever reads the operands as they lie.
+        return a.t() @ b
+    return matmul_nt(a.t(), b.t())
 
 
 class WeightGradients:
@@ -62,7 +92,7 @@ class WeightGradients:
     def __init__(self, W: Tensor, U: Tensor, bias: Tensor, inputs: Tensor, states: Tensor, of_inputs: bool) -> None:
         n_steps, n_batch, n_channels = inputs.shape
         self._W, self._inputs, self._states, self._n_steps = W, inputs, states, n_steps
-        self._together = min(n_steps, -(-_COLUMNS // max(1, n_batch)))
+        self._together = steps_together(inputs)
         self._pieces = [
             bias.new_empty(self._together, n_batch, n_rows) for n_rows in (len(bias) - len(U), len(U)) if n_rows
         ]

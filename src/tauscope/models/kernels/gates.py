@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.kernel import clip_gradient
-from tauscope.models.kernels.two_parts import Back, Pointwise, State, Step
+from tauscope.models.kernels.two_parts import State
 
 _sigmoid, _tanh = ACTIVATIONS["sigmoid"], ACTIVATIONS["tanh"]
 
@@ -28,21 +28,15 @@ class GRUGates:
 
     Examples
     --------
-    >>> GRUGates().plain(())(torch.zeros(1, 4), (torch.ones(1, 1),), None)
+    >>> GRUGates().plain(torch.zeros(1, 4), (torch.ones(1, 1),), None)
     (tensor([[0.5000]]),)
     """
-
-    parameters: tuple[Tensor, ...] = ()
 
     def __init__(self, afunc: str = "tanh", keeps: bool = True, clip: float | None = None) -> None:
         self._phi, self._keeps, self._clip = ACTIVATIONS[afunc], keeps, clip
 
-    def plain(self, parameters: Sequence[Tensor]) -> Pointwise:
-        """Return the pointwise part by plain operations, with its clipping."""
-        del parameters
-        return self._pointwise
-
-    def _pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+    def plain(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        """Return the next state, by operations that torch differentiates."""
         new, reset, update, from_h = z.chunk(4, dim=-1)
         n = self._phi.function(clip_gradient(new + torch.sigmoid(reset) * from_h, self._clip))
         u, h = torch.sigmoid(update), state[0]
@@ -60,13 +54,15 @@ class GRUGates:
         h = torch.lerp(new, state[0], update) if self._keeps else torch.lerp(state[0], new, update)
         return (h if noise is None else h.add_(noise),)
 
-    def backward(self, step: Step, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]) -> Back:
+    def backward(
+        self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]
+    ) -> tuple[Tensor | None, ...]:
         """Return gradients, as `UnitWise` says."""
-        z, (h,), g, (of_new, others) = step.z, step.state, gradients[0], delta
+        (h,), g, (of_new, others) = state, gradients[0], delta
         if g is None:
             of_new.zero_()
             others.zero_()
-            return (None,), (), None
+            return (None,)
         n_units = h.shape[1]
         new, reset, update, from_h = z.split(n_units, dim=1)
         of_reset, of_update, of_h = others.split(n_units, dim=1)
@@ -87,7 +83,7 @@ class GRUGates:
         torch.mul(of_new, from_h, out=of_reset)
         gates, of_gates = z[:, n_units : 3 * n_units], others[:, : 2 * n_units]
         _sigmoid.backward(of_gates, gates, of_gates)
-        return (back,), (), g
+        return (back,)
 
 
 def tanh_(z: Tensor) -> Tensor:
@@ -106,19 +102,12 @@ class LSTMGates:
 
     Examples
     --------
-    >>> LSTMGates().plain(())(torch.zeros(1, 4), (torch.zeros(1, 1), torch.ones(1, 1)), None)
+    >>> LSTMGates().plain(torch.zeros(1, 4), (torch.zeros(1, 1), torch.ones(1, 1)), None)
     (tensor([[0.2311]]), tensor([[0.5000]]))
     """
 
-    parameters: tuple[Tensor, ...] = ()
-
-    def plain(self, parameters: Sequence[Tensor]) -> Pointwise:
-        """Return the pointwise part by plain operations."""
-        del parameters
-        return self._pointwise
-
-    @staticmethod
-    def _pointwise(z: Tensor, state: State, noise: Tensor | None) -> State:
+    def plain(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        """Return the next state, by operations that torch differentiates."""
         i, f, g, o = z.chunk(4, dim=-1)
         c = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(c)
@@ -135,10 +124,11 @@ class LSTMGates:
         h = tanh_(c.clone()).mul_(o)
         return (h if noise is None else h.add_(noise), c)
 
-    def backward(self, step: Step, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]) -> Back:
+    def backward(
+        self, z: Tensor, state: State, gradients: Sequence[Tensor | None], delta: tuple[Tensor, ...]
+    ) -> tuple[Tensor | None, ...]:
         """Return gradients, as `UnitWise` says."""
-        z, (_, before), _ = step
-        g_h, g_c, (of_z,) = *gradients, delta
+        g_h, g_c, (of_z,), before = *gradients, delta, state[1]
         n_units = before.shape[1]
         i, f, g, o = z.split(n_units, dim=1)
         of_i, of_f, of_g, of_o = of_z.split(n_units, dim=1)
@@ -153,11 +143,11 @@ class LSTMGates:
             g_c = through if g_c is None else through.add_(g_c)
         if g_c is None:
             of_z.zero_()
-            return (None, None), (), None
+            return None, None
         torch.mul(g_c, g, out=of_i)
         torch.mul(g_c, before, out=of_f)
         torch.mul(g_c, i, out=of_g)
         before_g = of_g.clone()
         _sigmoid.backward(of_z, z, of_z)
         _tanh.backward(before_g, g, of_g)
-        return (None, g_c.mul_(f)), (), g_h
+        return None, g_c.mul_(f)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.buffers import WeightGradient, prepared, room, stacked_buffer, times, transposed_rows
-from tauscope.models.kernels.kernel import Given, Kernel, clip_gradient
-from tauscope.models.kernels.leaky import _held, _limit, _Recurrence
+from tauscope.models.kernels.kernel import Given, Kernel, clip_gradient, held_trials
+from tauscope.models.kernels.leaky import _limit, _Recurrence
 
 
 class _Hebbian(_Recurrence):
@@ -65,7 +65,7 @@ class _Hebbian(_Recurrence):
             own[0] = first
         pasts = _predecessors(first, states, own)
         overlaps = M.new_empty(len(inputs), len(initial))
-        for t, held in enumerate(_held(hold, len(inputs))):
+        for t, held in enumerate(held_trials(hold, len(inputs))):
             h, p, following, overlap = states[t], pasts[t], states[t + 1], overlaps[t]
             torch.sum(p * h, dim=0, out=overlap)
             strength = overlap.clamp(0.0, strongest)
@@ -94,7 +94,7 @@ class _Hebbian(_Recurrence):
         wants_inputs = given.wanted[3]
         M_t = transposed_rows(M, M.shape[1] if wants_inputs else n_units, g.shape[1])
         g_inputs = room(n_steps, buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
-        holds = _held(hold, n_steps)
+        holds = held_trials(hold, n_steps)
         for t in range(n_steps - 1, -1, -1):
             if g_states is not None:
                 g = g + g_states[t].t()

@@ -131,6 +131,19 @@ def clip_gradient(z: Tensor, clip: float | None) -> Tensor:
     return z
 
 
+def held_trials(hold: Tensor | None, n_steps: int) -> list[Tensor | None]:
+    """Return the trials ``[batch]`` whose state is held at every step, ``None`` where none is.
+
+    Examples
+    --------
+    >>> held_trials(torch.tensor([[False, True], [False, False]]), 2)
+    [tensor([False,  True]), None]
+    """
+    if hold is None:
+        return [None] * n_steps
+    return [mask if some else None for mask, some in zip(hold.unbind(0), hold.any(dim=1).tolist(), strict=True)]
+
+
 def is_transformed(values: Sequence[Any]) -> bool:
     """Return whether torch follows more through these values than their ordinary gradients."""
     if torch._C._are_functorch_transforms_active():

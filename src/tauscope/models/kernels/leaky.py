@@ -17,14 +17,7 @@ from torch import Tensor
 
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.kernels.buffers import WeightGradient, prepared, room, stacked_buffer, times, transposed_rows
-from tauscope.models.kernels.kernel import Given, Kernel, clip_gradient
-
-
-def _held(hold: Tensor | None, n_steps: int) -> list[Tensor | None]:
-    """Return the mask ``[batch]`` of every step, ``None`` where no state is held."""
-    if hold is None:
-        return [None] * n_steps
-    return [mask if some else None for mask, some in zip(hold.unbind(0), hold.any(dim=1).tolist(), strict=True)]
+from tauscope.models.kernels.kernel import Given, Kernel, clip_gradient, held_trials
 
 
 def _limit(delta: Tensor, clip: float | None, held: Tensor | None) -> None:
@@ -159,7 +152,7 @@ class _Inside(_Recurrence):
         states, stacked = buffer[:, :n_units].unbind(0), buffer.transpose(1, 2).unbind(0)
         # Of higher precision than M, the state is kept apart.
         h = initial.t() if leak is None else room(1, n_units, len(initial), initial)[0].copy_(initial.t())
-        for t, held in enumerate(_held(hold, len(inputs))):
+        for t, held in enumerate(held_trials(hold, len(inputs))):
             following = states[t + 1]
             z = times(weights, stacked[t], following if leak is None else None)
             if leak is None:
@@ -188,7 +181,7 @@ class _Inside(_Recurrence):
         product = WeightGradient(M, buffer, dtype)
         M_t = transposed_rows(M, M.shape[1] if wants_inputs else n_units, g.shape[1])
         g_inputs = room(n_steps, buffer.shape[1] - n_units - 1, g.shape[1], M) if wants_inputs else None
-        holds = _held(hold, n_steps)
+        holds = held_trials(hold, n_steps)
         for t in range(n_steps - 1, -1, -1):
             if g_states is not None:
                 g = g + g_states[t].t()

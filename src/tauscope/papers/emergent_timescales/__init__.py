@@ -9,7 +9,7 @@ from tauscope.papers.vocabulary import Paper, PaperFigure
 
 _MARKS = (
     "Open markers: the paper's networks of 500 units, [D] computed from data that the authors published, [G] read off a "
-    "published plot."
+    "published plot. Black edges, dashed: published networks that were measured by the same code (``--published``)."
 )
 
 FIGURES = (
@@ -124,4 +124,12 @@ PAPER = Paper(
     claims=CLAIMS,
     figures=FIGURES,
     scales=SCALES,
+    published=(
+        "timescales",
+        "dimensionality",
+        "connectivity",
+        "ablation",
+        "perturbation_recurrent",
+        "perturbation_tau",
+    ),
 )

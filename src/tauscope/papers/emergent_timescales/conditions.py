@@ -1,7 +1,9 @@
 """Conditions, measurements and scales, fixed before any network is trained.
 
 The cost of a scale is estimated from measured times: an optimiser step takes 1.4 + 0.3 N ms of one processor at 128 units
-and 64 sequences, and 2.2 ms for each of 2.5 N + 2 time steps at 500 units and 128 sequences.
+and 64 sequences, 0.5 ms for each of 2.5 N + 2 time steps at 256 units and 128 sequences, and at 500 units and 256 sequences
+what ``benchmarks/README.md`` says: 56 ms at N = 10, 150 ms at N = 30 and 490 ms at N = 100 on an AMD EPYC, 1.6 times as much
+on an Intel Xeon.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ MEASURES = (
     Measure("resolution", ("continuous",)),
 )
 
-_SHORT_RUNS = {"epochs": 40}
+_SHORT_RUNS = {"epochs": 30}
 
 SMOKE = Scale(
     name="smoke",
@@ -99,12 +101,13 @@ SMOKE = Scale(
 
 QUICK = Scale(
     name="quick",
-    cost="20 minutes on 2 processors (19 min 33 s when it was measured), 260 MB of disk: 128 units, 64 sequences "
-    "a step, 100 steps an epoch, learning rate 0.1",
-    networks=3,
+    cost="an estimated 24 minutes on 2 processors (3 networks of each condition took 19 min 33 s, with more epochs), 430 MB of "
+    "disk: 128 units, 64 sequences a step, 100 steps an epoch, learning rate 0.1",
+    networks=5,
     options={"num_neurons": 128, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "max_N": 30, "lr": 0.1,
-             "epochs": 150},
+             "epochs": 140},
     by_condition={
+        "multi": {"epochs": 90},
         "multi_dms": {"epochs": 50},
         "single_dms": {"epochs": 50},
         "multi_tau1": _SHORT_RUNS,
@@ -115,9 +118,9 @@ QUICK = Scale(
         "single_tau2": None,
         "single_tau3": None,
         "nocurr_4": _SHORT_RUNS,
-        "nocurr_6": _SHORT_RUNS,
+        "nocurr_6": {"epochs": 40},
         "nocurr_8": {"epochs": 60},
-        "nocurr_10": {"epochs": 80},
+        "nocurr_10": {"epochs": 60},
         "nocurr_12": None,
         "nocurr_15": None,
         # Learning rates of Adam, the optimiser of gated networks.
@@ -125,20 +128,20 @@ QUICK = Scale(
         "single_gru": {"lr": 0.001, "epochs": 15},
         "multi_lstm": {"lr": 0.001, "epochs": 20},
         "single_lstm": {"lr": 0.001, "epochs": 20},
-        "multi_mod": _SHORT_RUNS,
-        "single_mod": _SHORT_RUNS,
-        "multi_half": {"num_neurons": 64, "epochs": 25},
-        "single_half": {"num_neurons": 64, "epochs": 25},
-        "multi_double": {"num_neurons": 256, "epochs": 25},
-        "single_double": {"num_neurons": 256, "epochs": 25},
-        "sliding": {"epochs": 30},
-        "continuous": {"epochs": 5, "max_N": 5},
+        "multi_mod": {"epochs": 25},
+        "single_mod": {"epochs": 25},
+        "multi_half": {"num_neurons": 64, "epochs": 15},
+        "single_half": {"num_neurons": 64, "epochs": 15},
+        "multi_double": {"num_neurons": 256, "epochs": 10},
+        "single_double": {"num_neurons": 256, "epochs": 10},
+        "sliding": {"epochs": 20},
+        "continuous": {"epochs": 4, "max_N": 5},
     },
-    measured_Ns=(2, 5, 8, 10, 12, 15, 20, 25, 30),
+    measured_Ns=(2, 5, 10, 12, 15, 20),
     measured_at={"retraining": (8,)},
     measurement_options={
-        "timescales": {"method": "published", "n_steps": 30_000, "max_lag": 60},
-        "retraining": {"epochs": 4, "steps_per_epoch": 100, "batch_size": 64, "test_steps": 20, "lr": 0.1},
+        "timescales": {"method": "published", "p": "quantiles", "n_steps": 30_000, "max_lag": 60},
+        "retraining": {"n_Ns": 4, "epochs": 4, "steps_per_epoch": 100, "batch_size": 64, "test_steps": 20, "lr": 0.1},
         "generalisation": {"beyond": 5},
         "resolution": {"n_sequences": 640},
     },
@@ -149,51 +152,50 @@ QUICK = Scale(
 
 STANDARD = Scale(
     name="standard",
-    cost="about 10 hours on 2 processors (an estimated 68 000 seconds of one), 4 GB of disk: 500 units, 128 sequences a "
-    "step, otherwise as published",
-    networks=4,
-    options={"batch_size": 128, "max_N": 30, "epochs": 100},
+    cost="an estimated 5 hours on 2 processors (35 000 seconds of one), 2 GB of disk: 256 units, 128 sequences a step, 200 "
+    "steps an epoch, learning rate 0.2",
+    networks=5,
+    # Seeds from 10 on: size and learning rate were chosen by trials with seeds 0 and 1.
+    options={"num_neurons": 256, "batch_size": 128, "steps_per_epoch": 200, "test_steps": 25, "max_N": 30, "lr": 0.2,
+             "epochs": 400, "seed": 10},
     by_condition={
-        "multi_dms": {"epochs": 25},
-        "single_dms": {"epochs": 25},
-        "multi_tau1": {"epochs": 16},
-        "multi_tau2": {"epochs": 16},
-        "multi_tau3": {"epochs": 16},
-        "single_tau1": None,
-        "single_tau2": None,
-        "single_tau3": None,
-        "nocurr_4": {"epochs": 10},
-        "nocurr_6": {"epochs": 10},
-        "nocurr_8": {"epochs": 20},
-        "nocurr_10": {"epochs": 30},
+        "multi": {"epochs": 150},
+        "multi_dms": {"epochs": 60},
+        "single_dms": {"epochs": 60},
+        # How fast N is reached tells τ apart before the largest N does.
+        **{f"{kind}_tau{tau}": {"epochs": epochs} for kind, epochs in (("multi", 40), ("single", 80)) for tau in (1, 2, 3)},
+        "nocurr_4": {"epochs": 30},
+        "nocurr_6": {"epochs": 30},
+        "nocurr_8": {"epochs": 50},
+        "nocurr_10": {"epochs": 80},
         "nocurr_12": None,
         "nocurr_15": None,
-        "multi_gru": {"batch_size": None, "epochs": 8},
-        "single_gru": {"batch_size": None, "epochs": 8},
-        "multi_lstm": {"batch_size": None, "epochs": 8},
-        "single_lstm": {"batch_size": None, "epochs": 8},
-        "multi_mod": {"epochs": 16},
-        "single_mod": {"epochs": 16},
-        "multi_half": {"epochs": 16},
-        "single_half": {"epochs": 16},
+        # Learning rate and batch of Adam, the optimiser of gated networks.
+        **{f"{kind}_{cell}": {"lr": 0.001, "batch_size": 64, "epochs": 10} for kind in ("multi", "single") for cell in ("gru", "lstm")},
+        "multi_mod": {"epochs": 30},
+        "single_mod": {"epochs": 30},
+        "multi_half": {"num_neurons": 128, "epochs": 20},
+        "single_half": {"num_neurons": 128, "epochs": 20},
         "multi_double": None,
         "single_double": None,
-        "sliding": {"epochs": 16},
-        "continuous": {"batch_size": 64, "steps_per_epoch": 100, "epochs": 5, "max_N": 5},
+        "sliding": {"epochs": 30},
+        "continuous": {"batch_size": 64, "steps_per_epoch": 100, "epochs": 5, "max_N": 5, "lr": 0.1},
     },
-    measured_Ns=(2, 5, 8, 10, 12, 15, 16, 18, 20, 22, 25, 30),
-    measured_at={"retraining": (16,)},
+    measured_Ns=(2, 5, 8, 10, 12, 14, 15, 16, 17, 18, 20, 22, 25, 30),
+    measured_at={"retraining": (10, 15)},
     measurement_options={
-        "timescales": {"method": "published", "n_steps": 50_000, "max_lag": 60},
-        "retraining": {"epochs": 4, "steps_per_epoch": 300, "batch_size": 128},
+        "timescales": {"method": "published", "p": "quantiles", "n_steps": 30_000, "max_lag": 60},
+        "retraining": {"epochs": 4, "steps_per_epoch": 200, "batch_size": 128, "test_steps": 25, "lr": 0.2},
         "generalisation": {"beyond": 5},
+        "resolution": {"n_sequences": 640},
     },
-)
+    first=("single", "multi"),
+)  # fmt: skip
 
 PAPER_SCALE = Scale(
     name="paper",
-    cost="an estimated 9000 hours of one processor, 60 GB of disk; for a cluster. As published: "
-    "500 units, 1000 epochs, N up to 101",
+    cost="an estimated 3300 hours of one core of an AMD EPYC, 5300 of an Intel Xeon, 60 GB of disk; for a cluster (--slurm). "
+    "As published: 500 units, 1000 epochs, N up to 101",
     networks=4,
     options={},
     by_condition={
@@ -203,7 +205,7 @@ PAPER_SCALE = Scale(
     measured_Ns=(2, 5, 10, 15, 16, 20, 25, 30, 35, 40, 50, 60, 70, 80, 90, 100),
     measured_at={"retraining": (16,)},
     measurement_options={
-        "timescales": {"method": "published", "max_lag": 60},
+        "timescales": {"method": "published", "p": "quantiles", "max_lag": 60},
         "generalisation": {"beyond": 5},
         "resolution": {"ks": KS},
     },

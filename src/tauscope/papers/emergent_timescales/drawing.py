@@ -24,6 +24,9 @@ CURRICULA = {"multi": "cumulative", "single": "single", "sliding": "sliding"}
 
 PUBLISHED = "published (500 units)"
 
+MEASURED_HERE = "published, measured here"
+"""What networks of the published code are called that were measured as ours."""
+
 
 def kind(condition: str) -> str:
     """Return the kind of a condition's curriculum: ``multi``, ``single`` or ``sliding``.
@@ -91,6 +94,28 @@ def draw_published(ax: Axes, x: Sequence[float], y: Sequence[float], condition: 
     """
     label = f"{kind(condition)}-head, {PUBLISHED} [{mark}]"
     ax.plot(x, y, ls=":", lw=0.8, ms=4, mfc="white", zorder=1, label=label, **look(condition))
+
+
+def draw_measured_here(
+    ax: Axes, results: Results, what: str, condition: str, number: Number, *, label: str = "", **style: Any
+) -> None:
+    """Draw a number of the published networks of a condition that were measured as ours, if there are any.
+
+    Examples
+    --------
+    >>> from tauscope.papers.vocabulary import Trained
+    >>> from tauscope.plotting.style import new_axes
+    >>> network = Trained("published multi", 1, (), {("connectivity", 2): xr.Dataset({"mean": -0.1})})
+    >>> ax, results = new_axes(), Results({}, {}, published={"multi": [network]})
+    >>> draw_measured_here(ax, results, "connectivity", "multi", lambda result: float(result["mean"]))
+    >>> ax.lines[0].get_label(), ax.lines[0].get_xydata().tolist()
+    ('multi-head, published, measured here (1 network)', [[2.0, -0.1]])
+    """
+    values = series(Results(results.published, {}), what, condition, number)
+    if values is not None:
+        name = f"{label or f'{kind(condition)}-head'}, {MEASURED_HERE} ({count(values.sizes['network'], 'network')})"
+        ax.plot(values["N"], values.mean("network"), ls="--", lw=0.9, ms=4.5, mec="black", mew=0.8, label=name,
+                **(look(condition) | style))  # fmt: skip
 
 
 def longest(results: Results, conditions: Iterable[str]) -> int:

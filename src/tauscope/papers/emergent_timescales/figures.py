@@ -19,6 +19,7 @@ from tauscope.papers.emergent_timescales.conditions import NO_CURRICULUM
 from tauscope.papers.emergent_timescales.drawing import (
     PUBLISHED,
     by_curriculum,
+    draw_measured_here,
     draw_points,
     draw_progress,
     draw_published,
@@ -193,6 +194,8 @@ def _against_N(results: Results, columns: Sequence[_Column]) -> Figure | None:
             for name in MAIN if not task else ():
                 if key in values[name]:
                     draw_published(ax, *published_here(values[name][key]), name, values["mark"])
+            for name in rows[task]:
+                draw_measured_here(ax, results, what, name, number)
             legend_below(ax, title=OVER_NETWORKS)
     return figure
 

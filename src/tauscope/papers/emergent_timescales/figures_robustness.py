@@ -9,7 +9,14 @@ from matplotlib.figure import Figure
 
 from tauscope._words import count
 from tauscope.papers.emergent_timescales import quantities as q
-from tauscope.papers.emergent_timescales.drawing import CURRICULA, PUBLISHED, look, series
+from tauscope.papers.emergent_timescales.drawing import (
+    CURRICULA,
+    MEASURED_HERE,
+    PUBLISHED,
+    draw_measured_here,
+    look,
+    series,
+)
 from tauscope.papers.emergent_timescales.figures import MAIN
 from tauscope.papers.emergent_timescales.quantities import published
 from tauscope.papers.panels import panels
@@ -51,6 +58,8 @@ def _ablation(ax: Axes, results: Results, name: str) -> None:
             shown.append(np.array(means))
             ax.plot(Ns, means, ls="none", marker=marker, ms=4.5, mfc="white", color=COLOURS[colour],
                     label=f"{group}, {PUBLISHED} [D]")  # fmt: skip
+        draw_measured_here(ax, results, "ablation", name, q.without(group), label=group, color=COLOURS[colour],
+                           marker=marker)  # fmt: skip
     relative_accuracy_axis(ax, np.concatenate(shown), "intact network", "chance")
     N_axis(ax)
     ax.set_title(results.label(name))
@@ -100,7 +109,20 @@ def _perturbation(ax: Axes, results: Results, which: str) -> None:
         label = f"{name}-head, {PUBLISHED}, N = {values['N']} [{values['mark']}]"
         ax.plot(values[name]["epsilon"], values[name]["mean"], ls=":", lw=0.8, ms=3.5, mfc="white", zorder=1, label=label,
                 **look(name))  # fmt: skip
+    _measured_here(ax, results, what)
     legend_below(ax, title=f"N = {N}; mean over networks, shaded: their range")
+
+
+def _measured_here(ax: Axes, results: Results, what: str) -> None:
+    """Draw the published networks that were measured as ours, at the largest N that all of them were measured at."""
+    theirs = Results(results.published, {})
+    names = [name for name in MAIN if theirs.of(name)]
+    N = q.common_N(theirs, what, *names) if names else None
+    for name in names if N is not None else ():
+        measured = [result["relative_accuracy"].mean("trial") for result in theirs.measured(what, name, N)]
+        relative = xr.concat(measured, dim="network").mean("network")[1:]
+        ax.plot(relative["epsilon"], relative, ls="--", lw=0.9, ms=4, mec="black", mew=0.8,
+                label=f"{name}-head, {MEASURED_HERE}, N = {N}", **look(name))  # fmt: skip
 
 
 def _retraining(ax: Axes, results: Results) -> None:

@@ -180,6 +180,36 @@ QUICK = Scale(
     },
 )
 
+_TWELVE_PAIRS = starts((0.9,), (0.05, 0.25), 12)
+
+STANDARD = Scale(
+    name="standard",
+    cost="an estimated 2.5 hours on 2 processors (18 000 seconds of one), 1.2 GB of disk: as quick, but with 24 networks of "
+    "each condition and 3000 optimiser steps (6000 for CD and DE-1)",
+    networks=5,
+    options={"num_neurons": 100, "test_steps": 10, "epochs": 6, "steps_per_epoch": 500},
+    by_condition={
+        **_scaled(
+            10,
+            40,
+            {"2afc": {}, "comp": {}, "cd": {"epochs": 12}, "de1": {"epochs": 12}},
+            MAIN,
+            {"max_N": 10, "lr": 0.1, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "epochs": 40},
+        ),
+        "multitask_2afc_cd": None,
+    },
+    each={
+        **{condition.name: _TWELVE_PAIRS for condition in CONDITIONS if condition.name not in PARITY},
+        **{f"basic_{task}": (*_TWELVE_PAIRS, *grid(3)) for task in MAIN},
+    },
+    measurement_options={
+        "sequences": {"n_trials": 300},
+        "timescales": {"n_trials": 300},
+        "dimensionality": {"n_trials": 300},
+        "lyapunov": {"n_trials": 10, "n_exponents": 5},
+    },
+)  # fmt: skip
+
 PAPER_SCALE = Scale(
     name="paper",
     cost="an estimated 3500 hours of one processor; for a cluster. As published: 500 units, trials of 25 + 100 + 25 steps, "
@@ -190,4 +220,4 @@ PAPER_SCALE = Scale(
     each={condition.name: grid(1) for condition in CONDITIONS if condition.name not in PARITY},
 )  # fmt: skip
 
-SCALES = {scale.name: scale for scale in (SMOKE, QUICK, PAPER_SCALE)}
+SCALES = {scale.name: scale for scale in (SMOKE, QUICK, STANDARD, PAPER_SCALE)}

@@ -67,7 +67,11 @@ class Reproduced:
 
     def failed(self) -> list[Trained]:
         """Return the networks whose training or measurement failed."""
-        return [network for network in self.networks() if network.missing]
+        return [network for network in [*self.networks(), *self.published()] if network.missing]
+
+    def published(self) -> list[Trained]:
+        """Return the networks of the published code that were measured."""
+        return [network for networks in self.results.published.values() for network in networks]
 
     def errors(self) -> dict[str, str]:
         """Return what failed beside the networks, by claim or figure: a mistake in the paper, or a figure that cannot be drawn here."""
@@ -288,7 +292,7 @@ def _networks_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
 def _measurements_table(reproduced: Reproduced) -> Iterable[Sequence[object]]:
     yield "condition", "network", "N", "measurement", "quantity", "value"
     known = MEASUREMENTS | dict(reproduced.plan.paper.measurements)
-    for network in reproduced.networks():
+    for network in [*reproduced.networks(), *reproduced.published()]:
         for (what, N), dataset in sorted(network.measured.items()):
             try:
                 numbers = known[what].numbers(dataset)

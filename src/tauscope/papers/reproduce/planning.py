@@ -15,6 +15,7 @@ from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.keeping import Asked, target
 from tauscope.models import user_cell
 from tauscope.papers import paper
+from tauscope.papers.reproduce.published import PublishedNetwork, published_networks
 from tauscope.papers.reproduce.studying import PlannedStudy, planned_studies
 from tauscope.papers.vocabulary import Condition, Measure, Paper, Scale
 from tauscope.runs.checkpoints import checkpoint_name
@@ -122,12 +123,15 @@ class Choice:
         Instead of the paper's own.
     seed : int
         Added to the seed of every network.
+    published : Path, optional
+        Folder with the run folders of networks of the published code, which are measured beside ours.
     """
 
     networks: int | None = None
     cell: str | None = None
     task: str | None = None
     seed: int = 0
+    published: Path | None = None
 
     def __post_init__(self) -> None:
         require_at_least("seed", self.seed, 0)
@@ -161,11 +165,14 @@ class Plan:
     base : Path
         Folder of the runs.
     networks : tuple of Network
-        In the order in which they are worked on: the first of every condition, then the second, …
+        In the order in which they are worked on: those of the scale's ``first`` conditions, then the others; of these
+        the first of every condition, then the second, …
     left_out : dict
         Conditions that are not trained, each with the reason.
     studies : tuple of PlannedStudy
         What is measured without a network.
+    published : tuple of PublishedNetwork
+        Networks of the published code to measure.
     """
 
     paper: Paper
@@ -175,6 +182,7 @@ class Plan:
     networks: tuple[Network, ...]
     left_out: Mapping[str, str]
     studies: tuple[PlannedStudy, ...] = ()
+    published: tuple[PublishedNetwork, ...] = ()
 
 
 def scale_of(found: Paper, name: str) -> Scale:
@@ -213,7 +221,7 @@ def make_plan(name: str, scale: str, base: Path | None = None, choice: Choice | 
     ------
     InputError
         If something that is asked for is unknown, two conditions would share a folder, nothing is left to train, a
-        folder holds a different run, or the base cannot be written.
+        folder holds a different run, the folder of published networks holds none, or the base cannot be written.
     """
     found, choice = paper(name), choice or Choice()
     size = scale_of(found, scale)
@@ -228,7 +236,10 @@ def make_plan(name: str, scale: str, base: Path | None = None, choice: Choice | 
         _require_fitting(network)
     kept = base / "measured" / size.name
     studies = planned_studies(name, found.studies, kept, choice.seed, size.measurement_options)
-    return Plan(found, size, choice, base, networks, left_out, studies)
+    published = (
+        () if choice.published is None else published_networks(name, found, size, choice.published, kept / "published")
+    )
+    return Plan(found, size, choice, base, networks, left_out, studies, published)
 
 
 def _require_known(found: Paper, scale: Scale) -> None:
@@ -238,7 +249,7 @@ def _require_known(found: Paper, scale: Scale) -> None:
     for what, name in [*files, *(("scale", name) for name in found.scales)]:
         require_file_name(f"{found.name}: {what}", name)
     conditions = [one.name for one in found.conditions]
-    for name in [*scale.by_condition, *(name for one in found.measures for name in one.conditions)]:
+    for name in [*scale.by_condition, *scale.first, *(name for one in found.measures for name in one.conditions)]:
         if name not in conditions:
             raise InputError(f"{found.name}: condition {name!r} is unknown: {nearest(name, conditions)}")
     measurements = [*MEASUREMENTS, *found.measurements]
@@ -324,13 +335,11 @@ def _require_own_names(condition: Condition, made: Sequence[Config], owners: Map
 def _networks(
     name: str, found: Paper, scale: Scale, base: Path, configs: Mapping[str, Sequence[Config]]
 ) -> tuple[Network, ...]:
-    """Return every network once, the first ones of all conditions first."""
+    """Return every network once, in the order of `Plan.networks`."""
     by_config: dict[Config, list[tuple[str, int]]] = {}
-    most = max(len(one) for one in configs.values())
-    for i in range(most):
-        for condition, made in configs.items():
-            if i < len(made):
-                by_config.setdefault(made[i], []).append((condition, i + 1))
+    numbered = [(i, condition, config) for condition, made in configs.items() for i, config in enumerate(made)]
+    for i, condition, config in sorted(numbered, key=lambda network: (network[1] not in scale.first, network[0])):
+        by_config.setdefault(config, []).append((condition, i + 1))
     # Networks of a condition differ in their start at most: what one of them has, all have.
     measures = {
         conditions: _measures(found, config, conditions)

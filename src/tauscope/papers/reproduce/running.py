@@ -15,6 +15,7 @@ from tauscope.jobs.signals import collect_signals
 from tauscope.jobs.training import Progress, go_on
 from tauscope.measurements.keeping import Asked, measure
 from tauscope.papers.reproduce.planning import Network, Plan
+from tauscope.papers.reproduce.published import PublishedNetwork
 from tauscope.papers.reproduce.studying import make_study
 from tauscope.papers.vocabulary import Results, Trained
 from tauscope.runs.environment import environment
@@ -47,13 +48,16 @@ def look(network: Network, here: dict[str, Any]) -> Found:
     try:
         records, finished = network.records()
         asked = network.asked(records) if finished else {}
-        measured = {
-            key: kept for key, measurement in asked.items() if (kept := _current(measurement, here)) is not None
-        }
+        measured = _measured(asked, here)
     except (LookupError, TypeError, ValueError):
         # The records are damaged: the network's job reads them too and reports the damage.
         return Found([], False, {}, False)
     return Found(records, finished, measured, finished and len(measured) == len(asked))
+
+
+def _measured(wanted: Mapping[tuple[str, int], Asked], here: dict[str, Any]) -> dict[tuple[str, int], xr.Dataset]:
+    """Return the results of measurements that are current."""
+    return {key: kept for key, asked in wanted.items() if (kept := _current(asked, here)) is not None}
 
 
 def _current(asked: Asked, here: dict[str, Any]) -> xr.Dataset | None:
@@ -92,12 +96,30 @@ def work(send: Callable[[Progress], None], network: Network, device: str) -> lis
     if not finished:
         _train(send, network, device)
         records, _ = network.records()
-    here, epochs, problems = environment(device), network.config.recipe().epochs, []
-    for (what, N), asked in network.asked(records).items():
+    epochs, cell = network.config.recipe().epochs, network.config.cell if ":" in network.config.cell else None
+    return _measure(
+        network.asked(records),
+        device,
+        cell,
+        lambda what, N: send(Progress(len(records), epochs, f"measuring {what.replace('_', ' ')} at N = {N}")),
+    )
+
+
+def measure_published(send: Callable[[Progress], None], network: PublishedNetwork, device: str) -> list[str]:
+    """Measure a network of the published code; a job of `tauscope.jobs.pool`, as `work`."""
+    del send
+    return _measure(network.asked, device, None, lambda *_: None)
+
+
+def _measure(
+    wanted: Mapping[tuple[str, int], Asked], device: str, cell: str | None, tell: Callable[[str, int], None]
+) -> list[str]:
+    """Make the measurements that are not current, and return those that failed, with the reasons."""
+    here, problems = environment(device), []
+    for (what, N), asked in wanted.items():
         if _current(asked, here) is None:
-            send(Progress(len(records), epochs, f"measuring {what.replace('_', ' ')} at N = {N}"))
+            tell(what, N)
             try:
-                cell = network.config.cell if ":" in network.config.cell else None
                 measure(asked, here, device=device, cell=cell)
             except Exception as error:  # the other measurements still get their results
                 problems.append(f"{what} at N = {N}: {reason(error)}")
@@ -156,6 +178,8 @@ def run_plan(
     on_plan(len(remaining), len(plan.networks))
     jobs = [Job(study.job, make_study, (study, here)) for study in plan.studies if study.current(here) is None]
     jobs += [Job(name, work, (network, device)) for name, network in remaining.items()]
+    jobs += [Job(network.name, measure_published, (network, device)) for network in plan.published
+             if len(_measured(network.asked, here)) < len(network.asked)]  # fmt: skip
 
     def of_network(callback: Callable[..., None]) -> Callable[..., None]:
         def call(job: Job, *said: Any) -> None:
@@ -177,7 +201,14 @@ def run_plan(
     found |= {name: look(network, here) for name, network in remaining.items()}
     studies = {study.name: result for study in plan.studies if (result := study.current(here)) is not None}
     failed = {study.name: outcomes[study.job].problem for study in plan.studies if study.name not in studies}
-    return replace(collect(plan, found, outcomes), studies=studies, failed_studies=failed)
+    published: dict[str, list[Trained]] = {}
+    for network in plan.published:
+        measured, outcome = _measured(network.asked, here), outcomes.get(network.name)
+        problems = [] if outcome is None else [outcome.problem] if outcome.problem else outcome.value
+        published.setdefault(network.condition, []).append(
+            Trained(f"published {network.condition}", network.number, (), measured, "; ".join(problems))
+        )
+    return replace(collect(plan, found, outcomes), studies=studies, failed_studies=failed, published=published)
 
 
 def collect(plan: Plan, found: Mapping[str, Found], outcomes: Mapping[str, Outcome]) -> Results:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import Field, asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from tauscope._lazy import torch
 from tauscope.errors import InputError, nearest
 from tauscope.learning.curricula import Curriculum, range_name, require_asked, require_fitting
 from tauscope.learning.recipe import Recipe, generators
@@ -20,13 +21,21 @@ from tauscope.tasks import Task
 from tauscope.tasks.check import check_task
 
 if TYPE_CHECKING:
-    import torch
-
     from tauscope.models import Model
 
-_UNNAMED = ("task", "curriculum_type", "network_number", "seed", "epochs", "test_steps", "vocabulary", "sha256")
+_UNNAMED = (
+    "task",
+    "curriculum_type",
+    "network_number",
+    "seed",
+    "epochs",
+    "test_steps",
+    "vocabulary",
+    "sha256",
+    "engine",
+)
 """Options that a folder's name does not tell as others: they stand elsewhere in it, or two runs that differ in them alone are
-one run, have other numbers, or read another text under the same name."""
+one run, have other numbers, or read another text under the same name. `Config.name` tells the engine itself."""
 _LONGEST = 160
 
 
@@ -43,6 +52,7 @@ class Config:
     curriculum_type: str
     network_number: int
     seed: int | None
+    engine: str
     cell: str
     num_neurons: int
 
@@ -77,7 +87,9 @@ class Config:
     def name(self) -> str:
         """Name of the run's folder."""
         names = self.setup.names or _names
-        return "_".join([*names(self), f"network_{self.network_number}"])
+        usual = self.__dataclass_fields__["engine"].default
+        engine = [] if self.engine == usual else [self.engine]
+        return "_".join([*names(self), *engine, f"network_{self.network_number}"])
 
     @property
     def n_heads(self) -> int | None:
@@ -104,7 +116,7 @@ class Config:
 
     def recipe(self) -> Recipe:
         """Return how the network is trained."""
-        return dataclasses.replace(cast(Recipe, self.part("training").build()), seed=self.seed or 0)
+        return dataclasses.replace(cast(Recipe, self.part("training").build()), seed=self.seed or 0, engine=self.engine)
 
     def model(self, device: torch.device | str = "cpu") -> Model:
         """Return the network with its initial weights.
@@ -134,7 +146,8 @@ class Config:
         made: Model = self.part("network").build(tasks[0], heads, generators(self.seed or 0)["init"])
         if self._has_own_code:
             require_fitting(curriculum, template, made)
-        return made.to(device)
+        dtype = self.recipe().dtype
+        return made.to(device, None if dtype is None else getattr(torch, dtype))
 
     def measured_model(self) -> Model:
         """Return a network of that kind on the CPU, as it is measured: in full precision."""

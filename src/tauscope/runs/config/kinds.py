@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from tauscope._named import imported
 from tauscope.errors import InputError, nearest
+from tauscope.learning.recipe import Recipe
+from tauscope.models.names import ENGINES
 from tauscope.runs.config import own
 from tauscope.runs.config.base import option, options_of
 from tauscope.runs.config.composed import Config
@@ -137,6 +139,7 @@ def kind_of_setup(task: str, setup: Setup) -> type[Config]:
         "task": (str, option(task, "what must be remembered, or a task of your own as module:Class", "t", (task,))),
         "curriculum_type": (str, curriculum_option()),
         "network_number": (int, option(1, "number of the network, the last part of its folder's name", "n", at_least=0)),
+        "engine": (str, _engine_option(setup)),
         "seed": (int | None, option(None, "root of all random numbers; by default a random one", "s", at_least=0)),
     }  # fmt: skip
     made = {name: options_of(part, setup.taught if name == "task" else (), name) for name, part in setup.parts.items()}
@@ -148,9 +151,16 @@ def kind_of_setup(task: str, setup: Setup) -> type[Config]:
     return cast(type[Config], make_dataclass("Config", types, bases=(Config,), frozen=True, namespace=namespace))
 
 
+def _engine_option(setup: Setup) -> Any:
+    """Return the option that says how the gradient through time is found."""
+    default = setup.recipe.engine if isinstance(setup.recipe, Recipe) else "loop"
+    help_text = "how the gradient through time is found: the same numbers, faster for small networks and long sequences"
+    return option(default, help_text, choices=ENGINES, group="training", added=True)
+
+
 def _require_names_of_their_own(task: str, setup: Setup, made: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse an option that another part of a setup, every run or the command line has too, and a setup that lacks one."""
-    taken = {*RESERVED, "task", "network_number", "seed", "curriculum_type"}
+    taken = {*RESERVED, "task", "network_number", "seed", "curriculum_type", "engine"}
     # A clash is the mistake of the part that users write most often.
     for name in ("training", "network", "curriculum", "task"):
         part = setup.parts[name]

@@ -40,7 +40,7 @@ from tauscope.errors import InputError
 from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.recipe import OPTIMIZERS, Recipe
 from tauscope.learning.schedules import Plateau, Schedule, Steps
-from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK
+from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK, TAU_MAPS
 from tauscope.runs.config.base import OWN_CLASS, OWN_NAME, check_options, has_default, option, values
 from tauscope.runs.config.own import refusing
 from tauscope.tasks import Stage, Task
@@ -57,6 +57,9 @@ SETUPS: dict[str, str] = {
     "tracking": "tauscope.runs.setups.tracking:TRACKING",
     "history": "tauscope.runs.setups.history:HISTORY",
     "text": "tauscope.runs.setups.text:TEXT",
+    "functional": "tauscope.runs.setups.functional:FUNCTIONAL",
+    "path-integration": "tauscope.runs.setups.navigation:PATH_INTEGRATION",
+    "head-direction": "tauscope.runs.setups.navigation:HEAD_DIRECTION",
 }
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
 
@@ -111,6 +114,24 @@ class Teaching(Protocol):
 
 
 _LEAKY = ("leaky",)
+_RESIDUAL = ("residual",)
+_WITH_MAPS = ("leaky", "residual", "ssm")
+
+
+def tau_map_option(cells: Sequence[str]) -> Any:
+    """Return the option that says how trained timescales are parametrised, of these cells."""
+    return option("inverse", "how trained timescales are parametrised", choices=TAU_MAPS, group="network", cells=cells,
+                  added=True)  # fmt: skip
+
+
+def settle_tau_map(options: Any) -> None:
+    """Give a map one name, and refuse one of timescales that are not trained."""
+    if options.tau_map == "clamp":
+        object.__setattr__(options, "tau_map", "inverse")
+    if options.tau_map != "inverse" and options.tau is not None and options.cell == "leaky":
+        raise InputError(
+            f"tau_map is {options.tau_map} with tau {options.tau:g}: expected no tau, which fixes the timescales"
+        )
 
 
 @dataclass(frozen=True)
@@ -127,6 +148,10 @@ class Network:
         As in `tauscope.models.LeakyCell`; no other cell has them.
     rank : int
         As in `tauscope.models.CPCell`; no other cell has it.
+    tau_map : str
+        As in `tauscope.models.TauMap`; of leaky, residual and state-space cells alone.
+    mixed_decay, published_start : bool
+        As in `tauscope.models.ResidualCell`; no other cell has them. ``afunc`` is the residual cell's too.
     head_bias : bool
         Whether read-outs have biases.
 
@@ -144,7 +169,8 @@ class Network:
     num_neurons: int = option(100, "units", "nn", group="network", at_least=1)
     form: str = option("default", "where the nonlinearity of leaky units stands", "m", FORMS, "network",
                        cells=_LEAKY)  # fmt: skip
-    afunc: str = option("leakyrelu", "nonlinearity of leaky units", "a", ACTIVATION_NAMES, "network", cells=_LEAKY)
+    afunc: str = option("leakyrelu", "nonlinearity of leaky and residual units", "a", ACTIVATION_NAMES, "network",
+                        cells=(*_LEAKY, *_RESIDUAL))  # fmt: skip
     tau: float | None = option(None, "fix the timescales of leaky units at this value (>= 1); by default they are trained",
                                "T", group="network", at_least=1.0, cells=_LEAKY)  # fmt: skip
     bias: bool = option(True, "biases of leaky units", group="network", cells=_LEAKY)
@@ -153,10 +179,16 @@ class Network:
                          at_least=0.0, cells=_LEAKY)  # fmt: skip
     start: float = option(0.1, "leaky units start between 0 and this", group="network", at_least=0.0, cells=_LEAKY)
     rank: int = option(RANK, "terms that multiply state and input (cp)", group="network", at_least=0, cells=("cp",))
+    tau_map: str = tau_map_option(_WITH_MAPS)
+    mixed_decay: bool = option(False, "let residual units decay in another basis, which is trained", group="network",
+                         cells=_RESIDUAL, added=True)  # fmt: skip
+    published_start: bool = option(False, "start residual units as published, whatever the map", group="network",
+                             cells=_RESIDUAL, added=True)  # fmt: skip
     head_bias: bool = option(True, "biases of the read-outs", group="network")
 
     def __post_init__(self) -> None:
         check_options(self)
+        settle_tau_map(self)
 
     def build(self, task: Task, heads: Mapping[str, Head], generator: torch.Generator) -> Model:
         """Return the network for a task, with fresh weights."""

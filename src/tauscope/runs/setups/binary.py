@@ -13,7 +13,16 @@ from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, PRECISIONS, RA
 from tauscope.runs.config.base import OWN_CLASS, option, shared, values
 from tauscope.runs.config.composed import own_curriculum
 from tauscope.runs.config.kinds import kind_of
-from tauscope.runs.config.setup import AS_PUBLISHED, Setup, cell_of, curriculum_option, outputs, recipe_with
+from tauscope.runs.config.setup import (
+    AS_PUBLISHED,
+    Setup,
+    cell_of,
+    curriculum_option,
+    outputs,
+    recipe_with,
+    settle_tau_map,
+    tau_map_option,
+)
 from tauscope.tasks import OUT, TASKS, BinaryMemoryTask, Task
 
 if TYPE_CHECKING:
@@ -95,6 +104,7 @@ class Layers:
                        group="network")  # fmt: skip
     rank: int | None = option(None, f"terms that multiply state and input (cp); by default {RANK}", group="network",
                               at_least=0, cells=("cp",), added=True)  # fmt: skip
+    tau_map: str = tau_map_option(("leaky", "residual", "ssm"))
     duplicates: tuple[int, ...] | None = option(
         None, "continuous time: numbers of steps that a bit lasts, e.g. 7,8,9,10", "dup", group="network"
     )
@@ -104,6 +114,7 @@ class Layers:
 
     def __post_init__(self) -> None:
         _require_at_most("num_layers", self.num_layers, MOST_LAYERS)
+        settle_tau_map(self)
         if (self.duplicates is not None) != (self.model_type == "continuous"):
             raise InputError(
                 f"model_type {self.model_type!r} with duplicates {self.duplicates}: expected model_type 'continuous' "
@@ -131,11 +142,12 @@ class Layers:
             names = tuple(heads)  # those of a curriculum of a user's own
         if self.cell != "leaky":
             below = zip((task.n_inputs, *sizes), sizes, strict=False)
-            rank = {} if self.rank is None else {"rank": self.rank}
-            cells = [cell_of(self.cell, n_inputs, size, generator, **rank) for n_inputs, size in below]
+            further: dict[str, Any] = {} if self.rank is None else {"rank": self.rank}
+            further |= {"tau_map": self.tau_map} if self.cell in ("residual", "ssm") else {}
+            cells = [cell_of(self.cell, n_inputs, size, generator, **further) for n_inputs, size in below]
             return Model(cells, Heads(self.num_neurons, names, outputs(heads), shared_head, generator))
         shape: dict[str, Any] = {"n_inputs": task.n_inputs, "n_outputs": outputs(heads), "n_heads": len(names)}
-        of_cell = {"form": self.model_type, **values(self, "afunc", "tau", "precision")}
+        of_cell = {"form": self.model_type, **values(self, "afunc", "tau", "precision", "tau_map")}
         made = LeakyRNN(sizes, generator=generator, shared_head=shared_head, **shape, **of_cell)
         made.heads.names = names
         return made
@@ -176,6 +188,7 @@ def _names(options: Any) -> list[str]:
     affixes += [f"T_{float(options.tau)}"] if options.tau is not None else []
     affixes += [options.cell.rpartition(":")[2]] if options.cell != "leaky" else []
     affixes += [f"rank_{options.rank}"] if options.rank is not None else []
+    affixes += [f"tau_map_{options.tau_map}"] if options.tau_map != "inverse" else []
     return [*(own_curriculum(options) or [kind]), options.task, *affixes]
 
 
@@ -183,7 +196,8 @@ def _facts(options: Any) -> list[tuple[str, str]]:
     """Return network, timescales, task and curriculum in words."""
     layers = f" in each of {options.num_layers} layers" if options.num_layers > 1 else ""
     kind = f"leaky, form {options.model_type}, {options.afunc}" if options.cell == "leaky" else options.cell
-    timescales = [("Timescales τ", "trained" if options.tau is None else f"fixed at {options.tau:g} steps")]
+    trained = "trained" if options.tau_map == "inverse" else f"trained by the map {options.tau_map}"
+    timescales = [("Timescales τ", trained if options.tau is None else f"fixed at {options.tau:g} steps")]
     return [
         ("Network", f"{options.num_neurons} unit{'s' * (options.num_neurons > 1)}{layers} ({kind})"),
         *(timescales if options.cell == "leaky" else []),

@@ -71,7 +71,7 @@ def _start(model: Model, task: Task, generator: torch.Generator, embedded: bool)
         raise InputError(f"initial weights 'theory' of {task}: expected the task history, which the theory is of")
     with torch.no_grad():
         for weight, value in fresh.items():
-            weight.copy_(torch.as_tensor(value))
+            weight.copy_(torch.as_tensor(value, dtype=weight.dtype, device=weight.device))
 
 
 @dataclass(frozen=True)

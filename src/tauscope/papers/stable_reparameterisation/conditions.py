@@ -1,0 +1,155 @@
+"""What is trained and measured, at which scales; all of it is settled before anything is run.
+
+Linear networks are no conditions but studies: their loss is exact, and no data are needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tauscope.papers.vocabulary import Condition, Measure, Scale
+
+NONLINEAR = ("hardtanh", "tanh")
+"""Nonlinearities of the networks that are trained on data."""
+
+COMPARED = ("direct", "softplus")
+"""Their maps."""
+
+CURRICULUM_MAPS = ("inverse", "exp", "softplus", "sigmoid", "best", "direct")
+"""Maps of τ under the curricula of N-parity."""
+
+_SEED = 1900
+"""Of the first network of every condition: no trial had it."""
+
+
+def _functional(afunc: str, tau_map: str) -> Condition:
+    name = f"pol_{afunc}_{tau_map}"
+    options = {
+        "task": "functional",
+        "rho": "pol",
+        "cell": "residual",
+        "afunc": afunc,
+        "tau_map": tau_map,
+        "seed": _SEED,
+    }
+    return Condition(name, f"pol, {afunc}, {tau_map}", options)
+
+
+def _parity(curriculum: str, tau_map: str) -> Condition:
+    heads = {"cumulative": "multi-head", "single": "single-head"}[curriculum]
+    options: dict[str, Any] = {"task": "parity", "curriculum_type": curriculum, "tau_map": tau_map, "seed": _SEED}
+    return Condition(f"{curriculum}_{tau_map}", f"{heads}, {tau_map}", options)
+
+
+FUNCTIONALS = tuple(_functional(afunc, tau_map) for afunc in NONLINEAR for tau_map in COMPARED)
+MULTI = tuple(_parity("cumulative", tau_map) for tau_map in CURRICULUM_MAPS[:-1])
+SINGLE = tuple(_parity("single", tau_map) for tau_map in CURRICULUM_MAPS)
+
+CONDITIONS = (*FUNCTIONALS, *MULTI, *SINGLE)
+
+_NAMES = tuple(tuple(condition.name for condition in group) for group in (FUNCTIONALS, MULTI, SINGLE))
+
+MEASURES = (
+    Measure("perturbation_error", _NAMES[0]),
+    Measure("memory_function", _NAMES[0]),
+    Measure("tau", (*_NAMES[1], *_NAMES[2]), at="each"),
+)
+
+
+def _scaled(
+    functional: dict[str, Any] | None, multi: dict[str, Any] | None, single: dict[str, Any] | None
+) -> dict[str, dict[str, Any] | None]:
+    """Return the options by condition, of every group."""
+    return {name: options for names, options in zip(_NAMES, (functional, multi, single), strict=True) for name in names}
+
+
+_SIZES = dict.fromkeys(("C5",), "needs training to the optimum of every size; as published, where each size stops as soon as its loss is "
+                       "below that of the one before, the loss falls with the size by construction")  # fmt: skip
+_DATA = {
+    "C8": "needs filter targets at several sizes, sequential MNIST and a language model, which 2 processors do not train"
+}
+_SINGLE = dict.fromkeys(
+    ("X2", "X3"),
+    "single-head τ begins to rise at N ≈ 15, which 128 units do not reach in so many steps; see scale standard",
+)
+
+SMOKE = Scale(
+    name="smoke",
+    cost="a minute on 2 processors, 20 MB of disk: 20 updates",
+    networks=2,
+    options={"epochs": 2, "steps_per_epoch": 10, "batch_size": 4, "test_steps": 2, "num_neurons": 6},
+    by_condition=_scaled({"n_steps": 20}, {"max_N": 3}, {"max_N": 3}) | {"cumulative_exp": None, "single_exp": None},
+    measured_Ns=(2,),
+    measurement_options={
+        "perturbation_error": {"parts": ["all", "tau"], "n_draws": 2, "n_trials": 8},
+        "memory_function": {"n_steps": 32},
+        "linear": {"n_networks": 2, "n_units": [4, 8], "n_updates": 20, "n_draws": 3},
+        "matched": {"n_networks": 2, "n_units": 4, "n_updates": 30, "n_draws": 3},
+        "sizes": {"n_networks": 2, "n_units": [4, 8], "first_updates": 10, "n_updates": 20, "n_draws": 3},
+        "learning_rates": {"n_networks": 2, "n_units": 4, "n_updates": 20},
+    },
+    out_of_reach=dict.fromkeys(
+        ("C1", "C2", "C3", "C4", "C6", "C6b", "C7", "X1", "X2", "X3"), "machinery only: 20 updates"
+    )
+    | _SIZES
+    | _DATA,
+)
+
+QUICK = Scale(
+    name="quick",
+    cost="an estimated 10 minutes on 2 processors (51 beside much other work), 40 MB of disk: linear networks of 8 to 64 units by their exact loss, "
+    "nonlinear ones of 16 units, 800 updates; N-parity with 128 units and many heads, 1500 steps",
+    networks=5,
+    options={},
+    by_condition=_scaled(
+        {"num_neurons": 16, "epochs": 20, "steps_per_epoch": 40, "batch_size": 64},
+        {
+            "num_neurons": 128,
+            "epochs": 30,
+            "steps_per_epoch": 50,
+            "batch_size": 64,
+            "lr": 0.1,
+            "test_steps": 10,
+            "max_N": 60,
+        },
+        None,
+    )
+    | {"cumulative_exp": None, "cumulative_softplus": None},
+    measured_Ns=(2, 3, 5, 8, 10, 15, 20),
+    measurement_options={"perturbation_error": {"parts": ["all", "tau"]}},
+    out_of_reach=_SIZES | _DATA | _SINGLE,
+)
+
+STANDARD = Scale(
+    name="standard",
+    cost="an estimated 10 hours on 2 processors, 1 GB of disk: as quick, and N-parity with a single head and 256 units until "
+    "N = 16, 500 epochs of 200 steps at most (N = 15 was solved after 46 800 steps at a learning rate of 0.1 and a map inverse)",
+    networks=4,
+    options={},
+    by_condition=_scaled(
+        {"num_neurons": 16, "epochs": 20, "steps_per_epoch": 40, "batch_size": 64},
+        {
+            "num_neurons": 256,
+            "epochs": 100,
+            "steps_per_epoch": 200,
+            "batch_size": 128,
+            "lr": 0.1,
+            "test_steps": 10,
+            "max_N": 60,
+        },
+        {
+            "num_neurons": 256,
+            "epochs": 350,
+            "steps_per_epoch": 200,
+            "batch_size": 128,
+            "lr": 0.2,
+            "test_steps": 10,
+            "max_N": 20,
+        },
+    ),
+    measured_Ns=(2, 3, 5, 8, 10, 12, 14, 15, 16, 20),
+    measurement_options={"perturbation_error": {"parts": ["all", "tau"]}},
+    out_of_reach=_SIZES | _DATA,
+)
+
+SCALES = {scale.name: scale for scale in (SMOKE, QUICK, STANDARD)}

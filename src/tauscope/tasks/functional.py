@@ -1,0 +1,173 @@
+"""Linear functionals of the past: report a weighted sum of all inputs so far, with weights that fall fast or slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from tauscope._draws import normal, require_draw
+from tauscope._lazy import torch
+from tauscope.errors import require_choice, require_count
+from tauscope.tasks.base import OUT, Batch, Head, Task, require_fields
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
+    "exp": lambda t: torch.exp(-t),
+    "pol": lambda t: (1 + 0.1 * t) ** -1.1,
+    "shift": lambda t: (t == 10).to(t.dtype),
+    "twoparts": lambda t: torch.exp(-t) + torch.exp(-((t - 9) ** 2)),
+    "airy": lambda t: torch.special.airy_ai(t - 6),
+    "sin": lambda t: torch.sin(t),
+}
+RHOS = tuple(_KERNELS)
+"""Names of the memories that a `Functional` can ask for."""
+
+
+def memory_kernel(rho: str, n_steps: int) -> Tensor:
+    """Return the weights ρ(0), ρ(1), … of inputs that lie so many steps back, in float64.
+
+    Parameters
+    ----------
+    rho : {"exp", "pol", "shift", "twoparts", "airy", "sin"}
+        e^-t, (1 + 0.1 t)^-1.1, 1 at t = 10 alone, e^-t + e^-(t - 9)², Ai(t - 6), sin t.
+    n_steps : int
+        Number of weights.
+
+    Returns
+    -------
+    Tensor [lag]
+        ρ.
+
+    Raises
+    ------
+    InputError
+        If there is no such memory.
+
+    Examples
+    --------
+    >>> memory_kernel("pol", 11)[10].item() == 2**-1.1
+    True
+    """
+    require_choice("rho", rho, _KERNELS)
+    require_count("number of steps", n_steps)
+    return _KERNELS[rho](torch.arange(n_steps, dtype=torch.float64, device="cpu"))
+
+
+def time_weights(n_steps: int) -> Tensor:
+    """Return the factors w_t of errors at steps 0 … T - 1, ∝ ((t + 1) / (T + 1))² with the sum T, in float64.
+
+    The published code multiplies the error with them, so that the squared error has the weight w_t².
+
+    Examples
+    --------
+    >>> round(time_weights(100).square().mean().item(), 6)
+    1.790986
+    """
+    require_count("number of steps", n_steps)
+    weights = torch.arange(1, n_steps + 1, dtype=torch.float64, device="cpu").square()
+    return weights * (n_steps / weights.sum())
+
+
+def lag_weights(n_steps: int) -> Tensor:
+    """Return W_s = Σ_{t ≥ s} w_t² / T, the weight of an error of the memory at lag s under white inputs, in float64.
+
+    Examples
+    --------
+    >>> rho = memory_kernel("exp", 100)
+    >>> round((lag_weights(100) * rho.square()).sum().item(), 6)
+    2.071307
+    """
+    return time_weights(n_steps).square().flip(0).cumsum(0).flip(0) / n_steps
+
+
+@dataclass(frozen=True)
+class Functional(Task):
+    """Report at every step the sum of all inputs so far, each weighted by how long ago it was: y_t = Σ_s ρ(s) x_{t-s}.
+
+    Inputs are white, x_t ~ N(0, 1). The loss is the mean over steps and trials of (w_t (y_t - ŷ_t))² with `time_weights`; the
+    score is the loss over that of answering 0, ‖ρ‖²_W = Σ_s W_s ρ(s)² with `lag_weights`.
+
+    Attributes
+    ----------
+    rho : {"exp", "pol", "shift", "twoparts", "airy", "sin"}
+        the memory, see `tauscope.tasks.functional.memory_kernel`: exp is short, pol is long.
+    n_steps : int
+        Length T of a trial.
+
+    Notes
+    -----
+    Source: Wang, Li & Li, ICLR 2024 (arXiv 2305.19190), and published code.
+
+    Examples
+    --------
+    >>> task = Functional("pol")
+    >>> batch = task.sample(4, torch.Generator().manual_seed(0))
+    >>> batch.inputs.shape, batch.targets.shape, round(task.power, 6)
+    (torch.Size([100, 4, 1]), torch.Size([100, 4, 1, 1]), 14.785362)
+    """
+
+    rho: str = "pol"
+    n_steps: int = 100
+
+    source: ClassVar[str] = "Wang, Li & Li, ICLR 2024, and published code"
+    metric: ClassVar[str] = "relative_error"
+
+    def __post_init__(self) -> None:
+        require_fields(self)
+        require_choice("rho", self.rho, _KERNELS)
+        require_count("number of steps", self.n_steps)
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """The only head; answering 0 scores 1."""
+        return {OUT: Head(1, 1.0, 0.0)}
+
+    @property
+    def power(self) -> float:
+        """Loss ‖ρ‖²_W of answering 0."""
+        return float((lag_weights(self.n_steps) * memory_kernel(self.rho, self.n_steps).square()).sum())
+
+    def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
+        """Draw trials.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of trials.
+        generator : torch.Generator
+            Source of all random numbers; the batch lies on its device.
+        split : str
+            Ignored: every trial is drawn anew in every split.
+
+        Returns
+        -------
+        Batch
+            ``inputs [time, batch, 1]``, ``targets [time, batch, 1, 1]`` and ``weight [time, 1, 1, 1]``, w_t².
+        """
+        del split
+        require_draw(batch_size, generator)
+        inputs = normal((self.n_steps, batch_size, 1), generator)
+        rho = memory_kernel(self.rho, self.n_steps).to(inputs.device)
+        # As many zeros keep the end of a trial out of its beginning.
+        spectra = [torch.fft.rfft(part, n=2 * self.n_steps, dim=0) for part in (inputs.double(), rho[:, None, None])]
+        targets = torch.fft.irfft(spectra[0] * spectra[1], n=2 * self.n_steps, dim=0)[: self.n_steps]
+        weight = time_weights(self.n_steps).square()[:, None, None, None].to(inputs)
+        return Batch(inputs, targets.to(inputs.dtype).unsqueeze(-1), weight=weight)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the weighted squared error of ``outputs [time, batch, 1, 1]``, ``[1]``, a mean over steps and trials."""
+        return _squares(outputs, batch).mean().unsqueeze(0)
+
+    def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the sum of weighted squared errors, and the number of errors times ‖ρ‖²_W, ``[1]`` each."""
+        squares = _squares(outputs, batch)
+        return squares.sum().unsqueeze(0), squares.new_tensor([squares.numel() * self.power])
+
+
+def _squares(outputs: Tensor, batch: Batch) -> Tensor:
+    """Return weighted squared errors, ``[time, batch, 1, 1]``, also of a window of a trial."""
+    squares = (outputs - batch.targets).square()
+    return squares if batch.weight is None else squares * batch.weight
