@@ -17,9 +17,11 @@ ORDER = (
     "step_function.py",
     "adapting_cell.py",
     "recall_task.py",
+    "stable_timescale.py",
     "doubling_curriculum.py",
     "sparseness.py",
     "silent_replay.py",
+    "parallel_in_time.py",
     "small_paper.py",
 )
 
