@@ -7,7 +7,7 @@ FOLDER ?= demo/gpu
 WORKERS ?= -n auto --maxprocesses 8 --dist worksteal
 DEMO := demo/cumulative_parity_size_100_network_1
 
-.PHONY: help install demo test test-processors test-slow test-slurm test-faults bench bench-gpu docs clean
+.PHONY: help install demo dist test test-processors test-slow test-slurm test-faults bench bench-gpu docs clean
 
 help:
 	@echo "make demo       install, train a small network on N-parity, evaluate it and draw the result"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-faults run the fault campaign and write docs/reliability"
 	@echo "make bench      print the speed table (on an otherwise idle machine)"
 	@echo "make bench-gpu  the same on a GPU; FOLDER=... gets the table and a CSV file"
+	@echo "make dist       build wheel and source archive in dist/; .ci/wheel tries the wheel in a bare environment"
 	@echo "make docs       run the documentation's examples and build it in docs/_build"
 
 install: $(INSTALLED)
@@ -79,9 +80,16 @@ bench-gpu: install
 
 docs: install
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/reproductions.py
 	$(BIN)/python -m doctest docs/*.rst
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
 	@echo "The pages: docs/_build/index.html"
+
+dist: install
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "build>=1.2"
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	@ls -l dist
 
 clean:
 	rm -rf demo build dist docs/_build docs/gallery .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -49,6 +49,7 @@ torch.set_num_threads(1)
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
+    "backreferences_dir": "gallery/backreferences",  # the first page's thumbnails need it
     "filename_pattern": r"\.py$",
     "within_subsection_order": "gallery_support.position",
     "image_scrapers": ("gallery_support.save_figures",),

@@ -11,13 +11,17 @@ from sphinx_gallery.scrapers import figure_rst
 ORDER = (
     "watch_a_curriculum.py",
     "measure_timescales.py",
+    "your_own_network.py",
     "ablate_and_perturb.py",
+    "flip_flop.py",
     "step_function.py",
     "adapting_cell.py",
     "recall_task.py",
+    "stable_timescale.py",
     "doubling_curriculum.py",
     "sparseness.py",
     "silent_replay.py",
+    "parallel_in_time.py",
     "small_paper.py",
 )
 

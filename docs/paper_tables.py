@@ -2,6 +2,7 @@
 
 ``.. paper-table:: emergent-timescales claims`` shows the paper's claims; ``conditions``, ``measures``, ``scales`` and
 ``figures`` are the other tables, and ``results`` shows the claims table of the committed reproduction in ``results/``.
+``.. papers::`` shows every paper that was reproduced, with a picture and the count of verdicts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from docutils import nodes
+from reproductions import reproductions
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -95,11 +97,36 @@ class PaperTable(SphinxDirective):
         return [nodes.table("", group, classes=["colwidths-given"])]
 
 
+class Papers(SphinxDirective):
+    """All papers that were reproduced, each in a box."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the boxes."""
+        boxes = nodes.container(classes=["papers"])
+        for entry in reproductions():
+            text = f"""
+.. image:: {entry.picture}
+   :alt: A figure of {entry.name}
+   :target: {entry.page}.html
+
+:doc:`{entry.name} <{entry.page}>`
+
+{entry.title}
+
+\\{entry.citation}
+
+**{entry.score}**
+"""
+            boxes += nodes.container("", *self.parse_text_to_nodes(text), classes=["paper"])
+        return [boxes]
+
+
 def _row(cells: tuple[str, ...]) -> nodes.row:
     return nodes.row("", *(nodes.entry("", nodes.paragraph(text=cell)) for cell in cells))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directive."""
+    """Register the directives."""
     app.add_directive("paper-table", PaperTable)
+    app.add_directive("papers", Papers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

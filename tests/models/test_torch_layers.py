@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tauscope import InputError, run, wrap
+from tauscope import InputError, Parity, load, run, save, wrap
 from tauscope.models import Loop
 
 LAYERS: tuple[Any, ...] = (nn.RNN, nn.GRU, nn.LSTM)
@@ -109,3 +110,54 @@ def test_a_subclass_may_compute_something_else() -> None:
             return torch.zeros_like(h) * x.sum()
 
     assert not wrap(Reset(2, 5), 2, 5)(inputs(torch.float32))[0].any()
+
+
+def test_a_layer_knows_its_sizes_and_is_read_out_by_a_linear_layer() -> None:
+    module, linear = nn.GRU(2, 5, 2), nn.Linear(5, 3)
+    model = wrap(module, heads=linear)
+    assert (model.n_inputs, model.n_units) == (2, 10)
+    states, _ = model(inputs(torch.float32))
+    for name in ("N2", "anything"):
+        torch.testing.assert_close(model.readout(states, name), linear(module(inputs(torch.float32))[0]))
+    assert {id(parameter) for parameter in linear.parameters()} <= {id(parameter) for parameter in model.parameters()}
+
+
+def test_linear_layers_by_name_are_the_heads_of_those_names() -> None:
+    linears = {"left": nn.Linear(5, 3, bias=False), "right": nn.Linear(5, 3, bias=False)}
+    model = wrap(nn.RNN(2, 5), heads=linears)
+    states, _ = model(inputs(torch.float32))
+    torch.testing.assert_close(model.readout(states, "right"), linears["right"](states))
+    with pytest.raises(InputError, match="no head 'middle'"):
+        model.readout(states, "middle")
+
+
+@pytest.mark.parametrize(
+    ("heads", "message"),
+    [
+        (nn.Linear(4, 3), "reads 4 units: expected 5"),
+        ({"a": nn.Linear(5, 3), "b": nn.Linear(5, 2)}, "head 'b' has 2 outputs"),
+        ({"a": nn.Linear(5, 3), "b": nn.Linear(5, 3, bias=False)}, "with biases or without"),
+        ({}, "no heads"),
+        (nn.Tanh(), "heads is of type Tanh: expected tauscope Heads, or layers torch.nn.Linear"),
+    ],
+)
+def test_heads_that_do_not_fit_are_refused(heads: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        wrap(nn.GRU(2, 5), heads=heads)
+
+
+def test_a_saved_network_of_torch_comes_back_with_its_read_out(tmp_path: Path) -> None:
+    model = wrap(nn.LSTM(1, 5), heads=nn.Linear(5, 2))
+    save(model, tmp_path / "mine", task=Parity([2, 3]))
+    again, x = load(tmp_path / "mine"), inputs(torch.float32)[..., :1]
+    for one in (model, again):
+        assert one.readout(one(x)[0], "N3").shape == (7, 3, 2)
+    torch.testing.assert_close(again.readout(again(x)[0], "N3"), model.readout(model(x)[0], "N3"))
+
+
+def test_weights_come_from_safetensors(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
+    module, other = nn.GRU(2, 5), nn.GRU(2, 5)
+    safetensors.save_model(module, str(tmp_path / "weights.safetensors"))
+    safetensors.load_model(other, str(tmp_path / "weights.safetensors"))
+    torch.testing.assert_close(wrap(other)(inputs(torch.float32))[0], module(inputs(torch.float32))[0])

@@ -151,7 +151,7 @@ def test_what_is_pure_only_in_evaluation_stays_there(behind: torch.nn.Module) ->
         ({"n_inputs": -1}, "number of inputs is -1: expected at least 0"),
         ({"initial": [0.0, 0.0, 0.0]}, r"the initial state is of type list: expected a tensor \[3\]"),
         ({"initial": torch.zeros(3, dtype=torch.long)}, "the initial state is of int64: expected real numbers"),
-        ({"heads": torch.nn.Linear(3, 2)}, "heads is of type Linear: expected tauscope Heads"),
+        ({"heads": torch.nn.Tanh()}, "heads is of type Tanh: expected tauscope Heads, or layers torch.nn.Linear"),
         ({"heads": Heads}, "heads is the class Heads itself: expected tauscope Heads"),
         ({"heads": Heads(4, ["out"], 2, False, torch.Generator())}, "heads read 4 units: expected 3"),
     ],
@@ -159,3 +159,23 @@ def test_what_is_pure_only_in_evaluation_stays_there(behind: torch.nn.Module) ->
 def test_what_does_not_go_with_a_step_is_refused(options: dict[str, Any], line: str) -> None:
     with pytest.raises(InputError, match=f"^{line}"):
         wrap(lambda x, h: h + x, **({"n_inputs": 1, "n_units": 3} | options))
+
+
+def test_an_exported_program_is_a_step() -> None:
+    class Relaxing(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(self.gain * h + x)
+
+    module, sizes = Relaxing(), {0: torch.export.Dim.AUTO}
+    program = torch.export.export(module, (torch.zeros(3, 4), torch.zeros(3, 4)), dynamic_shapes=(sizes, sizes))
+    x = torch.linspace(-1, 1, 40).reshape(5, 2, 4)
+    model = wrap(program, 4, 4).eval().train()
+    torch.testing.assert_close(model(x)[0], wrap(module, 4, 4)(x)[0])
+    assert [parameter.item() for parameter in model.parameters()] == [0.5]
+    fixed = torch.export.export(module, (torch.zeros(3, 4), torch.zeros(3, 4)))
+    with pytest.raises(InputError, match="the step fails on x"):
+        wrap(fixed, 4, 4)

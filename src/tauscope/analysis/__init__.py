@@ -21,6 +21,7 @@ from tauscope.analysis.parallelizability import parallelizability, trial_paralle
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.perturbation_error import perturbation_error
 from tauscope.analysis.reactivation import reactivation
+from tauscope.analysis.recorded import bin_spikes, timescales_of
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
 from tauscope.analysis.second_order import character_matrices, effective_rank, rank_truncation
@@ -49,6 +50,7 @@ __all__ = [
     "ablation",
     "alignment",
     "balance",
+    "bin_spikes",
     "bits_per_character",
     "character_matrices",
     "connectivity",
@@ -89,6 +91,7 @@ __all__ = [
     "subnetworks",
     "task_states",
     "timescales",
+    "timescales_of",
     "timescales_summary",
     "travelling_waves",
     "trial_dimensionality",

@@ -61,7 +61,7 @@ def fixed_points(
 ) -> xr.Dataset:
     """Find the fixed and slow points of a network under a constant input, and the modes near each.
 
-    The speed q(z) = ½ |F(z) - z|² of the noiseless step F is made small from states that the network visits on its task, by
+    The speed ``q(z) = ½ |F(z) - z|²`` of the noiseless step F is made small from states that the network visits on its task, by
     damped Gauss-Newton steps whose linear equations are solved by conjugate gradients; what is found is polished with the
     whole Jacobian.
 
@@ -92,8 +92,8 @@ def fixed_points(
         The slowest point first: ``state [point, coordinate]``, all tensors of all layers side by side; ``q [point]``;
         ``fixed [point]``, whether q is at most `FIXED` times the mean square of visited states (others are slow points, with
         at most `SLOW` times); ``starts [point]``, how many starts led there; ``eigenvalues [point, mode, part]`` of the
-        Jacobian of a step, the largest first; ``timescale [point, mode]`` = -1/ln |λ| in steps, negative for a mode that
-        grows; ``n_unstable [point]``, the number of modes with |λ| > 1; ``projection [point, component]`` on the first three
+        Jacobian of a step, the largest first; ``timescale [point, mode]`` = ``-1/ln |λ|`` in steps, negative for a mode that
+        grows; ``n_unstable [point]``, the number of modes with ``|λ| > 1``; ``projection [point, component]`` on the first three
         principal components of the visited states, and some trials there, ``trajectory [time, trial, component]``. As
         attributes the numbers of starts that ended at no slow point (``n_not_converged``) or out of reach
         (``n_out_of_reach``), and the ``radius`` of the visited states.
@@ -106,7 +106,7 @@ def fixed_points(
     Notes
     -----
     Source of the method: Sussillo & Barak, Neural Computation 2013 (minimising q from visited states). Where points form a
-    line or a ring, they are found as separate points on it, with a mode of |λ| ≈ 1.
+    line or a ring, they are found as separate points on it, with a mode of ``|λ| ≈ 1``.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tauscope.cli import flags
+from tauscope.cli import analyze_data, flags
 from tauscope.cli.measurement_flags import add_options, given_options
 from tauscope.cli.measurement_progress import MeasurementsDisplay, print_costs, where
 from tauscope.errors import InputError, NotApplicableError, require_at_least, require_choice
@@ -47,6 +47,7 @@ def add(parser: flags.Parser) -> None:
             "  tauscope analyze timescales dimensionality runs/*_network_1 --last    (or: timescales,dimensionality)",
             "  tauscope analyze all runs/*_network_1 --last --jobs 4",
             "  tauscope analyze timescales --help    lists the options of timescales",
+            "  tauscope analyze timescales --data spikes.nwb --bin_width 0.02    recorded neurons instead of a network",
             "The first argument that is no measurement is the first path; write ./timescales for a folder of that name.",
             "exit code: 0 if all was measured; 3 if a network, a measurement or a picture failed, the others are there; 2 if",
             "nothing could be measured",
@@ -55,7 +56,8 @@ def add(parser: flags.Parser) -> None:
     parser.add_argument("what", metavar="what", help=f"what to measure, one or more: {_NAMES}")
     parser.add_argument(
         "paths",
-        nargs="+",
+        # With none among its flags, argparse would take none at once, and no path after a flag.
+        nargs="*" if any(argument.partition("=")[0] == "--data" for argument in parser.arguments) else "+",
         metavar="path",
         help="checkpoints, or run folders for all of theirs; before them, further measurements",
     )
@@ -71,11 +73,15 @@ def add(parser: flags.Parser) -> None:
     parser.add_argument("--threads", type=int, help="processor threads of one measurement at a time")
     parser.add_argument("--cell", help="module:Class of a cell of your own")
     flags.add_own(parser)
+    analyze_data.add(parser)
     add_options(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Measure, print and keep the numbers, and return the exit code."""
+    if options.data is not None:
+        return analyze_data.run(options, console)
+    analyze_data.refuse(options)
     asked, paths = _split([options.what, *options.paths])
     flags.own(options)
     require_at_least("epochs", options.epochs, 1)

@@ -153,7 +153,7 @@ def measure(
     if lacking:
         raise NotApplicableError(lacking)
     result = asked.how.measure(subject, **asked.options)
-    _keep(asked, result, source)
+    keep(asked, result, source)
     return result
 
 
@@ -184,7 +184,7 @@ def draw(asked: Asked, result: xr.Dataset, *, device: str = "cpu", cell: str | N
     problems: dict[str, Exception] = {}
     for path, how in missing.items():
         try:
-            content = _png(how(result, subject_of(asked.checkpoint, device, cell, asked.seed)), asked.checkpoint)
+            content = png(how(result, subject_of(asked.checkpoint, device, cell, asked.seed)), asked.checkpoint)
         except Exception as error:  # fonts, TeX, a backend or a figure function can fail in any way
             problems[path.name] = error
         else:
@@ -195,7 +195,8 @@ def draw(asked: Asked, result: xr.Dataset, *, device: str = "cpu", cell: str | N
     return problems
 
 
-def _png(ax: Axes, checkpoint: Path) -> bytes:
+def png(ax: Axes, checkpoint: Path) -> bytes:
+    """Return a picture as the content of a PNG file, with the names of a file and of its folder above it."""
     from tauscope.plotting.style import title
 
     picture = io.BytesIO()
@@ -208,7 +209,7 @@ def _picture(asked: Asked, name: str) -> Path:
     return asked.target.with_name(asked.target.stem + (f"_{name}" if name else "") + ".png")
 
 
-def _keep(asked: Asked, result: xr.Dataset, source: dict[str, Any]) -> None:
+def keep(asked: Asked, result: xr.Dataset, source: dict[str, Any]) -> None:
     """Write the result and its table, in the place of an earlier one and its pictures."""
     try:
         asked.target.parent.mkdir(parents=True, exist_ok=True)

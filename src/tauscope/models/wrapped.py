@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from tauscope.errors import InputError, require_count, require_instance
 from tauscope.models.cell import Cell, State, reference_of
@@ -75,26 +77,28 @@ class WrappedCell(Cell):
 
 
 def wrap(
-    step: Step | nn.RNNBase | nn.RNNCellBase,
-    n_inputs: int,
-    n_units: int,
+    step: Step | nn.RNNBase | nn.RNNCellBase | ExportedProgram,
+    n_inputs: int | None = None,
+    n_units: int | None = None,
     *,
     initial: Tensor | None = None,
-    heads: Heads | None = None,
+    heads: Heads | nn.Linear | Mapping[str, nn.Linear] | None = None,
 ) -> Model:
     """Make a network of a step function or of a recurrent module of torch, on which every analysis runs.
 
     Parameters
     ----------
-    step : callable or nn.Module
-        As in `WrappedCell`; or a `torch.nn.RNN`, ``GRU`` or ``LSTM``, or one of their cells, of which every layer
-        becomes a cell that has its parameters. A state of several tensors needs a `Cell` of its own.
+    step : callable, nn.Module or torch.export.ExportedProgram
+        As in `WrappedCell`, also one that was exported, for batches of any size; or a `torch.nn.RNN`, ``GRU`` or
+        ``LSTM``, or one of their cells, of which every layer becomes a cell that has its parameters. A state of several
+        tensors needs a `Cell` of its own.
     n_inputs, n_units : int
-        Channels of the input, number of units; of torch's layers, units of each.
+        Channels of the input, number of units; of torch's layers, units of each, which the layers know themselves.
     initial : Tensor [unit], optional
         As in `WrappedCell`; torch's layers start at 0.
-    heads : Heads, optional
-        Its read-outs; without any, what reads answers out refuses the network.
+    heads : Heads, nn.Linear or mapping of nn.Linear, optional
+        Its read-outs, whose parameters it shares: a single layer answers whatever is asked, several have the names of
+        heads. Without any, what reads answers out refuses the network.
 
     Returns
     -------
@@ -112,19 +116,68 @@ def wrap(
     >>> states, last = model(torch.zeros(4, 2, 1))
     >>> states.shape
     torch.Size([4, 2, 3])
-    >>> wrap(torch.nn.GRU(1, 8, num_layers=2), 1, 8).n_units
+    >>> wrap(torch.nn.GRU(1, 8, num_layers=2), heads=torch.nn.Linear(8, 2)).n_units
     16
     """
+    if is_torch_layer(step):
+        n_inputs = step.input_size if n_inputs is None else n_inputs  # type: ignore[union-attr]
+        n_units = step.hidden_size if n_units is None else n_units  # type: ignore[union-attr]
     require_count("number of units", n_units)
     require_count("number of inputs", n_inputs, 0)
+    # Now known to be numbers.
+    n_inputs, n_units = cast(int, n_inputs), cast(int, n_units)
     cells: list[Cell] = []
     if is_torch_layer(step):
         if initial is not None:
             raise InputError(f"an initial state for a {type(step).__name__}: expected none, it starts at 0")
         cells.extend(cells_of(step, n_inputs, n_units))  # type: ignore[arg-type]
     else:
-        cells.append(WrappedCell(step, n_inputs, n_units, initial))
-    return Model(cells, _NoHeads() if heads is None else heads)
+        function = _Exported(step.module()) if isinstance(step, ExportedProgram) else step
+        cells.append(WrappedCell(cast(Step, function), n_inputs, n_units, initial))
+    return Model(cells, _NoHeads() if heads is None else _heads(heads, n_units))
+
+
+class _Exported(nn.Module):
+    """An exported program as a module: it computes the same in training and evaluation, but refuses to be told."""
+
+    def __init__(self, program: nn.Module) -> None:
+        super().__init__()
+        self.program = program
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        return self.program(x, h)
+
+    def train(self, mode: bool = True) -> _Exported:
+        self.training = mode
+        return self
+
+
+def _heads(given: Heads | nn.Linear | Mapping[str, nn.Linear], n_units: int) -> Heads:
+    """Return read-outs that are linear layers of somebody's own."""
+    if isinstance(given, Heads):
+        return given
+    linears = dict(given) if isinstance(given, Mapping) else {"N": given}
+    expected = "expected tauscope Heads, or layers torch.nn.Linear of the same sizes"
+    if not linears:
+        raise InputError(f"no heads: {expected}")
+    for name, linear in linears.items():
+        require_instance(
+            f"head {name!r}" if len(linears) > 1 else "heads", linear, nn.Linear, expected.removeprefix("expected ")
+        )
+    first = next(iter(linears.values()))
+    for name, linear in linears.items():
+        if linear.in_features != n_units:
+            raise InputError(
+                f"head {name!r} reads {linear.in_features} units: expected {n_units}, those of the top layer"
+            )
+        if linear.out_features != first.out_features or (linear.bias is None) != (first.bias is None):
+            raise InputError(f"head {name!r} has {linear.out_features} outputs: {expected}, with biases or without")
+    heads = Heads(
+        n_units, list(linears), first.out_features, not isinstance(given, Mapping),
+        torch.Generator(first.weight.device), bias=first.bias is not None,
+    )  # fmt: skip
+    heads.linears = nn.ModuleList(linears.values())
+    return heads
 
 
 class _NoHeads(Heads):

@@ -54,8 +54,12 @@ def plot_autocorrelations(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set(
         xlabel="lag (steps)", ylabel="autocorrelation", ylim=(shown.min(initial=0) - 0.04, shown.max(initial=1) + 0.04)
     )
-    legend_below(ax, title=f"1 network, {fit_counts(result)};\ngrey: all; dots: measured, lines: fit")
+    legend_below(ax, title=f"{_subject(result)}, {fit_counts(result)};\ngrey: all; dots: measured, lines: fit")
     return ax
+
+
+def _subject(result: xr.Dataset) -> str:
+    return "1 recording" if "dt" in result.attrs else "1 network"
 
 
 def fit_counts(result: xr.Dataset) -> str:
@@ -111,5 +115,7 @@ def plot_timescale_distribution(result: xr.Dataset, ax: Axes | None = None) -> A
     ax.set(xlabel="timescale (steps)", ylabel="units")
     log_axis(ax)
     integer_ticks(ax.yaxis)
-    legend_below(ax, title=f"1 network, {fit_counts(result)};\nthe first bin holds all below {edges[1]:.2g} steps")
+    legend_below(
+        ax, title=f"{_subject(result)}, {fit_counts(result)};\nthe first bin holds all below {edges[1]:.2g} steps"
+    )
     return ax

@@ -1,0 +1,93 @@
+"""The papers that were reproduced, from what ``tauscope reproduce`` left in ``results/``.
+
+``python docs/reproductions.py`` writes their table into README.md, between the two comments that name it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from tauscope.papers import PAPERS, paper
+
+DOCS = Path(__file__).parent
+README = DOCS.parent / "README.md"
+
+_BLOCK = re.compile(r"(<!-- papers: [^\n]*-->\n).*?(<!-- end of papers -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A paper and what its committed reproduction came to.
+
+    Attributes
+    ----------
+    name, title, citation : str
+        As in ``tauscope reproduce NAME``; who wrote it, and where it is published.
+    picture : str
+        Path of a figure, relative to ``docs/``.
+    verdicts : dict of int
+        How many claims there are of each verdict, those that hold first.
+    """
+
+    name: str
+    title: str
+    citation: str
+    picture: str
+    verdicts: dict[str, int]
+
+    @property
+    def page(self) -> str:
+        """Return the name of its page, without an ending."""
+        return self.name.replace("-", "_")
+
+    @property
+    def score(self) -> str:
+        """Return the count of verdicts in words."""
+        words = {"holds": "hold", "does not hold": "do not hold"}
+        counts = [
+            f"{number} {verdict if number == 1 else words.get(verdict, verdict)}"
+            for verdict, number in self.verdicts.items()
+        ]
+        return f"of {sum(self.verdicts.values())} claims {', '.join(counts)}"
+
+
+def reproductions() -> list[Reproduction]:
+    """Return all papers with results, in the order of `PAPERS`."""
+    found = [path.parent.name for path in (DOCS / "results").glob("*/claims.json")]
+    return [_reproduction(name) for name in PAPERS if name in found]
+
+
+def _reproduction(name: str) -> Reproduction:
+    folder = DOCS / "results" / name
+    kept = json.loads((folder / "claims.json").read_text())
+    drawn = [figure.name for figure in paper(name).figures if (folder / f"{figure.name}.png").exists()]
+    verdicts = Counter(claim["verdict"] for claim in kept["claims"])
+    ordered = {verdict: verdicts[verdict] for verdict in sorted(verdicts, key=lambda verdict: verdict != "holds")}
+    return Reproduction(
+        name, kept["title"], f"{kept['authors']}, {kept['reference']}", f"results/{name}/{drawn[0]}.png", ordered
+    )
+
+
+def readme_table() -> str:
+    """Return the table of papers in Markdown."""
+    rows = ["| | paper | our reproduction |", "|---|---|---|"]
+    for entry in reproductions():
+        page = f"docs/{entry.page}.rst"
+        rows.append(
+            f"| <a href='{page}'><img src='docs/{entry.picture}' width='140' alt='A figure of {entry.name}'></a> "
+            f"| [**{entry.name}**]({page})<br>{entry.title}<br>{entry.citation} | {entry.score} |"
+        )
+    return "\n".join(rows)
+
+
+def with_table(readme: str) -> str:
+    """Return the text of README.md with the table as it should be."""
+    return _BLOCK.sub(lambda block: f"{block[1]}{readme_table()}\n{block[2]}", readme)
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text()))

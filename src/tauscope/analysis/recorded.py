@@ -1,0 +1,337 @@
+"""Timescales of recorded activity: neurons, or a network that ran elsewhere, by the estimator that measures our networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from tauscope.analysis.autocorrelation import autocovariance, finite_length_bias, standard_error
+from tauscope.analysis.bootstrap import one_sided, resamples, uncertainty
+from tauscope.analysis.exponential_fits import TAU_MAX, fit_exponentials
+from tauscope.analysis.fit_quality import with_goodness
+from tauscope.analysis.timescales import fit_variables, with_units
+from tauscope.errors import InputError, require_at_least, require_count, require_positive
+
+DIMENSIONS = ("trial", "time", "unit")
+"""The order of a recording's dimensions."""
+
+FEWEST_CHANGES = 10
+"""Samples that differ from a unit's median, below which the unit is silent."""
+
+FEWEST_SAMPLES = 10.0
+"""Independent samples, as many as have the same sampling error, below which a recording is too short for a unit."""
+
+_MAX_LAG, _FIT_LAGS, _FEWEST_LAGS = 200, 30, 4
+
+
+@dataclass(frozen=True)
+class _Lags:
+    """How far the autocorrelation of trials of so many steps is measured, and how far it is fitted."""
+
+    largest: int
+    fitted: int
+
+    @classmethod
+    def of(cls, n_steps: int, max_lag: int | None, fit_lags: int | None) -> _Lags:
+        longest = n_steps // 2 - 1
+        if max_lag is None:
+            max_lag = max(min(_MAX_LAG, longest), _FEWEST_LAGS, fit_lags or 0)
+        if fit_lags is None:
+            fit_lags = min(_FIT_LAGS, max_lag)
+        require_count("max_lag", max_lag, _FEWEST_LAGS)
+        require_count("fit_lags", fit_lags, _FEWEST_LAGS)
+        if fit_lags > max_lag:
+            raise InputError(f"fit_lags is {fit_lags}: expected at most max_lag, which is {max_lag}")
+        if max_lag > max(longest, _FEWEST_LAGS):
+            raise InputError(
+                f"max_lag {max_lag} is too long for trials of {n_steps} steps: expected at most "
+                f"{max(longest, _FEWEST_LAGS)}"
+            )
+        return cls(max_lag, fit_lags)
+
+
+def timescales_of(
+    activity: ArrayLike | Tensor | xr.DataArray,
+    dt: float = 1.0,
+    *,
+    time_unit: str | None = None,
+    max_lag: int | None = None,
+    fit_lags: int | None = None,
+    tau_max: float = TAU_MAX,
+    correct_bias: bool = True,
+    bootstrap: int | None = None,
+    generator: torch.Generator | None = None,
+) -> xr.Dataset:
+    """Measure the timescale of every unit of a recording.
+
+    Parameters
+    ----------
+    activity : array [trial, time, unit]
+        Rates, counts of spikes in bins (`bin_spikes`), membrane potentials, states of a network, all sampled every `dt`.
+    dt : float
+        Duration of one step of the recording, in `time_unit`.
+    time_unit : str, optional
+        Such as "s" or "ms"; by default "steps", and "s" where `dt` is not 1.
+    max_lag : int, optional
+        Largest lag of the autocorrelation, in steps; by default 200, or nearly half a trial where that is less.
+    fit_lags : int, optional
+        Largest lag that is fitted, in steps; by default 30, or `max_lag` where that is less.
+    tau_max : float
+        Upper bound of the fitted timescales, in steps.
+    correct_bias : bool
+        Add to the autocovariance what removing the mean of a finite trial takes from it.
+    bootstrap : int, optional
+        Number of resamples of the trials, each fitted anew; by default 50, and 0 of a single trial.
+    generator : torch.Generator, optional
+        Source of the resamples; seeded with 0 if not given.
+
+    Returns
+    -------
+    Dataset [unit, lag]
+        As `tauscope.analysis.timescales` gives it, in steps; ``tau`` is NaN, because a recording does not tell it. In
+        `time_unit`: ``timescale``, which is ``tau_net`` times `dt`, with a bootstrap its interval ``timescale_low`` and
+        ``timescale_high``, and the autocorrelation windows ``acw_50`` and ``acw_0``, NaN where `max_lag` does not reach
+        them. Flags of units that are not fitted: ``dead`` (fewer than 10 samples differ from the unit's median),
+        ``too_short`` (the recording holds fewer than 10 independent samples of the unit, or a trial fewer than 10
+        steps) and ``diverged`` (a sample that is no finite number).
+
+    Raises
+    ------
+    InputError
+        If the activity is no array of three dimensions, or an option is out of range.
+
+    Notes
+    -----
+    The mean of every trial is removed and the autocovariances of all trials are averaged, C(k) = ⟨x_t x_{t+k}⟩ with a
+    divisor of n - k; ρ(k) = C(k) / C(0) is fitted as in `tauscope.analysis.timescales`. Removing the mean of a trial
+    of n steps lowers every C(k) by the variance of that mean, about 2 τ / n of the variance, which makes timescales of
+    short trials too short; `correct_bias` adds it again (`tauscope.analysis.autocorrelation.finite_length_bias`), as far
+    as lags up to `max_lag` tell it. Counts of spikes have a variance of their own at lag 0 alone, which the fit with
+    two exponentials gives a timescale of 0. The windows are the lags, linearly interpolated, at which ρ falls to 1/2
+    and to 0: half of the full width that Honey et al., Neuron 76, 423 (2012), define; a single exponential has an
+    ``acw_50`` of τ ln 2. The windows need no fit, but count a variance at lag 0 alone as decay.
+
+    Examples
+    --------
+    >>> noise = torch.randn(20, 2000, 3, generator=torch.Generator().manual_seed(0))
+    >>> activity = noise.clone()
+    >>> for t in range(1, 2000):
+    ...     activity[:, t] += 0.9 * activity[:, t - 1]
+    >>> result = timescales_of(activity, dt=0.01)  # τ = -10 ms / ln 0.9 = 95 ms
+    >>> result.timescale.round(2).values, result.timescale.units
+    (array([0.09, 0.09, 0.1 ]), 's')
+    """
+    series = _series(activity)
+    require_positive("dt", dt)
+    n_trials, n_steps, n_units = series.shape
+    if bootstrap is None:
+        bootstrap = 50 if n_trials > 1 else 0
+    require_count("bootstrap", bootstrap, 0)
+    if bootstrap and n_trials == 1:
+        raise InputError("bootstrap resamples trials: expected at least 2 trials, or bootstrap=0")
+    lags = _Lags.of(n_steps, max_lag, fit_lags)
+    if n_steps > 2 * lags.largest + 1:
+        result = _measured(series, lags, tau_max, correct_bias)
+    else:
+        result = _unmeasured(n_units, lags, tau_max)
+    result = with_goodness(result.assign_attrs(fit_lags=lags.fitted))
+    if bootstrap and bool(result["n_exponentials"].any()):
+        generator = generator or torch.Generator().manual_seed(0)
+        result = _resampled(result, tau_max, bootstrap, generator)
+    result = result.drop_vars("trial_covariance").assign(tau=("unit", np.full(n_units, np.nan)))
+    if time_unit is None:
+        time_unit = "steps" if dt == 1 else "s"
+    return _in_time(with_units(result), float(dt), time_unit).assign_attrs(
+        n_trials=n_trials, n_steps=n_steps, max_lag=lags.largest, tau_max=tau_max, correct_bias=int(correct_bias),
+        bootstrap=bootstrap, units="steps", dt=float(dt), time_unit=time_unit, method="default",
+    )  # fmt: skip
+
+
+def bin_spikes(
+    spike_times: Sequence[ArrayLike], width: float, trials: Sequence[tuple[float, float]]
+) -> NDArray[np.float64]:
+    """Count the spikes of every unit in bins of equal width.
+
+    Parameters
+    ----------
+    spike_times : sequence of array [spike]
+        Times of the spikes of every unit.
+    width : float
+        Of a bin, in the unit of the times.
+    trials : sequence of (float, float)
+        Start and stop of every trial. All get the number of bins that fit into the shortest one.
+
+    Returns
+    -------
+    array [trial, time, unit]
+        Counts; a bin holds the times from its start up to, but not including, its end.
+
+    Raises
+    ------
+    InputError
+        If there is no trial, a trial ends before it starts, or a bin is longer than the shortest trial.
+
+    Examples
+    --------
+    >>> bin_spikes([[0.1, 0.15, 0.9], []], 0.25, [(0.0, 1.0)])[0].T
+    array([[2., 0., 0., 1.],
+           [0., 0., 0., 0.]])
+    """
+    require_positive("width of a bin", width)
+    bounds = np.asarray(trials, dtype=np.float64).reshape(-1, 2)
+    if not len(bounds):
+        raise InputError("no trials: expected the start and the stop of at least one")
+    shortest = float((bounds[:, 1] - bounds[:, 0]).min())
+    # A trial that lasts a whole number of bins has them all, however its length is rounded.
+    n_bins = int(np.floor(shortest / width * (1 + 1e-9) + 1e-9)) if np.isfinite(shortest) else 0
+    if n_bins < 1:
+        raise InputError(f"a bin of {width:g} does not fit into the shortest trial, of {shortest:g}: expected less")
+    counts = np.zeros((len(bounds), n_bins, len(spike_times)))
+    for unit, times in enumerate(spike_times):
+        ordered = np.sort(np.asarray(times, dtype=np.float64).reshape(-1))
+        for trial, start in enumerate(bounds[:, 0]):
+            edges = np.searchsorted(ordered, start + width * np.arange(n_bins + 1))
+            counts[trial, :, unit] = np.diff(edges)
+    return counts
+
+
+def _series(activity: ArrayLike | Tensor | xr.DataArray) -> Tensor:
+    """Return a recording as a tensor [trial, time, unit] in float64."""
+    if isinstance(activity, xr.DataArray) and set(activity.dims) == set(DIMENSIONS):
+        activity = activity.transpose(*DIMENSIONS)
+    values = activity.detach().cpu().numpy() if isinstance(activity, Tensor) else np.asarray(activity)
+    if values.dtype.kind not in "buif":
+        raise InputError(f"the activity is of type {values.dtype}: expected real numbers [trial, time, unit]")
+    if values.ndim != 3 or 0 in values.shape:
+        raise InputError(
+            f"the activity has shape {values.shape}: expected [trial, time, unit], none empty; activity[None] is one trial"
+        )
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
+
+
+def _measured(series: Tensor, lags: _Lags, tau_max: float, correct_bias: bool) -> xr.Dataset:
+    """Return the fits of all units, and the covariance of every trial, from trials that are long enough for the lags."""
+    n_steps = series.shape[1]
+    finite = series.isfinite().all(1).all(0)
+    known = torch.where(finite, series, 0.0)
+    measured = autocovariance(known.transpose(0, 1), lags.largest)
+    bias = finite_length_bias(measured.covariance, n_steps)
+    covariance = measured.covariance + bias[..., None] * correct_bias
+    silent = finite & _is_silent(known)
+    average = covariance.mean(0)
+    # The bias of white noise may take more than there is; what has no variance left cannot be fitted either.
+    varying = finite & ~silent & (average[:, 0] > 0)
+    safe = torch.where(varying[:, None], covariance, 1.0)
+    error = standard_error(safe, n_steps)
+    short = varying & ~(error.square() * FEWEST_SAMPLES < 1) | finite & ~silent & ~varying
+    usable = (varying & ~short).numpy()
+    rho = np.where(usable[:, None], (safe.mean(0) / safe.mean(0)[:, :1]).numpy(), np.nan)
+    errors = np.where(usable, error.numpy(), np.nan)
+    return fit_variables(fit_exponentials(rho[:, : lags.fitted + 1], tau_max, errors)).assign(
+        autocorrelation=(("unit", "lag"), rho),
+        bias=("unit", np.where(usable, (bias.mean(0) / safe.mean(0)[:, 0]).numpy(), np.nan)),
+        mean=("unit", np.where(finite, measured.mean.mean(0).numpy(), np.nan)),
+        variance=("unit", np.where(finite, average[:, 0].numpy(), np.nan)),
+        standard_error=("unit", errors),
+        dead=("unit", silent.numpy()),
+        too_short=("unit", short.numpy()),
+        diverged=("unit", ~finite.numpy()),
+        trial_covariance=(("trial", "unit", "lag"), covariance.numpy()),
+    ).assign_coords(lag=np.arange(lags.largest + 1), unit=np.arange(series.shape[2]))  # fmt: skip
+
+
+def _unmeasured(n_units: int, lags: _Lags, tau_max: float) -> xr.Dataset:
+    """Return the result of trials that are too short for the fewest lags: no unit is fitted."""
+    nothing = np.full((n_units, lags.largest + 1), np.nan)
+    variables: dict[str, Any] = dict.fromkeys(("bias", "mean", "variance", "standard_error"), ("unit", nothing[:, 0]))
+    return fit_variables(fit_exponentials(nothing[:, : lags.fitted + 1], tau_max)).assign(
+        **variables,
+        dead=("unit", np.zeros(n_units, dtype=bool)),
+        too_short=("unit", np.ones(n_units, dtype=bool)),
+        diverged=("unit", np.zeros(n_units, dtype=bool)),
+        autocorrelation=(("unit", "lag"), nothing),
+        trial_covariance=(("trial", "unit", "lag"), nothing[None]),
+    ).assign_coords(lag=np.arange(lags.largest + 1), unit=np.arange(n_units))  # fmt: skip
+
+
+def _is_silent(series: Tensor) -> Tensor:
+    """Return which units ``[unit]`` all but keep one value, as a neuron does that hardly fires."""
+    samples = series.flatten(0, 1)
+    median = samples.median(0).values
+    rounding = 8 * torch.finfo(torch.float32).eps * median.abs() + torch.finfo(torch.float32).tiny
+    return ((samples - median).abs() > rounding).sum(0) < FEWEST_CHANGES
+
+
+def _resampled(result: xr.Dataset, tau_max: float, n_resamples: int, generator: torch.Generator) -> xr.Dataset:
+    """Add the spread of τ_net over resamples of the trials."""
+    usable = result["n_exponentials"].values.astype(bool)
+    n_lags = int(result.attrs["fit_lags"]) + 1
+    covariance = result["trial_covariance"].values[:, usable, :n_lags]
+    weights = resamples(torch.zeros(len(covariance)), n_resamples, generator)
+    # A resample scatters about the truth with twice the variance.
+    error = 2**0.5 * result["standard_error"].values[usable]
+    return one_sided(result.assign(uncertainty(covariance, error, usable, tau_max, weights)))
+
+
+def _in_time(result: xr.Dataset, dt: float, time_unit: str) -> xr.Dataset:
+    """Add what is asked for in units of time: timescales with their intervals, and windows."""
+    names = {"tau_net": "timescale", "tau_net_low": "timescale_low", "tau_net_high": "timescale_high"}
+    result = result.assign({new: result[name] * dt for name, new in names.items() if name in result})
+    rho = result["autocorrelation"].values
+    result = result.assign({f"acw_{level}": ("unit", dt * first_below(rho, level / 100)) for level in (50, 0)})
+    described = {
+        "timescale": "timescale of the activity",
+        "timescale_low": "2.5 % bootstrap quantile of the timescale",
+        "timescale_high": "97.5 % bootstrap quantile of the timescale",
+        "acw_50": "lag at which the autocorrelation falls to 1/2",
+        "acw_0": "lag at which the autocorrelation falls to 0",
+    }
+    for name in set(described) & set(result):
+        result[name].attrs = {"long_name": described[name], "units": time_unit}
+    result["dead"].attrs["long_name"] = "silent: hardly a sample differs from the median; not fitted"
+    result["too_short"].attrs = {"long_name": "recorded for too few timescales; not fitted", "units": "1"}
+    result["diverged"].attrs["long_name"] = "a sample is not finite; not fitted"
+    return result
+
+
+def first_below(autocorrelation: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    """Return the first lag at which autocorrelations fall to a level, linearly interpolated.
+
+    Parameters
+    ----------
+    autocorrelation : array [unit, lag]
+        1 at lag 0.
+    level : float
+        Below 1.
+
+    Returns
+    -------
+    array [unit]
+        In lags; NaN where the level is not reached.
+
+    Raises
+    ------
+    InputError
+        If the level is not below 1.
+
+    Examples
+    --------
+    >>> first_below(np.array([[1.0, 0.8, 0.4, 0.1], [1.0, 0.9, 0.8, 0.7]]), 0.5)
+    array([1.75,  nan])
+    """
+    if not level < 1:
+        raise InputError(f"level is {level}: expected less than 1, the autocorrelation at lag 0")
+    require_at_least("number of lags", autocorrelation.shape[-1], 2)
+    below = autocorrelation <= level
+    after = np.maximum(below.argmax(-1), 1)
+    rows = np.arange(len(autocorrelation))
+    high, low = autocorrelation[rows, after - 1], autocorrelation[rows, after]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(below.any(-1), after - 1 + (high - level) / (high - low), np.nan)
