@@ -34,7 +34,7 @@ def gradient_over_weight(
     Returns
     -------
     Dataset [parameter]
-        ``ratio``, the largest |∂L/∂w| / |w| of any number of a parameter that has a gradient, and ``gradient``, the largest |∂L/∂w|:
+        ``ratio``, the largest ``|∂L/∂w| / |w|`` of any number of a parameter that has a gradient, and ``gradient``, the largest ``|∂L/∂w|``:
         the ratio also grows where a weight happens to be near 0.
 
     Notes

@@ -30,7 +30,7 @@ def memory_function(
     """Measure how much of an input is still in a network's answer after some steps.
 
     From t = 0 on the input is constant. The memory at lag t is how much the answer changes from step t - 1 to step t, in
-    parts of the input: of a linear network |ρ(t)|, the size of the weight of an input t steps back.
+    parts of the input: of a linear network ``|ρ(t)|``, the size of the weight of an input t steps back.
 
     Parameters
     ----------

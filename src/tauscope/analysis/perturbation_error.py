@@ -69,7 +69,7 @@ def perturbation_error(
     -------
     Dataset [part, beta]
         ``error``, the largest of all draws of this size and smaller ones; ``mean_error`` over draws of this size; where there are
-        timescales ``tau_change``, the largest |τ' / τ - 1|; with ``worst_steps``, ``worst_error``; and ``beta_star [part]``, the largest size
+        timescales ``tau_change``, the largest ``|τ' / τ - 1|``; with ``worst_steps``, ``worst_error``; and ``beta_star [part]``, the largest size
         at which the error is at most E(0) + ``tolerance``.
 
     Raises

@@ -84,11 +84,11 @@ class TauMap:
 
     Notes
     -----
-    A mode of decay λ keeps (1 - λ)^s of an input after s steps. A change of λ to λ' costs λ Σ_s |(1 - λ')^s - (1 - λ)^s| =
-    |λ / λ' - 1| in parts of the mode, so that a map is stable if and only if log f is uniformly continuous: a small change of
+    A mode of decay λ keeps (1 - λ)^s of an input after s steps. A change of λ to λ' costs ``λ Σ_s |(1 - λ')^s - (1 - λ)^s| =
+    |λ / λ' - 1|`` in parts of the mode, so that a map is stable if and only if log f is uniformly continuous: a small change of
     w then changes every memory by a small part, however long it is. Source: Wang, Li & Li, ICLR 2024 (arXiv 2305.19190); Wang
     & Li, ICML 2024 (arXiv 2311.14495), ``best`` with a = 1, b = 0.1. With λ > 2, which ``exp``, ``softplus``, ``direct``, and
-    ``best`` with b < 1/2 can reach, |1 - λ| > 1: a memory that grows in discrete time.
+    ``best`` with b < 1/2 can reach, ``|1 - λ| > 1``: a memory that grows in discrete time.
 
     Examples
     --------
@@ -139,7 +139,7 @@ class TauMap:
         return _SLOPE[self.name](tau, self.a, self.b)
 
     def largest_change(self, beta: float) -> float:
-        """Return a bound of |f(w) / f(w + δ) - 1| over all w and all |δ| ≤ β, by which the map is stable or not."""
+        """Return a bound of ``|f(w) / f(w + δ) - 1|`` over all w and all ``|δ| ≤ β``, by which the map is stable or not."""
         require_at_least("beta", beta, 0.0)
         return _CHANGE[self.name](beta, self.a, self.b)
 

@@ -35,7 +35,7 @@ class Solution:
     iterations : Tensor [batch] of int
         Corrections that every trial took, of the layer and window that took most.
     residual : Tensor [iteration, batch]
-        Largest |f(y_{t-1}) - y_t| after 0, 1, 2, … corrections, relative where ``|f| > 1``; of several layers and windows the
+        Largest ``|f(y_{t-1}) - y_t|`` after 0, 1, 2, … corrections, relative where ``|f| > 1``; of several layers and windows the
         largest; inf where it was no number.
     converged : Tensor [batch] of bool
         Whether the residual is within the tolerance in all layers and windows.
