@@ -196,7 +196,7 @@ def perturb(
     Notes
     -----
     W' = W + ε ‖W‖_F d / ‖d‖_F with d ~ N(0, 1) elementwise, and ``τ' = τ + ε ‖τ‖ |d| / ‖d‖``, so that τ only grows; with the
-    norm ``"largest"``, W' = W + ε d / max |d|, and timescales fall too. Source: Wu, Xia & Wang, NeurIPS 2020, eq. 5;
+    norm ``"largest"``, ``W' = W + ε d / max |d|``, and timescales fall too. Source: Wu, Xia & Wang, NeurIPS 2020, eq. 5;
     Khajehabdollahi et al., ICLR 2024, section 4.3; of the largest change, Wang, Li & Li, ICLR 2024. Leaky units have no
     self-connections, so their d has no diagonal and the change has exactly the norm ε ‖W‖_F; the published code draws
     one, counts it in ‖d‖, and drops it, so that its change is smaller by a factor √(1 - 1/n). What is moved is what the
