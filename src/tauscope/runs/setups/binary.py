@@ -13,13 +13,13 @@ from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, PRECISIONS, RA
 from tauscope.runs.config.base import OWN_CLASS, option, shared, values
 from tauscope.runs.config.composed import own_curriculum
 from tauscope.runs.config.kinds import kind_of
+from tauscope.runs.config.recipes import recipe_with
 from tauscope.runs.config.setup import (
     AS_PUBLISHED,
     Setup,
     cell_of,
     curriculum_option,
     outputs,
-    recipe_with,
     settle_tau_map,
     tau_map_option,
 )

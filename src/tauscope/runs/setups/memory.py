@@ -16,7 +16,8 @@ from tauscope.learning.recipe import Recipe
 from tauscope.runs.config.base import OWN_CLASS, option, shared, values
 from tauscope.runs.config.composed import name_of, own_curriculum
 from tauscope.runs.config.own import is_own
-from tauscope.runs.config.setup import AS_PUBLISHED, Setup, cell_of, curriculum_option, outputs, recipe_with
+from tauscope.runs.config.recipes import recipe_with
+from tauscope.runs.config.setup import AS_PUBLISHED, Setup, cell_of, curriculum_option, outputs
 from tauscope.tasks import OUT, POPULATION_TASKS, DelayedResponseTask, Task, population_task_name
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from tauscope.learning.recipe import Recipe
 from tauscope.models.names import ACTIVATION_NAMES, BALANCED_STARTS
 from tauscope.runs.config.base import OWN_CLASS, option, shared, values
 from tauscope.runs.config.composed import own_curriculum
-from tauscope.runs.config.setup import AS_PUBLISHED, Setup, cell_of, curriculum_option, outputs, recipe_with
+from tauscope.runs.config.recipes import recipe_with
+from tauscope.runs.config.setup import AS_PUBLISHED, Setup, cell_of, curriculum_option, outputs
 from tauscope.tasks import Stage, Task, Tracking
 
 if TYPE_CHECKING:
