@@ -40,7 +40,7 @@ ACCEPTED, REFUSED = "accepted", "refused"
 
 STUBS = {
     "train": ("tauscope.cli.train.Run",),
-    "sweep": ("tauscope.cli.sweep.run_sweep", "tauscope.cli.sweep.submit"),
+    "sweep": ("tauscope.cli.sweep.run_sweep", "tauscope.cli.slurm_flags.submit"),
     "evaluate": ("tauscope.analysis.accuracy.evaluate",),
     "analyze": ("tauscope.measurements.keeping.measure",),
     "report": ("tauscope.report.report_page",),

@@ -274,7 +274,7 @@ def _resampled(result: xr.Dataset, tau_max: float, n_resamples: int, generator: 
     usable = result["n_exponentials"].values.astype(bool)
     n_lags = int(result.attrs["fit_lags"]) + 1
     covariance = result["trial_covariance"].values[:, usable, :n_lags]
-    weights = resamples(torch.zeros(len(covariance)), n_resamples, generator)
+    weights = resamples(torch.zeros(len(covariance), dtype=torch.float64, device="cpu"), n_resamples, generator)
     # A resample scatters about the truth with twice the variance.
     error = 2**0.5 * result["standard_error"].values[usable]
     return one_sided(result.assign(uncertainty(covariance, error, usable, tau_max, weights)))

@@ -69,7 +69,10 @@ class Layer:
     def _judge_own(self, state: State) -> None:
         """Refuse a parameter of which an entry of the first unit moves another unit."""
         generator, bias = torch.Generator().manual_seed(0), self.core.maps().bias
-        z, *drawn = (torch.randn(1, n, generator=generator).to(bias) for n in (len(bias), *(p.shape[1] for p in state)))
+        z, *drawn = (
+            torch.randn(1, n, generator=generator, dtype=torch.float32, device=generator.device).to(bias)
+            for n in (len(bias), *(p.shape[1] for p in state))
+        )
         state = tuple(drawn)
         own = {name: self.core.get_parameter(name) for name in self.names}
         kept = torch.cat(_pointwise(self.core, own, z, state, None), dim=1)

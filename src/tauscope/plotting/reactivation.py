@@ -170,12 +170,12 @@ def animate_silence(results: dict[str, xr.Dataset], *, n_frames: int = 60, milli
 
     Examples
     --------
+    >>> import tempfile
     >>> at = np.zeros((2, 9, 5, 2))
     >>> result = xr.Dataset({"positions": (("run", "sample", "coordinate"), at[:, 0]), "trajectories":
     ...     (("run", "time", "trajectory", "coordinate"), at)}, {"run": ["task", "active"]}, {"periodic": 0, "unit": "m"})
-    >>> animation = animate_silence({"a network": result}, n_frames=2)
-    >>> animation.save.__name__
-    'save'
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     animate_silence({"a network": result}, n_frames=2).save(f"{folder}/silence.gif", writer="pillow")
     """
     if not results:
         raise InputError("there is nothing to animate: expected at least one result")

@@ -133,7 +133,7 @@ def flags(cue: Tensor, step: int, span: int, shown: bool = False) -> Tensor:
     tensor([[1., 0., 0., 1.],
             [0., 1., 0., 1.]])
     """
-    seen = torch.zeros(len(cue), 4, device=cue.device)
+    seen = torch.zeros(len(cue), 4, dtype=torch.float32, device=cue.device)
     if shown or step == 0:
         seen.scatter_(1, cue[:, None], 1.0)
     if 0 < step < span:

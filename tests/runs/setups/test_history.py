@@ -113,7 +113,7 @@ def test_runs_of_before_say_nothing_of_initial_weights() -> None:
     ("options", "said"),
     [
         ({"weights": "theory"}, "7 units: expected at least 8"),
-        ({"weights": "units", "cell": "gru"}, "initial weights of a GRUCell: expected 'inputs', or the cell leaky"),
+        ({"weights": "theory", "cell": "gru"}, "weights is theory, with cell 'gru': expected inputs or units"),
         ({"weights": "unit"}, "'units'"),
     ],
 )

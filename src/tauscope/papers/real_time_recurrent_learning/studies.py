@@ -112,7 +112,7 @@ def exactness(
     error = np.zeros((len(ELEMENTWISE), len(methods), len(segments)))
     for c, cell in enumerate(ELEMENTWISE):
         model = network(cell, [n_units], generator, std=0.8).double()
-        seed = int(torch.randint(2**31, (), generator=generator))
+        seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         exact = gradients(model, Answers(n_steps), BPTT(), seed)
         for (m, method), (s, every) in itertools.product(enumerate(methods.values()), enumerate(segments)):
             error[c, m, s] = _error(gradients(model, Answers(n_steps), method(every), seed), exact)
@@ -139,7 +139,7 @@ def layers(generator: torch.Generator, *, n_steps: int = 20, n_networks: int = 5
     error = np.zeros((n_networks, 3))
     for i in range(n_networks):
         model = network("elstm", [3, 4], generator, std=0.8).double()
-        seed = int(torch.randint(2**31, (), generator=generator))
+        seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         task = Answers(n_steps)
         exact, found = (gradients(model, task, gradient, seed) for gradient in (BPTT(), RTRL(1)))
         above = max(_error(found, exact, start) for start in ("cells.1.", "heads."))
@@ -231,7 +231,7 @@ def memory(generator: torch.Generator, *, lengths: Sequence[int] = (10, 100, 100
     model = network("elstm", [16], generator)
     layer = Layer(recurrence_of(model.layers[0]))
     # A cell is looked at when it is called first.
-    model(torch.zeros(1, 1, model.n_inputs))
+    model(torch.zeros(1, 1, model.n_inputs, dtype=torch.float32, device="cpu"))
     zero = layer.zero(4)
     carried = sum(part.nbytes for part in (zero.drive, *zero.own.values()))
     # The graph of a segment of RTRL is that of truncated backpropagation.
@@ -294,7 +294,7 @@ def staleness(
     """
     error = np.zeros((n_networks, len(rates)))
     for i in range(n_networks):
-        seed, drawn = (int(torch.randint(2**31, (), generator=generator)) for _ in range(2))
+        seed, drawn = (int(torch.randint(2**31, (), generator=generator, device=generator.device)) for _ in range(2))
         for r, rate in enumerate(rates):
             model = network("elstm", [32], torch.Generator().manual_seed(seed), std=0.5).double()
             error[i, r] = _staleness(model, Copy(longest), rate, drawn)

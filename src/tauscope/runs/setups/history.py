@@ -38,8 +38,13 @@ class HistoryNetwork(Network):
     """
 
     weights: str = option("inputs", "initial input weights are up to 1/√(components), as in other tasks (inputs), or up to "
-                          "1/√(units), as published (units); or all weights are those that embed the theory's operator (theory)",
+                          "1/√(units), as published (units; other cells than leaky ones start as they do); or all weights are those that embed the theory's operator (theory)",
                           choices=WEIGHTS, group="network", added=True)  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights == "theory" and self.cell != "leaky":
+            raise InputError(f"weights is theory, with cell {self.cell!r}: expected inputs or units, or the cell leaky")
 
     def build(self, task: Task, heads: Mapping[str, Head], generator: torch.Generator) -> Model:
         """Return the network for a task, with fresh weights."""
@@ -58,7 +63,7 @@ def _start(model: Model, task: Task, generator: torch.Generator, embedded: bool)
 
     cell = model.layers[0]
     if not isinstance(cell, LeakyCell):
-        raise InputError(f"initial weights of a {type(cell).__name__}: expected 'inputs', or the cell leaky")
+        return
     fresh: dict[Any, Any] = {}
     if not embedded:
         bound = cell.n_units**-0.5
