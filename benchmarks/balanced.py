@@ -12,7 +12,8 @@ from benchmarks.limit import Work
 from benchmarks.timing import LIMIT, Timing, interleaved
 from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.recipe import Recipe
-from tauscope.learning.training import Training, _step
+from tauscope.learning.state import Training
+from tauscope.learning.training import _step
 from tauscope.models import BalancedRNN
 from tauscope.models.kernels.gemm import matmul_nt
 from tauscope.tasks import Stage, Tracking

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from benchmarks.limit import UNITS, Work, fastest
 from benchmarks.timing import LIMIT, Timing, interleaved
-from tauscope.learning.training import Training, _step
+from tauscope.learning.state import Training
+from tauscope.learning.training import _step
 from tauscope.runs.config import config_of
 
 TARGET = 1.3

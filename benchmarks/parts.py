@@ -17,6 +17,7 @@ from torch import Tensor
 from benchmarks import steps
 from benchmarks.limit import Work
 from tauscope.learning import training
+from tauscope.learning.state import Training
 from tauscope.models import trace
 from tauscope.models.kernels import buffers, leaky
 from tauscope.models.kernels.subnormals import flushing
@@ -98,7 +99,7 @@ def _parts(clock: dict[str, float], whole: float) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _timed(state: training.Training, clock: dict[str, float]) -> Iterator[None]:
+def _timed(state: Training, clock: dict[str, float]) -> Iterator[None]:
     """Add up the time that is spent in the functions of a step, by name."""
     with contextlib.ExitStack() as stack:
         for name, owner, attribute in (

@@ -11,7 +11,6 @@ import sys
 import pytest
 
 import tauscope as ts
-from tauscope.measurements import MEASUREMENTS, NAMES
 from tauscope.models import CELLS, ELEMENTWISE, GATED, SECOND_ORDER
 from tauscope.models.build import DECAYING
 from tauscope.models.kernels.activations import ACTIVATIONS
@@ -68,7 +67,6 @@ def test_a_function_of_the_analyses_is_no_module_of_its_name() -> None:
 
 
 def test_names_that_are_known_without_torch_are_those_of_the_registries() -> None:
-    assert tuple(MEASUREMENTS) == NAMES
     assert tuple(ACTIVATIONS) == ACTIVATION_NAMES
     assert ("leaky", *GATED, *SECOND_ORDER, *DECAYING, *ELEMENTWISE) == CELLS
     for name in PAPERS:

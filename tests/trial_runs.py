@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
-from tauscope.measurements import MEASUREMENTS, askable
+from few import applicable, few
+from tauscope.measurements import MEASUREMENTS
 from tauscope.measurements.keeping import subject_of
 from tauscope.runs.checkpoints import save_weights
 from tauscope.runs.config import kind_of
@@ -23,14 +23,6 @@ TRIALS = MemoryConfig(
     task="cd", condition="multitask", then="2afc", num_neurons=12, stim_steps=5, delay_steps=(8,), resp_steps=6, seed=7,
     epochs=2,
 )  # fmt: skip
-
-
-FEW: dict[str, dict[str, Any]] = {
-    "connectivity": {},
-    "memory_function": {"n_steps": 20},
-    "perturbation_error": {"n_trials": 12, "sizes": (0.1,), "n_draws": 1},
-}
-"""Options with which measurements of a run on trials take little time, where they are not twelve trials."""
 
 
 def learn_nothing(base: Path, config: MemoryConfig = TRIALS) -> Path:
@@ -54,8 +46,7 @@ def measure_trials(run: Path, names: Collection[str] | None = None) -> None:
     (run / "analysis").mkdir(exist_ok=True)
     for checkpoint in checkpoints_of(run):
         subject = subject_of(checkpoint)
-        for name in askable(subject) if names is None else names:
-            options = FEW.get(name, {"n_trials": 12})
-            result = MEASUREMENTS[name].measure(subject, **options)
+        for name in applicable(subject) if names is None else names:
+            result = MEASUREMENTS[name].measure(subject, **few(name, subject))
             source = provenance(checkpoint, name, {"seed": 0}, environment("cpu"))
             save_result(run / "analysis" / f"{checkpoint.name}_{name}.nc", result, source)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
     from tauscope.learning.interrupts import Interrupted
     from tauscope.learning.recipe import Recipe
-    from tauscope.learning.training import Training, train
+    from tauscope.learning.state import Training
+    from tauscope.learning.training import train
     from tauscope.measurements.retraining import forgetting, retrain
     from tauscope.models import (
         Cell,
@@ -54,7 +55,8 @@ else:
             ),
             "tauscope.learning.interrupts": ("Interrupted",),
             "tauscope.learning.recipe": ("Recipe",),
-            "tauscope.learning.training": ("Training", "train"),
+            "tauscope.learning.state": ("Training",),
+            "tauscope.learning.training": ("train",),
             "tauscope.measurements.retraining": ("forgetting", "retrain"),
             "tauscope.models": (
                 "Cell",

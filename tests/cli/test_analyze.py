@@ -1,7 +1,6 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +8,12 @@ import torch
 import xarray as xr
 
 import tauscope as ts
+from few import applicable, few
 from tauscope.analysis import connectivity
 from tauscope.cli import main
 from tauscope.measurements import MEASUREMENTS, WHAT, Subject
 from tauscope.measurements import keeping as measuring
+from tauscope.measurements.keeping import subject_of
 from tauscope.runs import published
 from tauscope.runs.checkpoints import save_weights
 from tauscope.runs.results import load_result
@@ -178,8 +179,7 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(
 
     assert main(["analyze", "connectivity", str(run), "--last"]) == 0
     before = files(run)
-    one = MEASUREMENTS["lyapunov"]
-    monkeypatch.setitem(MEASUREMENTS, "lyapunov", type(one)(interrupted, one.figures, one.numbers))
+    monkeypatch.setitem(MEASUREMENTS, "lyapunov", replace(MEASUREMENTS["lyapunov"], measure=interrupted))
     assert main(["analyze", "lyapunov", str(run)]) == 130
     assert capsys.readouterr().err.count("\n") == 1
     assert files(run) == before
@@ -240,19 +240,13 @@ def test_what_a_network_lacks_is_no_failure_of_everything(
 def test_of_a_run_on_trials_all_that_applies_is_measured_and_the_rest_is_said_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    quick = {name: replace(one, measure=partial(one.measure, n_trials=12), figures={}) for name, one in
-             MEASUREMENTS.items() if name in ("performance", "timescales", "dimensionality", "sequentiality", "balance",
-                                              "lyapunov", "fixed_points", "parallelizability")}  # fmt: skip
-    few: dict[str, dict[str, Any]] = {
-        "perturbation_error": {"sizes": (0.1,), "n_draws": 1, "n_trials": 4},
-        "memory_function": {"n_steps": 8},
-    }
-    quick |= {
-        name: replace(MEASUREMENTS[name], measure=partial(MEASUREMENTS[name].measure, **options), figures={})
-        for name, options in few.items()
-    }
-    monkeypatch.setattr(measuring, "MEASUREMENTS", MEASUREMENTS | quick)
     folder = learn_nothing(tmp_path)
+    subject = subject_of(folder / "rnn_N2_N2")
+    quick = {
+        name: replace(listed, measure=partial(listed.measure, **few(name, subject)), figures={})
+        for name, listed in MEASUREMENTS.items()
+    }
+    monkeypatch.setattr(measuring, "MEASUREMENTS", quick)
     assert main(["analyze", "all", str(folder), "--last"]) == 0
     said = capsys.readouterr()
     assert said.err == ""
@@ -261,7 +255,7 @@ def test_of_a_run_on_trials_all_that_applies_is_measured_and_the_rest_is_said_in
     assert "rnn_N2_N2 ablation, perturbation_recurrent, perturbation_tau, forgetting, " in line
     assert "expected one that was trained on N-parity or N-DMS" in line
     kept = {path.stem.removeprefix("rnn_N2_N2_") for path in (folder / "analysis").glob("*.nc")}
-    assert kept == {*quick, "connectivity"}
+    assert kept == set(applicable(subject))
     assert main(["analyze", "ablation", str(folder), "--last"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 import tauscope as ts
+from few import applicable, few
 from problems import Accumulator
 from tauscope.analysis.performance import performance
 from tauscope.analysis.sequentiality import peak_order, sequentiality, task_states, weights_by_peak_difference
@@ -23,19 +24,6 @@ from tauscope.models import ReluRNN, build_model
 from tauscope.tasks import ChangeDetection2, DelayedSine, TwoAlternativeChoice
 
 CHOICE = TwoAlternativeChoice(stim_steps=5, delay_steps=(8, 12), resp_steps=6)
-OF_TRIALS = (
-    "performance",
-    "timescales",
-    "dimensionality",
-    "sequentiality",
-    "connectivity",
-    "balance",
-    "lyapunov",
-    "fixed_points",
-    "perturbation_error",
-    "memory_function",
-    "parallelizability",
-)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -54,7 +42,8 @@ def of_bits(model: ts.Model | None = None, **options: Any) -> Subject:
 
 
 def test_a_network_is_asked_for_what_it_can_answer() -> None:
-    assert tuple(askable(of_trials())) == OF_TRIALS
+    several_N = {"ablation", "perturbation", "retraining", "forgetting", "generalisation", "resolution"}
+    assert set(WHAT) - set(askable(of_trials())) == {"all", "reactivation"} | several_N
     assert set(WHAT) - set(askable(of_bits())) == {"all", "performance", "resolution", "reactivation"}
     assert askable(of_bits())["perturbation"] == ("perturbation_recurrent", "perturbation_tau")
     gru = of_bits(build_model("gru", 6, n_heads=4, generator=generator()))
@@ -63,7 +52,7 @@ def test_a_network_is_asked_for_what_it_can_answer() -> None:
     assert "resolution" in askable(continuous)
 
 
-@pytest.mark.parametrize("name", [name for name in MEASUREMENTS if name not in (*OF_TRIALS, "reactivation")])
+@pytest.mark.parametrize("name", sorted(set(MEASUREMENTS) - set(applicable(of_trials())) - {"reactivation"}))
 def test_what_needs_several_N_is_refused_in_one_line(name: str) -> None:
     subject = of_trials()
     assert "trained on N-parity or N-DMS" in MEASUREMENTS[name].lacks(subject)
@@ -170,7 +159,7 @@ def test_the_loss_is_told_by_delay_where_there_are_several() -> None:
     assert not any("at a delay of" in name for name in numbers_of("performance", one))
 
 
-@pytest.mark.parametrize("name", OF_TRIALS)
+@pytest.mark.parametrize("name", applicable(of_trials()))
 @pytest.mark.parametrize("kind", ["choice", "two places", "sine", "hebbian", "gru", "lstm"])
 def test_every_figure_of_every_network_of_trials_can_be_drawn(name: str, kind: str) -> None:
     subject = {
@@ -186,12 +175,7 @@ def test_every_figure_of_every_network_of_trials_can_be_drawn(name: str, kind: s
         assert name == "balance"
         assert "no weighted sum" in lacking
         return
-    few = {
-        "connectivity": {},
-        "memory_function": {"n_steps": 20},
-        "perturbation_error": {"n_trials": 12, "sizes": (0.1,), "n_draws": 1},
-    }
-    result = how.measure(subject, **few.get(name, {"n_trials": 12}))
+    result = how.measure(subject, **few(name, subject))
     assert how.numbers(result)
     for draw in how.figures.values():
         assert isinstance(draw(result, subject), Axes)

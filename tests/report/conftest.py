@@ -12,67 +12,33 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from tauscope import Model, Parity, Recipe, TrainConfig
-from tauscope.analysis.connectivity import connectivity
-from tauscope.analysis.dimensionality import dimensionality
-from tauscope.analysis.generalisation import generalise
-from tauscope.analysis.interventions import Protocol, ablation, perturbation
-from tauscope.analysis.lyapunov import lyapunov
-from tauscope.analysis.memory_function import memory_function
-from tauscope.analysis.parallelizability import parallelizability
-from tauscope.analysis.perturbation_error import perturbation_error
-from tauscope.analysis.resolution import resolution
-from tauscope.analysis.timescales import timescales
+from few import few
+from tauscope import Model, Parity, TrainConfig
 from tauscope.measurements import MEASUREMENTS, Subject
-from tauscope.measurements.retraining import forgetting, retrain
 from tauscope.report import report_page
 from tauscope.runs.checkpoints import save_weights
 from tauscope.runs.environment import environment
 from tauscope.runs.published import to_published
 from tauscope.runs.results import provenance, save_result
 from tauscope.runs.run import Run
-from tauscope.tasks import head_name
 from trial_runs import learn_nothing, measure_trials
 
-TASK, FEW = Parity([2]), Protocol(n_trials=2, n_steps=50, warm_up=10)
-TINY = Recipe(epochs=2, steps_per_epoch=2, batch_size=8, test_steps=1)
-QUICK = {
-    "timescales": lambda model, _: timescales(model, n_trials=2, n_steps=500, max_lag=40, bootstrap=0),
-    "dimensionality": lambda model, _: dimensionality(model, n_trials=2, n_steps=500, burn_in=10),
-    "sequentiality": lambda model, N: MEASUREMENTS["sequentiality"].measure(
-        Subject(model, Parity((1,)), (2, N), seed=0), n_trials=3
-    ),
-    "connectivity": lambda model, _: connectivity(model),
-    "balance": lambda model, N: MEASUREMENTS["balance"].measure(
-        Subject(model, Parity((1,)), (2, N), seed=0), n_trials=3
-    ),
-    "lyapunov": lambda model, _: lyapunov(model, n_trials=2, n_steps=50, burn_in=10),
-    "fixed_points": lambda model, N: MEASUREMENTS["fixed_points"].measure(
-        Subject(model, Parity((1,)), (2, N), seed=0), n_starts=5, n_trials=2
-    ),
-    "ablation": lambda model, N: ablation(model, TASK, N, n=2, protocol=FEW),
-    "perturbation_recurrent": lambda model, N: perturbation(model, TASK, N, "recurrent", protocol=FEW),
-    "perturbation_tau": lambda model, N: perturbation(model, TASK, N, "tau", protocol=FEW),
-    "perturbation_error": lambda model, N: perturbation_error(
-        model, TASK.replace(Ns=(N,)), sizes=[0.1, 1.0], n_draws=2, n_trials=8
-    ),
-    "memory_function": lambda model, N: memory_function(model, head=head_name(N), n_steps=16),
-    "retraining": lambda model, N: retrain(model, TASK, [N, N + 1], recipe=TINY),
-    "forgetting": lambda model, N: forgetting(model, TASK, (2, N), n_sequences=32).to_dataset(name="accuracy"),
-    "generalisation": lambda model, _: generalise(model, TASK, [2, 3, 4], n_trials=5, n_steps=50, warm_up=10),
-    "resolution": lambda _, N: resolution(CONTINUOUS.model(), TASK, range(2, N + 1), ks=[1, 10], n_sequences=32),
-    "parallelizability": lambda model, _: parallelizability(model, n_steps=40, n_trials=2),
-}
 CONFIG = TrainConfig(num_neurons=12, seed=7, max_N=4)
 CONTINUOUS = TrainConfig(num_neurons=12, model_type="continuous", duplicates=(7, 8), max_N=4)
+OF_BITS = [
+    name
+    for name, listed in MEASUREMENTS.items()
+    if not all(listed.lacks(Subject(config.model(), Parity((1,)), (2, 3), seed=0)) for config in (CONFIG, CONTINUOUS))
+]
+"""Measurements of a network that answers a stream of bits, or of one in continuous time."""
 
 
 def add_result(run: Path, checkpoint: str, name: str, model: Model, N: int) -> Path:
     (run / "analysis").mkdir(exist_ok=True)
     path = run / "analysis" / f"{checkpoint}_{name}.nc"
     source = provenance(run / checkpoint, name, {"seed": 0}, environment("cpu"))
-    result = QUICK[name](model, N)
-    save_result(path, result.assign_attrs(result.get("accuracy", result).attrs), source)
+    subject = Subject(model, Parity((1,)), (2, N), seed=0)
+    save_result(path, MEASUREMENTS[name].measure(subject, **few(name, subject)), source)
     return path
 
 
@@ -132,8 +98,8 @@ def several_runs(_several_runs: list[Path], tmp_path: Path) -> list[Path]:
 def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every measurement of one checkpoint, two of another, and an evaluation; not to be changed."""
     run = train_nothing(tmp_path_factory.mktemp("runs"))
-    for name in QUICK:
-        add_result(run, "rnn_N2_N3", name, CONFIG.model(), 3)
+    for name in OF_BITS:
+        add_result(run, "rnn_N2_N3", name, (CONTINUOUS if name == "resolution" else CONFIG).model(), 3)
     for name in ("timescales", "connectivity"):
         add_result(run, "rnn_N2_N2", name, CONFIG.model(), 2)
     (run / "evaluation_rnn_N2_N3.csv").write_text("N,low,high,chance,accuracy\n1,,,0.5,\n2,0.61,0.79,0.667,0.7\n")

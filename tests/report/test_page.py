@@ -17,11 +17,11 @@ import pytest
 import xarray as xr
 from matplotlib.image import imread
 
+from few import ON_BITS
 from sweeping import record
 from tauscope import TrainConfig
 from tauscope.measurements import MEASUREMENTS
 from tauscope.report import UNDRAWN, report_page
-from tauscope.report.texts import TEXTS
 from tauscope.runs.checkpoints import save_weights
 from tauscope.runs.published import to_published
 from tauscope.runs.results import load_result, save_result
@@ -73,30 +73,28 @@ def test_every_link_leads_to_a_file_or_a_section(full_run, full_page, read):
     assert files >= data | {"config.json", "environment.json", "metrics.jsonl", "rnn_N2_N2", "rnn_N2_N3"}
 
 
-# Of networks that answer trials with a delay, and of noisy ones.
-OF_OTHERS = {"performance", "reactivation"}
-
-
 def test_every_measurement_has_its_figures_and_captions(full_page, read):
     page = read(full_page)
     ids = [section["id"] for section in page.all("section")]
-    of_bits = {name: one for name, one in MEASUREMENTS.items() if name not in OF_OTHERS}
-    assert [name for name in ids if name in MEASUREMENTS] == list(of_bits)
-    for name, measurement in of_bits.items():
-        assert list(TEXTS[name].captions) == list(measurement.figures)
-        assert TEXTS[name].about in page.text
-        for figure, caption in TEXTS[name].captions.items():
-            assert f"{caption} 1 network" in page.text
-            assert f"{TEXTS[name].title} of rnn_N2_N3" + (f": {figure}" if figure else "") in alts(page)
-    assert "1 network, 2 trials of 50 steps." in page.text
-    assert "1 network, 32 sequences." in page.text
+    assert set(MEASUREMENTS) - {"performance", "reactivation"} <= set(ids), "all but those of trials and of noise"
+    measured = [name for name in ids if name in MEASUREMENTS]
+    assert measured == sorted(measured, key=list(MEASUREMENTS).index)
+    for name in measured:
+        listed = MEASUREMENTS[name]
+        assert listed.about in page.text
+        for figure_name, figure in listed.figures.items():
+            assert f"{figure.caption} 1 network" in page.text
+            assert f"{listed.title} of rnn_N2_N3" + (f": {figure_name}" if figure_name else "") in alts(page)
+    assert f"1 network, {ON_BITS['n_trials']} trials of {ON_BITS['n_steps']} steps." in page.text
+    assert f"1 network, {ON_BITS['n_sequences']} sequences." in page.text
 
 
 def test_main_numbers_name_numbers_of_their_measurement(full_run):
-    for name in set(MEASUREMENTS) - OF_OTHERS:
-        result, _ = load_result(full_run / "analysis" / f"rnn_N2_N3_{name}.nc")
+    for file in (full_run / "analysis").glob("rnn_N2_N3_*.nc"):
+        result, source = load_result(file)
+        name = source["analysis"]
         numbers = MEASUREMENTS[name].numbers(result)
-        for pattern in TEXTS[name].main:
+        for pattern in MEASUREMENTS[name].main:
             matching = re.compile(re.escape(pattern).replace(r"\*", ".*"))
             assert any(matching.fullmatch(number) for number in numbers), (name, pattern)
 

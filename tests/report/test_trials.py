@@ -12,29 +12,17 @@ from typing import Any
 
 import pytest
 
+from few import applicable
 from tauscope.measurements import MEASUREMENTS, Subject
+from tauscope.measurements.keeping import subject_of
 from tauscope.report import comparison, report_page
 from tauscope.report.comparison import comparison_page
 from tauscope.report.parts import Picture
-from tauscope.report.texts import TEXTS
 from tauscope.runs.results import load_result
 from tauscope.tasks import ChangeDetection
 from trial_runs import TRIALS, learn_nothing, measure_trials
 
 Read = Callable[[str], Any]
-OF_TRIALS = (
-    "performance",
-    "timescales",
-    "dimensionality",
-    "sequentiality",
-    "connectivity",
-    "balance",
-    "lyapunov",
-    "fixed_points",
-    "perturbation_error",
-    "memory_function",
-    "parallelizability",
-)
 
 
 def alts(page: Any) -> list[str]:
@@ -60,12 +48,19 @@ def test_the_curve_is_that_of_the_metric(trials_page: str, read: Read) -> None:
     assert not any("solved" in alt or "against N" in alt for alt in alts(page))
 
 
-def test_every_measurement_is_shown_by_task_and_said_as_it_was_made(trials_page: str, read: Read) -> None:
+def of_trials(run: Path) -> list[str]:
+    """Return what can be measured of the first network of a run."""
+    return applicable(subject_of(run / "rnn_N1_N1"))
+
+
+def test_every_measurement_is_shown_by_task_and_said_as_it_was_made(
+    trials_run: Path, trials_page: str, read: Read
+) -> None:
     page = read(trials_page)
     ids = [section["id"] for section in page.all("section")]
-    assert tuple(name for name in ids if name in MEASUREMENTS) == OF_TRIALS
-    for name in OF_TRIALS:
-        text = TEXTS[name]
+    assert [name for name in ids if name in MEASUREMENTS] == of_trials(trials_run)
+    for name in of_trials(trials_run):
+        text = MEASUREMENTS[name]
         assert (text.about_trials or text.about) in page.text
         assert not text.about_trials or text.about not in page.text
         for figure in MEASUREMENTS[name].figures:
@@ -80,7 +75,7 @@ def test_every_measurement_is_shown_by_task_and_said_as_it_was_made(trials_page:
 def test_main_numbers_name_numbers_of_their_measurement(trials_run: Path) -> None:
     for name in ("performance", "sequentiality"):
         result, _ = load_result(trials_run / "analysis" / f"rnn_N1_N1_{name}.nc")
-        for pattern in TEXTS[name].main:
+        for pattern in MEASUREMENTS[name].main:
             matching = re.compile(re.escape(pattern).replace(r"\*", ".*"))
             assert any(matching.fullmatch(number) for number in MEASUREMENTS[name].numbers(result)), (name, pattern)
 
@@ -88,7 +83,7 @@ def test_main_numbers_name_numbers_of_their_measurement(trials_run: Path) -> Non
 def test_pictures_are_drawn_anew_from_the_results_alone(trials_run: Path, trials_page: str, read: Read) -> None:
     """There are no pictures beside these results."""
     assert not list((trials_run / "analysis").glob("*.png"))
-    n_figures = sum(len(MEASUREMENTS[name].figures) for name in OF_TRIALS)
+    n_figures = sum(len(MEASUREMENTS[name].figures) for name in of_trials(trials_run))
     assert len(alts(read(trials_page))) == 1 + 2 * n_figures
 
 
@@ -99,17 +94,9 @@ def test_only_what_can_be_measured_is_proposed(tmp_path: Path, read: Read) -> No
     assert "tauscope evaluate" not in text
     measure_trials(run, ["connectivity", "dimensionality"])
     text = read(report_page(run)).text
-    assert re.findall(r"tauscope analyze (\w+)", text) == [
-        "performance",
-        "timescales",
-        "sequentiality",
-        "balance",
-        "lyapunov",
-        "fixed_points",
-        "perturbation_error",
-        "memory_function",
-        "parallelizability",
-    ]
+    missing = [name for name in of_trials(run) if name not in ("connectivity", "dimensionality")]
+    assert "performance" in missing
+    assert re.findall(r"tauscope analyze (\w+)", text) == missing
     for checkpoint in run.glob("rnn_N*"):
         checkpoint.unlink()
     shutil.rmtree(run / "analysis")
@@ -149,10 +136,9 @@ def test_runs_of_both_kinds_stand_beside_each_other(
     assert "mean weight (layer 1, recurrent) against N" in alts(page)
     missing = page.rows[page.rows.index(["run", "not measured", "what measures it"]) + 1 :]
     assert [row[0] for row in missing] == [first, single, basic]
-    assert missing[2][1] == ", ".join(OF_TRIALS)
-    about = page.text
-    assert TEXTS["dimensionality"].about in about
-    assert TEXTS["dimensionality"].about_trials in about
+    assert missing[2][1] == ", ".join(of_trials(other))
+    assert MEASUREMENTS["dimensionality"].about in page.text
+    assert MEASUREMENTS["dimensionality"].about_trials in page.text
 
 
 @pytest.mark.usefixtures("sketched")
@@ -163,7 +149,7 @@ def test_runs_on_trials_alone_are_compared_at_their_furthest_checkpoints(
     page = read(comparison_page([trials_run, other]))
     assert ["quantity", f"{trials_run.name}, 2afc", "other, 2afc"] in page.rows
     assert alts(page) == ["Fractional loss after every epoch"]
-    assert TEXTS["timescales"].about not in page.text
+    assert MEASUREMENTS["timescales"].about not in page.text
     assert "N = " not in page.text
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tauscope as ts
-from tauscope.learning.training import Training
+from tauscope.learning.state import Training
 from tauscope.models.kernels import gemm, subnormals
 from tauscope.models.kernels.subnormals import can_flush
 from tauscope.runs import checkpoints

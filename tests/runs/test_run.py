@@ -15,7 +15,7 @@ import torch
 
 import tauscope as ts
 from tauscope.learning import curricula
-from tauscope.learning.training import Training
+from tauscope.learning.state import Training
 from tauscope.runs import checkpoints
 from tauscope.runs.config import Config, kind_of
 from tauscope.runs.environment import environment

@@ -17,7 +17,8 @@ from tauscope.cli import flags
 from tauscope.errors import InputError
 from tauscope.learning.curricula import Criterion, Curriculum, ladder
 from tauscope.learning.recipe import Recipe
-from tauscope.learning.training import Training, train
+from tauscope.learning.state import Training
+from tauscope.learning.training import train
 from tauscope.models import LeakyCell
 from tauscope.runs.checkpoints import load_weights
 from tauscope.runs.config import SETUPS, Config, allow, config_of, kind_of, own

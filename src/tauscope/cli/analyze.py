@@ -106,22 +106,11 @@ def run(options: argparse.Namespace, console: Console) -> int:
             console=console,
         )
     with MeasurementsDisplay(console, len(jobs)) as display:
-        if options.jobs == 1:
-            outcomes = _one_by_one(jobs, display)
-        else:
-            with collect_signals() as caught:
-                outcomes = run_jobs(
-                    jobs,
-                    options.jobs,
-                    on_start=display.on_start,
-                    on_message=display.on_message,
-                    on_end=display.on_end,
-                    stop=lambda: bool(caught),
-                )
-            if caught:
-                why = signal.Signals(caught[0]).name
-                console.print(f"stopped by {why}; what was measured is kept, the same command goes on", highlight=False)
-                return 128 + caught[0]
+        outcomes, caught = _run_here(jobs, display) if options.jobs == 1 else _run_together(jobs, options.jobs, display)
+    if caught:
+        why = signal.Signals(caught[0]).name
+        console.print(f"stopped by {why}; what was measured is kept, the same command goes on", highlight=False)
+        return 128 + caught[0]
     by_name = {name for what in asked if what != "all" for name in WHAT[what]}
     return _report(jobs, outcomes, unusable, console, by_name)
 
@@ -163,8 +152,24 @@ def _job(
     return Job(f"{checkpoint} {name}", _analyse, (asked, here, options.force, device, options.cell, named))
 
 
-def _one_by_one(jobs: Sequence[Job], display: MeasurementsDisplay) -> dict[str, Outcome]:
-    """Do jobs in this process, as `run_jobs` does them in others."""
+def _run_together(
+    jobs: Sequence[Job], n_processes: int, display: MeasurementsDisplay
+) -> tuple[dict[str, Outcome], list[int]]:
+    """Run jobs in so many processes at a time, and return their outcomes and the signals that stopped them."""
+    with collect_signals() as caught:
+        outcomes = run_jobs(
+            jobs,
+            n_processes,
+            on_start=display.on_start,
+            on_message=display.on_message,
+            on_end=display.on_end,
+            stop=lambda: bool(caught),
+        )
+    return outcomes, caught
+
+
+def _run_here(jobs: Sequence[Job], display: MeasurementsDisplay) -> tuple[dict[str, Outcome], list[int]]:
+    """Run jobs one after the other in this process, as `_run_together` does in others."""
     outcomes = {}
     for job in jobs:
         display.on_start(job)
@@ -172,7 +177,7 @@ def _one_by_one(jobs: Sequence[Job], display: MeasurementsDisplay) -> dict[str, 
         value = job.function(partial(display.on_message, job), *job.arguments)
         outcomes[job.name] = Outcome(value, "", time.monotonic() - start)
         display.on_end()
-    return outcomes
+    return outcomes, []
 
 
 @dataclass(frozen=True)

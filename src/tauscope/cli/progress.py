@@ -14,7 +14,7 @@ from tauscope.cli.console import progress_bar
 from tauscope.jobs import training as working
 from tauscope.jobs.pool import Outcome
 from tauscope.learning.curricula import Curriculum
-from tauscope.learning.training import Training
+from tauscope.learning.state import Training
 from tauscope.tasks import METRICS
 
 if TYPE_CHECKING:

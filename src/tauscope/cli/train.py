@@ -19,7 +19,8 @@ from tauscope.cli import flags
 from tauscope.cli.progress import Display, reached
 from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.jobs.signals import collect_signals
-from tauscope.learning.training import Training, train
+from tauscope.learning.state import Training
+from tauscope.learning.training import train
 from tauscope.runs.config import SETUPS, Config, allow, config_of, is_own, kind_of
 from tauscope.runs.config.own import FLAGS
 from tauscope.runs.folder import CONFIG

@@ -13,7 +13,8 @@ from tauscope.errors import InputError
 from tauscope.jobs.pool import PATIENCE, Job, Outcome, run_jobs
 from tauscope.jobs.signals import collect_signals
 from tauscope.jobs.sweep import Sweep
-from tauscope.learning.training import Training, train
+from tauscope.learning.state import Training
+from tauscope.learning.training import train
 from tauscope.runs.config import Config
 from tauscope.runs.files import write_atomically
 from tauscope.runs.folder import is_locked

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tauscope.learning.training import Training
+    from tauscope.learning.state import Training
 
 
 class Interrupted(KeyboardInterrupt):

@@ -7,35 +7,13 @@ from collections.abc import Iterable
 
 import torch
 
+from tauscope.measurements.registry import MEASUREMENTS
 from tauscope.measurements.retraining import RETRAINING
 from tauscope.measurements.subject import Subject
 from tauscope.models.trace import run
 
-COSTS = {
-    "performance": 0.7,
-    "timescales": 2.0,
-    "dimensionality": 0.3,
-    "sequentiality": 0.5,
-    "connectivity": 0.1,
-    "balance": 0.1,
-    "lyapunov": 4.0,
-    "fixed_points": 3.0,
-    "ablation": 0.5,
-    "perturbation_recurrent": 0.4,
-    "perturbation_tau": 0.4,
-    "perturbation_error": 5.5,
-    "memory_function": 0.1,
-    "retraining": 800.0,
-    "forgetting": 0.1,
-    "generalisation": 0.2,
-    "resolution": 26.0,
-    "reactivation": 6.0,
-    "parallelizability": 15.0,
-}
-"""Processor seconds for a leaky network of 100 units that solved N = 12, that of ``make demo``, with all defaults."""
-
 _REFERENCE = 0.028
-"""Processor seconds in which that network went through the trials of `_seconds`."""
+"""Processor seconds in which the network of `Listed.cost` went through the trials of `_seconds`."""
 
 _STEPS, _TRIALS = 500, 100
 
@@ -61,7 +39,7 @@ def estimate(subject: Subject, names: Iterable[str], epochs: int = RETRAINING.ep
     True
     """
     speed = _seconds(subject) / _REFERENCE
-    costs = {name: COSTS[name] * speed for name in names}
+    costs = {name: MEASUREMENTS[name].cost * speed for name in names}
     return costs | ({"retraining": costs["retraining"] * epochs / RETRAINING.epochs} if "retraining" in costs else {})
 
 

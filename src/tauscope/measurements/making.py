@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
 from tauscope.analysis.balance import input_balance, input_map
-from tauscope.analysis.connectivity import recurrent_matrices
+from tauscope.analysis.connectivity import connectivity, recurrent_matrices
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.fixed_points import fixed_points
 from tauscope.analysis.generalisation import generalise
@@ -121,6 +122,16 @@ def candidate_weights(model: Model) -> np.ndarray | None:
     names = [name for name in ("recurrent", "new", "cell") if name in matrices]
     weights: np.ndarray = matrices[names[0]].double().cpu().numpy()
     return weights
+
+
+def measure_connectivity(subject: Subject) -> xr.Dataset:
+    """Measure the recurrent weights of every layer."""
+    return connectivity(subject.model)
+
+
+def first_weights(_: xr.Dataset, subject: Subject) -> tuple[Tensor]:
+    """Return the recurrent weights of the first layer, of gated cells those of the first gate."""
+    return (next(iter(recurrent_matrices(subject.model.layers[0]).values())).detach(),)
 
 
 def measure_balance(subject: Subject, n_trials: int = BALANCED, trial_steps: int | None = None) -> xr.Dataset:
@@ -342,3 +353,18 @@ def lacks_trials(subject: Subject) -> str:
     if subject.bits is None:
         return ""
     return "the network has no fractional loss: expected one that was trained on trials with a delay"
+
+
+def lacks_tau(subject: Subject) -> str:
+    """Say what a network lacks for its τ to be perturbed; empty if it lacks nothing."""
+    own = "" if subject.model.tau is not None else "the network has no τ to perturb: expected a leaky one"
+    return lacks_Ns(subject) or own
+
+
+def lacks_time_steps(subject: Subject) -> str:
+    """Say what a network lacks to be asked at other time steps; empty if it lacks nothing."""
+    try:
+        subject.model.at_resolution(1)
+    except InputError:
+        return lacks_Ns(subject) or "the network has no time step to change: expected one in continuous time"
+    return lacks_Ns(subject)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import xarray as xr
 
@@ -232,7 +230,7 @@ def generalisation_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the accuracy at every N, and at how many N the chosen penalty is the largest or smallest that was tried."""
     edges = result["ridge"].min(), result["ridge"].max()
     at_edge = (result["chosen_ridge"] == edges[0]) | (result["chosen_ridge"] == edges[1])
-    accuracy = numbers_by_N("accuracy", "accuracy of a fresh read-out")(result)
+    accuracy = _by_N(result["accuracy"], "accuracy of a fresh read-out")
     return accuracy | {"N with a penalty at the edge of those tried": float(at_edge.sum())}
 
 
@@ -277,13 +275,13 @@ def reactivation_numbers(result: xr.Dataset) -> dict[str, float]:
     return found
 
 
-def numbers_by_N(variable: str, what: str) -> Callable[[xr.Dataset], dict[str, float]]:
-    """Return a function that gives the mean of a variable at every N."""
+def retraining_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the relative accuracy at every N."""
+    return _by_N(result["relative_accuracy"], "relative accuracy after retraining")
 
-    def numbers(result: xr.Dataset) -> dict[str, float]:
-        return {f"{what} at N = {int(N)}": float(result[variable].sel(N=N).mean()) for N in result["N"].values}
 
-    return numbers
+def _by_N(values: xr.DataArray, what: str) -> dict[str, float]:
+    return {f"{what} at N = {int(N)}": float(values.sel(N=N).mean()) for N in values["N"].values}
 
 
 def number_table(numbers: dict[str, float]) -> list[tuple[str, str]]:

@@ -12,37 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-_PROTOCOL = "analysis.interventions:Protocol"
-
-SOURCES: dict[str, tuple[str, ...]] = {
-    "performance": ("analysis.performance:performance", "analysis.performance:scores"),
-    "timescales": ("analysis.timescales:timescales", "analysis.trials:trial_timescales"),
-    "dimensionality": ("analysis.dimensionality:dimensionality", "analysis.trials:trial_dimensionality"),
-    "sequentiality": ("measurements.making:measure_sequentiality",),
-    "connectivity": (),
-    "balance": ("measurements.making:measure_balance",),
-    "lyapunov": (
-        "measurements.making:measure_lyapunov",
-        "analysis.lyapunov:lyapunov",
-        "analysis.trials:trial_lyapunov",
-    ),
-    "fixed_points": ("analysis.fixed_points:fixed_points",),
-    "ablation": ("measurements.making:measure_ablation", _PROTOCOL),
-    "perturbation_recurrent": ("measurements.making:measure_perturbation", _PROTOCOL),
-    "perturbation_tau": ("measurements.making:measure_perturbation", _PROTOCOL),
-    "perturbation_error": ("analysis.perturbation_error:perturbation_error",),
-    "memory_function": ("analysis.memory_function:memory_function",),
-    "retraining": ("measurements.making:measure_retraining", "learning.recipe:Recipe"),
-    "forgetting": ("measurements.making:measure_forgetting", "measurements.retraining:forgetting"),
-    "generalisation": ("measurements.making:measure_generalisation", "analysis.generalisation:generalise"),
-    "resolution": ("analysis.resolution:resolution",),
-    "reactivation": ("analysis.reactivation:reactivation",),
-    "parallelizability": (
-        "analysis.parallelizability:parallelizability",
-        "analysis.parallelizability:trial_parallelizability",
-    ),
-}
-"""Functions and dataclasses whose keywords are the options of a measurement; the first that knows one explains it."""
+from tauscope.measurements.registry import MEASUREMENTS
 
 # What the network, its task or the seed of the measurement decides.
 _DECIDED = ("repeat", "plus_minus", "seed", "Ns")
@@ -72,7 +42,7 @@ class Option:
 
 @cache
 def options_of(measurement: str) -> dict[str, Option]:
-    """Return the options of a measurement by their names.
+    """Return the options of a measurement by their names; the first function that knows an option explains it.
 
     Parameters
     ----------
@@ -85,7 +55,8 @@ def options_of(measurement: str) -> dict[str, Option]:
     Option(name='n_exponents', kind='int', default='10', help='Number of exponents; fewer in a network of fewer states.')
     """
     known: dict[str, Option] = {}
-    for source in SOURCES[measurement]:
+    listed = MEASUREMENTS[measurement]
+    for source in (listed.measure.where, *listed.hands_on):
         module, name = source.split(":")
         for option in _declared(module, name):
             known.setdefault(option.name, option)

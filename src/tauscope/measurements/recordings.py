@@ -12,9 +12,9 @@ import xarray as xr
 
 from tauscope.analysis.recorded import timescales_of
 from tauscope.errors import InputError
+from tauscope.measurements import MEASUREMENTS, Measurement
 from tauscope.measurements.keeping import Asked, keep, png
 from tauscope.measurements.numbers import timescale_numbers
-from tauscope.measurements.registry import MEASUREMENTS, Measurement
 from tauscope.runs.files import write_atomically
 from tauscope.runs.recordings import load_recording
 from tauscope.runs.results import ANALYSIS, current_result, provenance

@@ -1,206 +1,375 @@
-"""Every measurement by name: how it is made of a trained network, drawn, and put in a few numbers."""
+"""Every measurement, declared in one place: from here come the names, flags, costs and texts of all of them.
+
+Nothing here imports torch: functions are named, and imported when they are called.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import xarray as xr
-from torch import Tensor
-
-from tauscope.analysis.connectivity import connectivity, recurrent_matrices
-from tauscope.errors import InputError
-from tauscope.measurements import WHAT, making, numbers
-from tauscope.measurements.subject import Subject
+from tauscope.measurements.measurement import Figure, Function, Listed
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from tauscope.measurements.subject import Subject
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """How one thing is measured and shown.
-
-    Attributes
-    ----------
-    measure : callable
-        From a `Subject`, and further options as keywords, to a Dataset. The options of those in `MEASUREMENTS` are the
-        keywords of their functions in `tauscope.analysis`, which for a network that answers trials are those of
-        `tauscope.analysis.trials`; in the place of a ``protocol`` or ``recipe`` those of `tauscope.analysis.Protocol`
-        and `tauscope.Recipe`, and in the place of ``Ns`` how many there are: ``n_Ns`` of retraining, ``beyond`` the
-        trained ones of forgetting and generalisation.
-    figures : dict
-        Functions from the Dataset and the `Subject` to Axes, by the figure's name.
-    numbers : callable
-        From the Dataset to a few numbers by their names, units included.
-    lacks : callable
-        From a `Subject` to what it lacks to be measured so, in words; empty if it lacks nothing.
-    """
-
-    measure: Callable[..., xr.Dataset]
-    figures: dict[str, Callable[[xr.Dataset, Subject], Axes]]
-    numbers: Callable[[xr.Dataset], dict[str, float]]
-    lacks: Callable[[Subject], str] = lambda _: ""
+def _made(name: str, **given: str) -> Function:
+    return Function(f"measurements.making:{name}", given)
 
 
-def _lacks_tau(subject: Subject) -> str:
-    own = "" if subject.model.tau is not None else "the network has no τ to perturb: expected a leaky one"
-    return making.lacks_Ns(subject) or own
+def _numbers(name: str) -> Function:
+    return Function(f"measurements.numbers:{name}")
 
 
-def _lacks_time_steps(subject: Subject) -> str:
-    try:
-        subject.model.at_resolution(1)
-    except InputError:
-        return making.lacks_Ns(subject) or "the network has no time step to change: expected one in continuous time"
-    return making.lacks_Ns(subject)
+_PROTOCOL = "analysis.interventions:Protocol"
 
 
-def _figure(
-    where: str, arguments: Callable[[xr.Dataset, Subject], tuple[Any, ...]] = lambda result, _: (result,)
-) -> Callable[[xr.Dataset, Subject], Axes]:
-    """Return a function of `tauscope.plotting` by "module:name", imported when it draws: no figure keeps from measuring."""
-    module, name = where.split(":")
-
-    def draw(result: xr.Dataset, subject: Subject) -> Axes:
-        function: Callable[..., Axes] = getattr(import_module(f"tauscope.plotting.{module}"), name)
-        return function(*arguments(result, subject))
-
-    return draw
-
-
-def _first_weights(_: xr.Dataset, subject: Subject) -> tuple[Tensor]:
-    return (next(iter(recurrent_matrices(subject.model.layers[0]).values())).detach(),)
-
-
-def _plot_sequence_weights(result: xr.Dataset, subject: Subject) -> Axes:
-    if "weight" in result:
-        return _figure("sequentiality:plot_weights_by_peak_difference")(result, subject)
-    from tauscope.plotting.style import new_axes, note
-
-    ax = new_axes()
-    ax.set(xlabel="peak of receiving - peak of sending unit (steps)", ylabel="recurrent weight")
-    note(ax, "the cell's recurrent weights are not known")
-    return ax
-
-
-def _perturbation(which: str, lacks: Callable[[Subject], str]) -> Measurement:
-    return Measurement(
-        partial(making.measure_perturbation, which=which),
-        {"": _figure("interventions:plot_perturbation")},
-        numbers.perturbation_numbers,
-        lacks,
+def _perturbation(which: str, title: str, changed: str, lacks: str) -> Listed:
+    return Listed(
+        measure=_made("measure_perturbation", which=which),
+        hands_on=(_PROTOCOL,),
+        figures={
+            "": Figure("interventions:plot_perturbation", "Relative accuracy against the size of the perturbation.")
+        },
+        numbers=_numbers("perturbation_numbers"),
+        lacks=_made(lacks),
+        cost=0.4,
+        title=title,
+        about=f"The accuracy that is left after a random change of {changed}, relative to the intact network: 1 is as good as "
+        "intact, 0 is chance. ε is the size of the change as a share of the norm of what is changed.",
+        main=("relative accuracy at epsilon 0.1", "relative accuracy at epsilon 1"),
+        asked_as="perturbation",
     )
 
 
-MEASUREMENTS: dict[str, Measurement] = {
-    "performance": Measurement(
-        making.measure_performance,
-        {"": _figure("performance:plot_performance")},
-        numbers.performance_numbers,
-        making.lacks_trials,
-    ),
-    "timescales": Measurement(
-        making.measure_timescales,
-        {
-            "autocorrelation": _figure("timescales:plot_autocorrelations"),
-            "distribution": _figure("timescales:plot_timescale_distribution"),
+_PARALLEL = (
+    "Whether the states of all steps can be found at once, by correcting a guess of all of them until every step follows "
+    "from the one before, {}. Newton's method needs few corrections where nearby states meet (largest Lyapunov exponent λ1 "
+    "below 0) and fails where they part."
+)
+
+MEASUREMENTS: dict[str, Listed] = {
+    "performance": Listed(
+        measure=_made("measure_performance"),
+        hands_on=("analysis.performance:performance", "analysis.performance:scores"),
+        figures={
+            "": Figure("performance:plot_performance", "Fractional loss at each delay, or the score of every question.")
         },
-        numbers.timescale_numbers,
+        numbers=_numbers("performance_numbers"),
+        lacks=_made("lacks_trials"),
+        cost=0.7,
+        title="Performance",
+        about="How far the answers fall short of an ideal observer's, who knows all that the spikes tell: the fractional "
+        "loss on fresh trials, 0 for that observer, beside the loss of the best answer that ignores the input. Of a task "
+        "that states no ideal observer's loss, its own score of every question, beside that of the best such answer.",
+        main=("fractional loss",),
     ),
-    "dimensionality": Measurement(
-        making.measure_dimensionality,
-        {"": _figure("dimensionality:plot_variance_spectrum")},
-        numbers.dimensionality_numbers,
-    ),
-    "sequentiality": Measurement(
-        making.measure_sequentiality,
-        {"peaks": _figure("sequentiality:plot_peak_order"), "weights": _plot_sequence_weights},
-        numbers.sequentiality_numbers,
-    ),
-    "connectivity": Measurement(
-        lambda subject, **options: connectivity(subject.model, **options),
-        {
-            "eigenvalues": _figure("connectivity:plot_eigenvalues"),
-            "weights": _figure("connectivity:plot_weights", _first_weights),
+    "timescales": Listed(
+        measure=_made("measure_timescales"),
+        hands_on=("analysis.timescales:timescales", "analysis.trials:trial_timescales"),
+        figures={
+            "autocorrelation": Figure(
+                "timescales:plot_autocorrelations",
+                "Autocorrelation of every unit (grey), and of three units with a short, a median and a long τ_net, with "
+                "their fits.",
+            ),
+            "distribution": Figure(
+                "timescales:plot_timescale_distribution",
+                "How τ and τ_net are distributed over the units; τ_net of poor fits is left out.",
+            ),
         },
-        numbers.connectivity_numbers,
+        numbers=_numbers("timescale_numbers"),
+        cost=2.0,
+        title="Timescales",
+        about="τ is the time constant of a unit by itself; for gated units that of their mean gate. τ_net is how slowly its "
+        "activity decorrelates in the network: the decay of its autocorrelation under random bits, fitted with one "
+        "exponential or two, whichever has the lower AIC. Both are in time steps.",
+        about_trials="τ_net is how slowly a unit's activity decorrelates in the delay: what sets a trial apart from the mean "
+        "of all trials at the same step, correlated with what does so some steps later, and fitted with one exponential or "
+        "two. A unit that holds what it was shown to the end has τ_net at the upper bound of the fit. τ, of units that "
+        "have one, is their own time constant; for gated units that of their mean gate. Both are in time steps.",
+        main=("mean tau (steps)", "mean tau_net, units > 1 (steps)"),
     ),
-    "balance": Measurement(
-        making.measure_balance,
-        {"": _figure("currents:plot_input_balance")},
-        numbers.balance_numbers,
-        making.lacks_weighted_sums,
+    "dimensionality": Listed(
+        measure=_made("measure_dimensionality"),
+        hands_on=("analysis.dimensionality:dimensionality", "analysis.trials:trial_dimensionality"),
+        figures={
+            "": Figure(
+                "dimensionality:plot_variance_spectrum",
+                "Share of the variance that each principal component holds, and that all up to it hold together.",
+            )
+        },
+        numbers=_numbers("dimensionality_numbers"),
+        cost=0.3,
+        title="Dimensionality",
+        about="How many directions the activity fills under random bits: the number of principal components that hold a "
+        "given share of its variance, and the participation ratio (Σλ)² / Σλ² of their variances λ.",
+        about_trials="How many directions the activity fills over all steps of all trials: the number of principal "
+        "components that hold a given share of its variance, and the participation ratio (Σλ)² / Σλ² of their variances λ.",
+        main=("components for *", "participation ratio"),
     ),
-    "lyapunov": Measurement(
-        making.measure_lyapunov,
-        {"": _figure("lyapunov:plot_lyapunov_spectrum")},
-        numbers.lyapunov_numbers,
+    "sequentiality": Listed(
+        measure=_made("measure_sequentiality"),
+        figures={
+            "peaks": Figure(
+                "sequentiality:plot_peak_order",
+                "Mean activity of every active unit, in parts of its peak, the earliest peak first.",
+            ),
+            "weights": Figure(
+                "sequentiality:plot_weights_by_peak_difference",
+                "Recurrent weights against how much later the receiving unit peaks than the sending one, in each trial; of "
+                "the first layer, and of a gated cell those of its candidate state.",
+            ),
+        },
+        numbers=_numbers("sequentiality_numbers"),
+        cost=0.5,
+        title="Sequentiality",
+        about="Whether units take turns or stay active together: the sequentiality index is the entropy of the units' peak "
+        "times plus the mean logarithm of a unit's activity around its peak over that at all other steps. Noise "
+        "spreads peaks out too: only what exceeds the index of the same activity with the time steps of every unit "
+        "shuffled is evidence of a sequence. Random bits are given in trials of 150 steps, however large N, which end "
+        "with the question.",
+        main=("sequentiality index *",),
     ),
-    "fixed_points": Measurement(
-        making.measure_fixed_points,
-        {"points": _figure("fixed_points:plot_fixed_points"), "modes": _figure("fixed_points:plot_modes")},
-        numbers.fixed_point_numbers,
+    "connectivity": Listed(
+        measure=_made("measure_connectivity"),
+        figures={
+            "eigenvalues": Figure(
+                "connectivity:plot_eigenvalues",
+                "Eigenvalues of the recurrent weights W and, for leaky units, of one step at unit gain, 1 - 1/τ + W/τ.",
+            ),
+            "weights": Figure(
+                "connectivity:plot_weights",
+                "Recurrent weights of the first layer; of a gated cell, those of its first gate.",
+                _made("first_weights"),
+            ),
+        },
+        numbers=_numbers("connectivity_numbers"),
+        cost=0.1,
+        title="Connectivity",
+        about="The recurrent weights between different units, and the eigenvalues of the whole matrix. The spectral radius "
+        "is the largest absolute eigenvalue.",
+        main=("mean weight *", "spectral radius *"),
     ),
-    "ablation": Measurement(
-        making.measure_ablation,
-        {"": _figure("interventions:plot_ablation")},
-        numbers.ablation_numbers,
-        making.lacks_Ns,
+    "balance": Listed(
+        measure=_made("measure_balance"),
+        figures={"": Figure("currents:plot_input_balance", "Mean inhibition against mean excitation of every unit.")},
+        numbers=_numbers("balance_numbers"),
+        lacks=_made("lacks_weighted_sums"),
+        cost=0.1,
+        title="Balance",
+        about="How far excitation and inhibition cancel in what units receive, over trials. The sign is that of the current "
+        "that a source brings. The mean current over its excitation and inhibition is 0 where they cancel on average and 1 "
+        "where one is alone; their correlation in time is near 1 where they cancel at every moment.",
+        main=("mean current *", "correlation of excitation and inhibition"),
     ),
-    "perturbation_recurrent": _perturbation("recurrent", making.lacks_Ns),
-    "perturbation_tau": _perturbation("tau", _lacks_tau),
-    "perturbation_error": Measurement(
-        making.measure_perturbation_error,
-        {"": _figure("stability:plot_perturbation_error")},
-        numbers.perturbation_error_numbers,
-        making.lacks_question,
+    "lyapunov": Listed(
+        measure=_made("measure_lyapunov"),
+        hands_on=("analysis.lyapunov:lyapunov", "analysis.trials:trial_lyapunov"),
+        figures={"": Figure("lyapunov:plot_lyapunov_spectrum", "The leading exponents, the largest first.")},
+        numbers=_numbers("lyapunov_numbers"),
+        cost=4.0,
+        title="Lyapunov exponents",
+        about="How fast nearby states of the network part (above 0) or meet (below 0) under the same random bits.",
+        about_trials="How fast states that differ by little at the end of the stimulus part (above 0) or meet (below 0) in "
+        "the delay, under the same input: finite-time exponents, averaged over the steps of the delay.",
+        main=("largest Lyapunov exponent *",),
     ),
-    "memory_function": Measurement(
-        making.measure_memory_function,
-        {"": _figure("stability:plot_memory_function")},
-        numbers.memory_numbers,
-        making.lacks_question,
+    "fixed_points": Listed(
+        measure=_made("measure_fixed_points"),
+        hands_on=("analysis.fixed_points:fixed_points",),
+        figures={
+            "points": Figure(
+                "fixed_points:plot_fixed_points",
+                "Fixed and slow points, and trials, over the first principal components of visited states.",
+            ),
+            "modes": Figure(
+                "fixed_points:plot_modes",
+                "Eigenvalues of a step at all points: inside the circle modes decay, outside they grow.",
+            ),
+        },
+        numbers=_numbers("fixed_point_numbers"),
+        cost=3.0,
+        title="Fixed points",
+        about="Where the network stands still, or nearly so, under a constant input, sought from states that it visits. A "
+        "mode of the eigenvalue λ decays with the timescale -1/ln |λ| near a point, and grows where |λ| is above 1.",
+        main=("stable fixed points", "slowest mode *"),
     ),
-    "retraining": Measurement(
-        making.measure_retraining,
-        {"": _figure("memory:plot_retraining")},
-        numbers.numbers_by_N("relative_accuracy", "relative accuracy after retraining"),
-        making.lacks_Ns,
+    "ablation": Listed(
+        measure=_made("measure_ablation"),
+        hands_on=(_PROTOCOL,),
+        figures={
+            "": Figure("interventions:plot_ablation", "Relative accuracy without each of the ablated units, by group.")
+        },
+        numbers=_numbers("ablation_numbers"),
+        lacks=_made("lacks_Ns"),
+        cost=0.5,
+        title="Ablation",
+        about="The accuracy that is left when a unit is silenced, relative to the intact network: 1 is as good as intact, 0 "
+        "is chance. The slowest and the fastest units are told by τ; random ones are the control.",
+        main=("relative accuracy without *",),
     ),
-    "forgetting": Measurement(
-        making.measure_forgetting,
-        {"": _figure("memory:plot_forgetting", lambda result, s: (result["accuracy"], s.trained))},
-        numbers.forgetting_numbers,
-        making.lacks_Ns,
+    "perturbation_recurrent": _perturbation(
+        "recurrent", "Perturbation of the recurrent weights", "the recurrent weights", "lacks_Ns"
     ),
-    "generalisation": Measurement(
-        making.measure_generalisation,
-        {"": _figure("memory:plot_generalisation", lambda result, s: (result, s.trained))},
-        numbers.generalisation_numbers,
-        making.lacks_Ns,
+    "perturbation_tau": _perturbation("tau", "Perturbation of τ", "the timescales τ", "lacks_tau"),
+    "perturbation_error": Listed(
+        measure=_made("measure_perturbation_error"),
+        hands_on=("analysis.perturbation_error:perturbation_error",),
+        figures={
+            "": Figure(
+                "stability:plot_perturbation_error",
+                "Largest error against the largest change of a parameter, by block of parameters.",
+            )
+        },
+        numbers=_numbers("perturbation_error_numbers"),
+        lacks=_made("lacks_question"),
+        cost=5.5,
+        title="Error after perturbations",
+        about="The largest error after random changes of all parameters, or of one block alone, none of which is larger "
+        "than β; the error is the task's score where less is better, and otherwise how far it is below the best. A change "
+        "is borne if the error rises by no more than 0.1.",
+        main=("largest perturbation that is borne *",),
     ),
-    "resolution": Measurement(
-        making.measure_resolution,
-        {"": _figure("resolution:plot_resolution", lambda result, s: (result, (making.asked_bits(s).repeat,)))},
-        numbers.resolution_numbers,
-        _lacks_time_steps,
+    "memory_function": Listed(
+        measure=_made("measure_memory_function"),
+        hands_on=("analysis.memory_function:memory_function",),
+        figures={
+            "": Figure(
+                "stability:plot_memory_function",
+                "Change of the answer against the lag, and what was asked where it is known.",
+            )
+        },
+        numbers=_numbers("memory_numbers"),
+        lacks=_made("lacks_question"),
+        cost=0.1,
+        title="Memory function",
+        about="How much the answer still changes some steps after the input stepped up, beside the answer to no input: of a "
+        "linear network, the size of the weight of an input so long ago.",
+        main=("half of all memory *",),
     ),
-    "reactivation": Measurement(
-        making.measure_reactivation,
-        {"positions": _figure("reactivation:plot_trajectories"), "runs": _figure("reactivation:plot_divergences")},
-        numbers.reactivation_numbers,
-        making.lacks_noise,
+    "retraining": Listed(
+        measure=_made("measure_retraining"),
+        hands_on=("learning.recipe:Recipe",),
+        figures={"": Figure("memory:plot_retraining", "Relative accuracy after retraining on each N.")},
+        numbers=_numbers("retraining_numbers"),
+        lacks=_made("lacks_Ns"),
+        cost=800.0,
+        title="Retraining",
+        about="How well the network learns each larger N when it is trained on that N alone, with a single head. 1 is the "
+        "accuracy at the N it started from, 0 an accuracy of 1/2.",
+        main=("relative accuracy after retraining at *",),
+        in_all=False,
     ),
-    "parallelizability": Measurement(
-        making.measure_parallelizability,
-        {"": _figure("parallel:plot_iterations"), "residual": _figure("parallel:plot_residuals")},
-        numbers.parallelizability_numbers,
+    "forgetting": Listed(
+        measure=_made("measure_forgetting"),
+        hands_on=("measurements.retraining:forgetting",),
+        figures={
+            "": Figure(
+                "memory:plot_forgetting",
+                "Accuracy on every N, by the head that answers it.",
+                lambda result, subject: (result["accuracy"], subject.trained),
+            )
+        },
+        numbers=_numbers("forgetting_numbers"),
+        lacks=_made("lacks_Ns"),
+        cost=0.1,
+        title="Forgetting",
+        about="The accuracy on every N, smaller and larger than the trained ones, without any further training.",
+        main=("mean accuracy on *",),
+    ),
+    "generalisation": Listed(
+        measure=_made("measure_generalisation"),
+        hands_on=("analysis.generalisation:generalise",),
+        figures={
+            "": Figure(
+                "memory:plot_generalisation",
+                "Accuracy of a fresh read-out for each N.",
+                lambda result, subject: (result, subject.trained),
+            )
+        },
+        numbers=_numbers("generalisation_numbers"),
+        lacks=_made("lacks_Ns"),
+        cost=0.2,
+        title="Memory held by the dynamics",
+        about="The accuracy of a fresh linear read-out, fitted for each N while the network stays as it is: how much memory "
+        "its dynamics hold beyond what it was trained for.",
+        main=("accuracy of a fresh read-out at *",),
+    ),
+    "resolution": Listed(
+        measure=_made("measure_resolution"),
+        hands_on=("analysis.resolution:resolution",),
+        figures={
+            "": Figure(
+                "resolution:plot_resolution",
+                "Accuracy against the time step; the resolution of the measurements above is shaded.",
+                lambda result, subject: (result, (subject.drive()["repeat"],)),
+            )
+        },
+        numbers=_numbers("resolution_numbers"),
+        lacks=_made("lacks_time_steps"),
+        cost=26.0,
+        title="Time resolution",
+        about="The accuracy of a continuous-time network, by its own heads, when a bit lasts k steps, that is, at time steps "
+        "of 1/k of a bit: the same sequences at every k.",
+        main=("mean accuracy at *",),
+    ),
+    "reactivation": Listed(
+        measure=_made("measure_reactivation"),
+        hands_on=("analysis.reactivation:reactivation",),
+        figures={
+            "positions": Figure(
+                "reactivation:plot_trajectories",
+                "Decoded positions of silent runs from states of the task, over those of the task.",
+            ),
+            "runs": Figure(
+                "reactivation:plot_divergences",
+                "Divergence from the task in the later half of every kind of silent run.",
+            ),
+        },
+        numbers=_numbers("reactivation_numbers"),
+        lacks=_made("lacks_noise"),
+        cost=6.0,
+        title="Reactivation",
+        about="What the network does without input, under k times the variance of its own noise, beside its task: how far "
+        "the decoded positions of silent runs are from those of the task (Kullback-Leibler divergence), and how they move. "
+        "Runs begin at states of the task, at one of them, at rest, or with every unit at a state of its own. A network that "
+        "stays where it is has a divergence near 0 too: compare the run without noise, the untrained network, and the "
+        "variance within a run.",
+        main=("score of the task (*", "KL from the task, later half (nats), active"),
+    ),
+    "parallelizability": Listed(
+        measure=_made("measure_parallelizability"),
+        hands_on=(
+            "analysis.parallelizability:parallelizability",
+            "analysis.parallelizability:trial_parallelizability",
+        ),
+        figures={
+            "": Figure(
+                "parallel:plot_iterations",
+                "Corrections that each method takes, against the length of the sequence; none where it did not converge.",
+            ),
+            "residual": Figure(
+                "parallel:plot_residuals",
+                "Largest residual of each trial after every correction of Newton's method.",
+            ),
+        },
+        numbers=_numbers("parallelizability_numbers"),
+        cost=15.0,
+        title="Parallel in time",
+        about=_PARALLEL.format("under random bits"),
+        about_trials=_PARALLEL.format("in the network's trials"),
+        main=("largest Lyapunov exponent *", "iterations over *"),
     ),
 }
+
+_WORDS = {name: listed.asked_as or name for name, listed in MEASUREMENTS.items()}
+
+WHAT: dict[str, tuple[str, ...]] = {
+    **{word: tuple(name for name in MEASUREMENTS if _WORDS[name] == word) for word in _WORDS.values()},
+    "all": tuple(name for name, listed in MEASUREMENTS.items() if listed.in_all),
+}
+"""What can be asked for, and the measurements that it means: "all" but retraining, which takes longer than all the others."""
 
 
 def askable(subject: Subject) -> dict[str, tuple[str, ...]]:
@@ -208,8 +377,8 @@ def askable(subject: Subject) -> dict[str, tuple[str, ...]]:
 
     Examples
     --------
-    >>> import torch
-    >>> import tauscope as ts
+    >>> import tauscope as ts, torch
+    >>> from tauscope.measurements import Subject
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
     >>> [what for what in WHAT if what not in askable(Subject(model, ts.Parity(), (2, 3), seed=0))]
     ['performance', 'resolution', 'reactivation', 'all']

@@ -15,7 +15,8 @@ from tauscope.analysis.accuracy import evaluate
 from tauscope.errors import InputError
 from tauscope.learning.curricula import Criterion, Curriculum, once
 from tauscope.learning.recipe import Recipe
-from tauscope.learning.training import Training, train
+from tauscope.learning.state import Training
+from tauscope.learning.training import train
 from tauscope.models.model import Model
 from tauscope.tasks.base import OUT, validate_Ns
 from tauscope.tasks.binary import BinaryMemoryTask, head_name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import matplotlib
 import numpy as np
 import xarray as xr
@@ -10,12 +12,19 @@ from matplotlib.axes import Axes
 from tauscope._words import count
 from tauscope.plotting.style import COLOURS, RC, legend_below, new_axes
 
-_KINDS = (("stable", "o", "full"), ("unstable", "o", "none"), ("slow", "x", "full"))
+_KINDS = (("stable", "o", "full", "blue"), ("unstable", "o", "none", "vermilion"), ("slow", "x", "full", "green"))
+"""Stable and unstable fixed points, and slow ones: the marker and its filling of a point, and the colour of its modes."""
 
 
-def _kind(result: xr.Dataset) -> np.ndarray:
-    """Return of every point whether it is a stable or unstable fixed point, or a slow one."""
-    return np.where(~result["fixed"].values, "slow", np.where(result["n_unstable"].values == 0, "stable", "unstable"))
+def _by_kind(result: xr.Dataset, variable: str) -> Iterator[tuple[np.ndarray, str, str, str, str]]:
+    """Yield the values of all points of a kind, where there are any, with how many they are in words, and their looks."""
+    fixed, unstable = result["fixed"].values, result["n_unstable"].values > 0
+    for (kind, marker, filling, colour), of_kind in zip(
+        _KINDS, (fixed & ~unstable, fixed & unstable, ~fixed), strict=True
+    ):
+        if of_kind.any():
+            noun = "slow point" if kind == "slow" else f"{kind} fixed point"
+            yield result[variable].values[of_kind], count(int(of_kind.sum()), noun), marker, filling, colour
 
 
 def _title(result: xr.Dataset) -> str:
@@ -54,12 +63,8 @@ def plot_fixed_points(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     for i, path in enumerate(paths):
         label = count(len(paths), "trial") if i == 0 else None
         ax.plot(*_plane(path), lw=0.6, alpha=0.5, color=COLOURS["grey"], label=label)
-    kinds, points = _kind(result), result["projection"].values
-    for kind, marker, style in _KINDS:
-        found = points[kinds == kind]
-        if len(found):
-            label = count(len(found), f"{kind} {'point' if kind == 'slow' else 'fixed point'}")
-            ax.plot(*_plane(found), marker, ls="none", ms=6, fillstyle=style, color=COLOURS["vermilion"], label=label)
+    for points, label, marker, filling, _ in _by_kind(result, "projection"):
+        ax.plot(*_plane(points), marker, ls="none", ms=6, fillstyle=filling, color=COLOURS["vermilion"], label=label)
     ax.set(xlabel="principal component 1", ylabel="principal component 2")
     legend_below(ax, title=_title(result), n_columns=2)
     return ax
@@ -98,22 +103,11 @@ def plot_modes(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes(height=3.6)
     angle = np.linspace(0, 2 * np.pi, 201)
     ax.plot(np.cos(angle), np.sin(angle), ls="--", lw=0.8, color=COLOURS["grey"], label="unit circle")
-    kinds, colours = _kind(result), (COLOURS["blue"], COLOURS["vermilion"], COLOURS["green"])
-    for (kind, _, _), colour in zip(_KINDS, colours, strict=True):
-        values = result["eigenvalues"].values[kinds == kind]
-        if len(values):
-            name = count(len(values), f"{kind} {'point' if kind == 'slow' else 'fixed point'}")
-            label = f"{count(values.shape[1], 'mode')} of {name}"
-            ax.plot(
-                values[..., 0].ravel(),
-                values[..., 1].ravel(),
-                "o",
-                ms=3,
-                mew=0.8,
-                fillstyle="none",
-                color=colour,
-                label=label,
-            )
+    for values, name, _, _, colour in _by_kind(result, "eigenvalues"):
+        ax.plot(
+            values[..., 0].ravel(), values[..., 1].ravel(), "o", ms=3, mew=0.8, fillstyle="none", color=COLOURS[colour],
+            label=f"{count(values.shape[1], 'mode')} of {name}",
+        )  # fmt: skip
     ax.set(xlabel="real part of the eigenvalue", ylabel="imaginary part")
     ax.set_aspect("equal", adjustable="datalim")
     legend_below(ax, title=_title(result))

@@ -68,7 +68,7 @@ def plot_weights_by_peak_difference(result: xr.Dataset, ax: Axes | None = None) 
     Parameters
     ----------
     result : Dataset
-        From `tauscope.analysis.sequentiality.weights_by_peak_difference`.
+        From `tauscope.analysis.sequentiality.weights_by_peak_difference`; a result without weights is said to have none.
     ax : Axes, optional
         Axes to draw on; by default those of a new figure.
 
@@ -85,8 +85,11 @@ def plot_weights_by_peak_difference(result: xr.Dataset, ax: Axes | None = None) 
     [-3, -2, -1, 1, 2, 3]
     """
     ax = ax or new_axes()
-    known = result.isel(difference=np.flatnonzero(result["n_pairs"].values > 0))
     ax.set(xlabel="peak of receiving - peak of sending unit (steps)", ylabel="recurrent weight")
+    if "weight" not in result:
+        note(ax, "the cell's recurrent weights are not known")
+        return ax
+    known = result.isel(difference=np.flatnonzero(result["n_pairs"].values > 0))
     if not known.sizes["difference"]:
         note(ax, "fewer than two units are active")
         return ax

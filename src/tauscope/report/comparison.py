@@ -24,7 +24,6 @@ from tauscope.report.about import About, describe
 from tauscope.report.measured import MOST_SUMMARIES, Measured, main_numbers, read_results
 from tauscope.report.page import not_measured
 from tauscope.report.parts import Picture, Problem, Table, drawn, render
-from tauscope.report.texts import TEXTS
 from tauscope.runs.config import Config
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.loading import checkpoints_of
@@ -222,8 +221,8 @@ def _section(name: str, runs: Sequence[_Run]) -> Section | None:
         tables.append((f"Each at its own largest N{why}" if counting else "Each at its furthest checkpoint", furthest))
     return Section(
         name,
-        TEXTS[name].title,
-        TEXTS[name].said(measured.result for of_run in by_run.values() for measured in of_run.values()),
+        MEASUREMENTS[name].title,
+        MEASUREMENTS[name].said(measured.result for of_run in by_run.values() for measured in of_run.values()),
         [(what, _numbers(having, by_run, at)) for what, at in tables],
         _pictures(name, [run for run in having if run.about.counts_N], by_run, max(common, default=None)),
     )
@@ -250,7 +249,7 @@ def _pictures(
         every = [measured for run in runs for measured in by_run[run.label].values()]
         for number in main_numbers(every)[-MOST_SUMMARIES:]:
             pictures += _against_N(number, runs, by_run)
-    if len(runs) > 1 and common is not None and name.startswith("perturbation"):
+    if len(runs) > 1 and common is not None and MEASUREMENTS[name].asked_as == "perturbation":
         pictures += _perturbation(name, runs, {run.label: by_run[run.label][common].result for run in runs})
     return pictures
 
@@ -281,8 +280,8 @@ def _perturbation(name: str, runs: Sequence[_Run], results: Mapping[str, xr.Data
         for group, members in _by_group(runs)
     }
     draw = partial(plot_perturbation_of_networks, joined, looks=looks_of(joined))
-    title = TEXTS[name].title
-    return [drawn(draw, f"{title} of all runs", f"{TEXTS[name].captions['']} {len(runs)} networks.")]
+    listed = MEASUREMENTS[name]
+    return [drawn(draw, f"{listed.title} of all runs", f"{listed.figures[''].caption} {len(runs)} networks.")]
 
 
 def _by_group(runs: Sequence[_Run]) -> Iterable[tuple[str, list[_Run]]]:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from tauscope._words import count
 from tauscope.errors import DamagedFileError
 from tauscope.measurements import MEASUREMENTS, number_table
 from tauscope.measurements.keeping import subject_of
 from tauscope.plotting.summary import plot_against_N
 from tauscope.report.about import About
 from tauscope.report.parts import Link, Picture, Problem, Table, drawn, link, picture, problem, rendered
-from tauscope.report.texts import TEXTS, sample
 from tauscope.runs.loading import checkpoints_of, trained_Ns
 from tauscope.runs.results import load_result
 
@@ -140,7 +140,7 @@ def sections(results: Sequence[Measured], run: Path, about: About, page: Path) -
         Results whose figures could not be drawn.
     """
     shown, problems = [], list[Problem]()
-    for name in MEASUREMENTS:
+    for name, listed in MEASUREMENTS.items():
         found = [measured for measured in results if measured.analysis == name]
         entries = []
         for measured in found:
@@ -148,14 +148,12 @@ def sections(results: Sequence[Measured], run: Path, about: About, page: Path) -
             problems += undrawn
             entries.append(_entry(measured, pictures, about, page))
         if entries:
-            text, main = TEXTS[name], main_numbers(found) if len({measured.trained for measured in found}) > 1 else []
+            main = main_numbers(found) if len({measured.trained for measured in found}) > 1 else []
             summary = _summary_table(found, main) if main else None
             against_N = _against_N(found, main, about.curriculum) if about.curriculum else []
             # Of what a measurement advises, that of the network that solved most.
-            said = " ".join(
-                filter(None, [text.said(measured.result for measured in found), found[-1].result.attrs.get("advice")])
-            )
-            shown.append(Section(name, text.title, said, summary, against_N, entries))
+            texts = [listed.said(measured.result for measured in found), found[-1].result.attrs.get("advice")]
+            shown.append(Section(name, listed.title, " ".join(filter(None, texts)), summary, against_N, entries))
     return shown, problems
 
 
@@ -173,15 +171,36 @@ def _pictures(measured: Measured, run: Path) -> tuple[list[Picture], list[Proble
 
 def _picture(measured: Measured, name: str, run: Path) -> Picture:
     """Return a figure of a result: its PNG file if that belongs to the result, otherwise a new drawing."""
-    text = TEXTS[measured.analysis]
-    alt = f"{text.title} of {measured.checkpoint}" + (f": {name}" if name else "")
-    caption = f"{text.captions[name]} {sample(measured.result)}"
+    listed = MEASUREMENTS[measured.analysis]
+    figure = listed.figures[name]
+    alt = f"{listed.title} of {measured.checkpoint}" + (f": {name}" if name else "")
+    caption = f"{figure.caption} {sample(measured.result)}"
     file = measured.path.with_name(measured.path.stem + (f"_{name}" if name else "") + ".png")
     # A result is touched when its figures are drawn: a later figure belongs to another result.
     belongs = file.is_file() and file.stat().st_mtime <= measured.path.stat().st_mtime
     stored = picture(file.read_bytes(), alt, caption) if belongs else None
-    draw = MEASUREMENTS[measured.analysis].figures[name]
-    return stored or rendered(draw(measured.result, subject_of(run / measured.checkpoint)), alt, caption)
+    return stored or rendered(figure(measured.result, subject_of(run / measured.checkpoint)), alt, caption)
+
+
+def sample(result: xr.Dataset) -> str:
+    """Return the numbers of networks, trials and steps or sequences of a result, in words.
+
+    Examples
+    --------
+    >>> sample(xr.Dataset({"x": ("trial", [0.0, 1.0])}, attrs={"n_steps": 1000}))
+    '1 network, 2 trials of 1000 steps.'
+    >>> sample(xr.Dataset(attrs={"n_sequences": 2560}))
+    '1 network, 2560 sequences.'
+    """
+    parts = ["1 network"]
+    n_trials = result.attrs.get("n_trials", result.sizes.get("trial"))
+    if n_trials is not None:
+        of = "with delays of up to" if result.attrs.get("epoch") == "delay" else "of"
+        steps = f" {of} {int(result.attrs['n_steps'])} steps" if "n_steps" in result.attrs else ""
+        parts.append(count(int(n_trials), "trial") + steps)
+    if "n_sequences" in result.attrs:
+        parts.append(count(int(result.attrs["n_sequences"]), "sequence"))
+    return f"{', '.join(parts)}."
 
 
 def _entry(measured: Measured, pictures: list[Picture], about: About, page: Path) -> Entry:
@@ -211,7 +230,7 @@ def _provenance(source: dict[str, Any]) -> str:
 def main_numbers(results: Sequence[Measured]) -> list[str]:
     """Return the names of the main numbers that all results of a measurement have."""
     common = [name for name in results[0].numbers if all(name in measured.numbers for measured in results)]
-    patterns = TEXTS[results[0].analysis].main
+    patterns = MEASUREMENTS[results[0].analysis].main
     return [name for name in common if any(fnmatchcase(name, pattern) for pattern in patterns)][-MOST_SUMMARIES:]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tauscope._lazy import torch
 from tauscope.errors import DamagedFileError, InputError
-from tauscope.learning.training import Training
+from tauscope.learning.state import Training
 from tauscope.runs import checkpoints, published
 from tauscope.runs.config import Config, config_of
 from tauscope.runs.config.own import NotNamedError

@@ -180,9 +180,21 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
-        """Draw a batch on the generator's device, from that generator alone.
+        """Draw a batch.
 
-        ``split`` is ``"train"``, ``"valid"`` or ``"test"``; a task that draws every trial anew has no use for it.
+        Parameters
+        ----------
+        batch_size : int
+            Number of trials.
+        generator : torch.Generator
+            Source of all random numbers; the batch lies on its device.
+        split : str
+            ``"train"``, ``"valid"`` or ``"test"``; a task that draws every trial anew has no use for it.
+
+        Returns
+        -------
+        Batch
+            Trials, with the shapes that `Batch` says.
         """
 
     @abc.abstractmethod

@@ -109,16 +109,7 @@ class BinaryMemoryTask(ClassificationTask):
         """Return the answers ``[answer, batch, head]`` after the first ``shown [answer]`` of ``bits [bit, batch]``."""
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
-        """Draw sequences of the same length, and their answers.
-
-        Parameters
-        ----------
-        batch_size : int
-            Number of sequences.
-        generator : torch.Generator
-            Source of all random numbers; the batch lies on its device.
-        split : str
-            Ignored: every sequence is drawn anew in every split.
+        """Draw sequences of the same length, and their answers, as `Task.sample` says, anew in every split.
 
         Returns
         -------

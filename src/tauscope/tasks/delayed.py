@@ -100,16 +100,7 @@ class DelayedResponseTask(Task):
         return self.n_locations * self.n_in
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
-        """Draw trials.
-
-        Parameters
-        ----------
-        batch_size : int
-            Number of trials.
-        generator : torch.Generator
-            Source of all random numbers; the batch lies on its device.
-        split : str
-            Ignored: every trial is drawn anew in every split.
+        """Draw trials as `Task.sample` says, anew in every split.
 
         Returns
         -------

@@ -131,16 +131,7 @@ class Functional(Task):
         return float((lag_weights(self.n_steps) * memory_kernel(self.rho, self.n_steps).square()).sum())
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
-        """Draw trials.
-
-        Parameters
-        ----------
-        batch_size : int
-            Number of trials.
-        generator : torch.Generator
-            Source of all random numbers; the batch lies on its device.
-        split : str
-            Ignored: every trial is drawn anew in every split.
+        """Draw trials as `Task.sample` says, anew in every split.
 
         Returns
         -------

@@ -170,16 +170,7 @@ class PathIntegration(CodedTask):
         return torch.softmax(fields / WIDTH**2, dim=-1)
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
-        """Draw walks.
-
-        Parameters
-        ----------
-        batch_size : int
-            Number of walks.
-        generator : torch.Generator
-            Source of all random numbers; the batch lies on its device.
-        split : str
-            Ignored: every walk is drawn anew in every split.
+        """Draw walks as `Task.sample` says, anew in every split.
 
         Returns
         -------
@@ -251,16 +242,7 @@ class HeadDirection(CodedTask):
         return torch.exp(KAPPA * ((positions - self.centres.to(positions)[:, 0]).cos() - 1))
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
-        """Draw trials.
-
-        Parameters
-        ----------
-        batch_size : int
-            Number of trials.
-        generator : torch.Generator
-            Source of all random numbers; the batch lies on its device.
-        split : str
-            Ignored: every trial is drawn anew in every split.
+        """Draw trials as `Task.sample` says, anew in every split.
 
         Returns
         -------

@@ -152,16 +152,7 @@ class Tracking(Task):
         return self.n_steps - max(math.ceil(round(self.burn_in * self.n_steps, 9)), 1) + 1
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
-        """Draw trials.
-
-        Parameters
-        ----------
-        batch_size : int
-            Number of trials.
-        generator : torch.Generator
-            Source of all random numbers; the batch lies on its device.
-        split : str
-            Ignored: every trial is drawn anew in every split.
+        """Draw trials as `Task.sample` says, anew in every split.
 
         Returns
         -------

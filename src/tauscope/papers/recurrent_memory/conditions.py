@@ -151,64 +151,51 @@ SMOKE = Scale(
     out_of_reach={f"C{i}": "machinery only: networks of 12 units, trained for 20 steps" for i in range(1, 10)},
 )  # fmt: skip
 
+
+def _of_100_units(epochs: int, pairs: tuple[Start, ...]) -> dict[str, Any]:
+    """Return what quick and standard have in common: 100 units, trials of 10 + 40 + 10 steps, epochs of 500 optimiser steps.
+
+    Parameters
+    ----------
+    epochs : int
+        Of every condition; CD and DE-1 have twice as many.
+    pairs : tuple of Start
+        Starts of the conditions, as from `starts`.
+    """
+    basic = {"2afc": {}, "comp": {}, "cd": {"epochs": 2 * epochs}, "de1": {"epochs": 2 * epochs}}
+    parity = {"max_N": 10, "lr": 0.1, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "epochs": 40}
+    return {
+        "options": {"num_neurons": 100, "test_steps": 10, "epochs": epochs, "steps_per_epoch": 500},
+        # After 2AFC, CD is not learnt in as many steps as the other tasks.
+        "by_condition": _scaled(10, 40, basic, MAIN, parity) | {"multitask_2afc_cd": None},
+        "each": {
+            **{condition.name: pairs for condition in CONDITIONS if condition.name not in PARITY},
+            **{f"basic_{task}": (*pairs, *grid(3)) for task in MAIN},
+        },
+        "measurement_options": {
+            "sequences": {"n_trials": 300},
+            "timescales": {"n_trials": 300},
+            "dimensionality": {"n_trials": 300},
+            "lyapunov": {"n_trials": 10, "n_exponents": 5},
+        },
+    }
+
+
 QUICK = Scale(
     name="quick",
     cost="18 minutes on 2 processors, 300 MB of disk: 100 units, trials of 10 + 40 + 10 steps, 1500 optimiser steps (3000 for "
     "CD and DE-1); GDE and DE-2, which need more than 3000, are left out, as is Sine, which has no stimulus to remember",
     networks=3,
-    options={"num_neurons": 100, "test_steps": 10, "epochs": 3, "steps_per_epoch": 500},
-    by_condition={
-        **_scaled(
-            10,
-            40,
-            {"2afc": {}, "comp": {}, "cd": {"epochs": 6}, "de1": {"epochs": 6}},
-            MAIN,
-            {"max_N": 10, "lr": 0.1, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "epochs": 40},
-        ),
-        # After 2AFC, CD is not learnt in as many steps as the other tasks.
-        "multitask_2afc_cd": None,
-    },
-    each={
-        **{condition.name: _PAIR for condition in CONDITIONS if condition.name not in PARITY},
-        **{f"basic_{task}": (*_PAIR, *grid(3)) for task in MAIN},
-    },
-    measurement_options={
-        "sequences": {"n_trials": 300},
-        "timescales": {"n_trials": 300},
-        "dimensionality": {"n_trials": 300},
-        "lyapunov": {"n_trials": 10, "n_exponents": 5},
-    },
+    **_of_100_units(3, _PAIR),
 )
-
-_TWELVE_PAIRS = starts((0.9,), (0.05, 0.25), 12)
 
 STANDARD = Scale(
     name="standard",
     cost="an estimated 2.5 hours on 2 processors (18 000 seconds of one), 1.2 GB of disk: as quick, but with 24 networks of "
     "each condition and 3000 optimiser steps (6000 for CD and DE-1)",
     networks=5,
-    options={"num_neurons": 100, "test_steps": 10, "epochs": 6, "steps_per_epoch": 500},
-    by_condition={
-        **_scaled(
-            10,
-            40,
-            {"2afc": {}, "comp": {}, "cd": {"epochs": 12}, "de1": {"epochs": 12}},
-            MAIN,
-            {"max_N": 10, "lr": 0.1, "batch_size": 64, "steps_per_epoch": 100, "test_steps": 20, "epochs": 40},
-        ),
-        "multitask_2afc_cd": None,
-    },
-    each={
-        **{condition.name: _TWELVE_PAIRS for condition in CONDITIONS if condition.name not in PARITY},
-        **{f"basic_{task}": (*_TWELVE_PAIRS, *grid(3)) for task in MAIN},
-    },
-    measurement_options={
-        "sequences": {"n_trials": 300},
-        "timescales": {"n_trials": 300},
-        "dimensionality": {"n_trials": 300},
-        "lyapunov": {"n_trials": 10, "n_exponents": 5},
-    },
-)  # fmt: skip
+    **_of_100_units(6, starts((0.9,), (0.05, 0.25), 12)),
+)
 
 PAPER_SCALE = Scale(
     name="paper",

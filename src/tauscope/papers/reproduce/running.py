@@ -201,14 +201,24 @@ def run_plan(
     found |= {name: look(network, here) for name, network in remaining.items()}
     studies = {study.name: result for study in plan.studies if (result := study.current(here)) is not None}
     failed = {study.name: outcomes[study.job].problem for study in plan.studies if study.name not in studies}
-    published: dict[str, list[Trained]] = {}
+    return replace(
+        collect(plan, found, outcomes),
+        studies=studies,
+        failed_studies=failed,
+        published=_published(plan, outcomes, here),
+    )
+
+
+def _published(plan: Plan, outcomes: Mapping[str, Outcome], here: dict[str, Any]) -> dict[str, list[Trained]]:
+    """Return the published networks with what was measured of them, by condition."""
+    found: dict[str, list[Trained]] = {}
     for network in plan.published:
         measured, outcome = _measured(network.asked, here), outcomes.get(network.name)
         problems = [] if outcome is None else [outcome.problem] if outcome.problem else outcome.value
-        published.setdefault(network.condition, []).append(
+        found.setdefault(network.condition, []).append(
             Trained(f"published {network.condition}", network.number, (), measured, "; ".join(problems))
         )
-    return replace(collect(plan, found, outcomes), studies=studies, failed_studies=failed, published=published)
+    return found
 
 
 def collect(plan: Plan, found: Mapping[str, Found], outcomes: Mapping[str, Outcome]) -> Results:

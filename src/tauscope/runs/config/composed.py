@@ -156,7 +156,7 @@ class Config:
         if self._has_own_code:
             require_fitting(curriculum, template, made)
         if self.gradient != "bptt":
-            from tauscope.learning.training import learner_of
+            from tauscope.learning.state import learner_of
 
             # Before anything is written: a network that cannot be trained so is refused.
             learner_of(made, template, self.recipe())
