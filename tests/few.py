@@ -8,7 +8,7 @@ from tauscope.measurements import MEASUREMENTS, Subject
 from tauscope.measurements.options import options_of
 
 ON_BITS: dict[str, Any] = {
-    "n_trials": 5, "n_steps": 300, "n_sequences": 32, "burn_in": 10, "max_lag": 40, "bootstrap": 2, "n_starts": 5,
+    "n_trials": 5, "n_steps": 80, "n_sequences": 32, "burn_in": 10, "max_lag": 35, "bootstrap": 2, "n_starts": 5,
     "max_iterations": 20, "n": 2, "sizes": (0.1, 1.0), "n_draws": 1, "n_Ns": 2, "epochs": 2, "steps_per_epoch": 2,
     "batch_size": 8, "test_steps": 1, "beyond": 2, "ks": (1, 2), "timed": False,
 }  # fmt: skip
