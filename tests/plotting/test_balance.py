@@ -7,31 +7,18 @@ import xarray as xr
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from tauscope import InputError
-from tauscope.analysis import alignment, information_against_balance, subnetworks
+from tauscope.analysis import alignment, information_against_balance
 from tauscope.models import BalancedRNN
 from tauscope.plotting.balance import (
     animate_modes,
     plot_alignment,
-    plot_balance,
-    plot_group_weights,
     plot_information,
     plot_modes,
     plot_response_time,
-    plot_subnetworks,
 )
 from tauscope.plotting.style import COLOURS
 
 STEPS = [0, 250, 1000, 100_001]
-
-
-def over_training(*conditions: str) -> xr.DataArray:
-    values = np.array([[1.0, 0.2, 0.9, 5.5], [1.0, 0.3, 1.1, 6.5]])
-    one = xr.DataArray(values, dims=("network", "step"), coords={"step": STEPS})
-    if not conditions:
-        return one
-    labels = xr.DataArray(list(conditions), dims="condition", name="condition")
-    return xr.concat([one * (1 + i) for i in range(len(conditions))], labels)
 
 
 def eigenvalues(n_steps: int = 4) -> xr.DataArray:
@@ -39,35 +26,6 @@ def eigenvalues(n_steps: int = 4) -> xr.DataArray:
     values = rng.normal(size=(n_steps, 12, 2)) * 0.2
     values[:, 0] = [[-float(step), 0.0] for step in range(n_steps)]
     return xr.DataArray(values, dims=("step", "eigenvalue", "part"), coords={"step": STEPS[:n_steps]})
-
-
-def test_balance_over_training_is_mean_and_range(readable, shade):
-    ax = plot_balance(over_training())
-    mean, start = ax.lines
-    assert mean.get_xdata().tolist() == STEPS
-    assert mean.get_ydata() == pytest.approx([1.0, 0.25, 1.0, 6.0])
-    assert set(start.get_ydata()) == {1}
-    (ranges,) = shade(ax)
-    assert ranges[100_001] == (5.5, 6.5)
-    assert ax.get_yscale() == "log"
-    assert ax.get_legend().get_title().get_text() == "2 networks a line; shaded: range"
-    readable(ax)
-
-
-def test_conditions_have_lines_of_their_own(readable):
-    ax = plot_balance(over_training("1 signal", "2 signals", "3 signals"))
-    assert [line.get_label() for line in ax.lines] == ["1 signal", "2 signals", "3 signals", "at the start"]
-    assert ax.lines[2].get_ydata() == pytest.approx([3.0, 0.75, 3.0, 18.0])
-    assert len({line.get_color() for line in ax.lines}) == 4
-    readable(ax)
-
-
-def test_dimensions_are_found_by_name():
-    given = over_training("a", "b")
-    first, second = (plot_balance(one).lines[1].get_ydata() for one in (given, given.transpose("step", ...)))
-    assert first == pytest.approx(second)
-    with pytest.raises(InputError, match=r"balance has dimensions \['step'\]: expected 'network', 'step'"):
-        plot_balance(given.isel(network=0, condition=0))
 
 
 def test_modes_are_points_coloured_by_step(readable):
@@ -105,33 +63,6 @@ def test_the_animation_shows_every_step(tmp_path, readable):
         assert ax.get_title() == f"training step {step}"
         assert ax.get_xlim() == limits
     assert np.stack(ax.lines[0].get_data(), axis=1) == pytest.approx(values.values[0])
-    readable(ax)
-
-
-def planted() -> np.ndarray:
-    groups = np.array([0, 1, 1, 0, 1])
-    return np.where(groups[:, None] == groups, -1.0, 0.25) * (1 - np.eye(5))
-
-
-def test_weights_are_drawn_group_by_group(readable):
-    W = planted()
-    ax = plot_subnetworks(W, subnetworks(W, 2))
-    order = [1, 2, 4, 0, 3]
-    assert ax.images[0].get_array().tolist() == W[np.ix_(order, order)].tolist()
-    across, down = ax.lines
-    assert set(across.get_ydata()) == {2.5}
-    assert set(down.get_xdata()) == {2.5}
-    assert ax.get_title() == "groups of 3, 2 units\nmean weight: within -1, between 0.25"
-    readable(ax)
-
-
-def test_weights_of_groups_over_training(readable, shade):
-    values = over_training()
-    ax = plot_group_weights(xr.Dataset({"within": -values, "between": -values / 4}))
-    within, between, _ = ax.lines
-    assert within.get_ydata() == pytest.approx([-1.0, -0.25, -1.0, -6.0])
-    assert between.get_ydata() == pytest.approx([-0.25, -0.0625, -0.25, -1.5])
-    assert len(shade(ax)) == 2
     readable(ax)
 
 

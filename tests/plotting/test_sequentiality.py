@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tauscope import InputError
 from tauscope.analysis.sequentiality import peak_order, weights_by_peak_difference
 from tauscope.plotting.sequentiality import (
     plot_grid,
     plot_peak_order,
-    plot_sequentiality,
     plot_weights_by_peak_difference,
 )
 
@@ -20,13 +18,6 @@ from tauscope.plotting.sequentiality import (
 def states():
     centres = np.random.default_rng(0).permutation(np.linspace(0, 39, 25))
     return 5 * np.exp(-0.5 * ((np.arange(40)[:, None, None] - centres) / 3) ** 2)
-
-
-@pytest.fixture
-def index():
-    values = np.array([[[1.0, 2.0, 3.0], [2.0, 4.0, np.nan]], [[3.0, 3.5, 4.0], [5.0, 5.5, 6.0]]])
-    coords = {"task": ["2AFC", "COMP"], "sigma_0": ("sigma_0", [0.0, 0.4], {"long_name": "σ0"})}
-    return xr.DataArray(values, dims=("task", "sigma_0", "network"), coords=coords)
 
 
 def test_a_sequence_is_a_diagonal_from_the_first_peak_above_to_the_last_below(states, readable):
@@ -77,33 +68,6 @@ def test_a_network_of_one_active_unit_has_no_weights_to_draw(readable):
     ax = plot_weights_by_peak_difference(weights_by_peak_difference(np.eye(2), np.ones((5, 1, 2)) * [1.0, 0.0]))
     assert ax.texts[0].get_text() == "fewer than two units are active"
     readable(ax)
-
-
-def test_the_index_is_drawn_against_a_parameter_for_every_condition(index, readable):
-    ax = plot_sequentiality(index, "sigma_0")
-    lines = {line.get_label(): line for line in ax.lines if not str(line.get_label()).startswith("_")}
-    assert list(lines) == ["2AFC", "COMP"]
-    assert lines["2AFC"].get_ydata().tolist() == [2.0, 3.0]
-    assert lines["COMP"].get_ydata().tolist() == [3.5, 5.5]
-    points = [line for line in ax.lines if line.get_marker() == "o"]
-    assert len(points) == 6
-    assert ax.get_xlabel() == "σ0"
-    assert ax.get_legend().get_title().get_text() == "3 networks a point, 1 without an index; shaded: range"
-    readable(ax)
-    assert len({line.get_color() for line in lines.values()}) == 2
-
-
-def test_one_condition_needs_no_name(index, readable):
-    ax = plot_sequentiality(index.sel(task="COMP", drop=True), "sigma_0")
-    assert ax.lines[0].get_label() == "mean over networks"
-    assert ax.get_legend().get_title().get_text() == "3 networks a point; shaded: range"
-    readable(ax)
-
-
-@pytest.mark.parametrize("over", ["lambda_0", "network"])
-def test_an_index_without_its_dimensions_is_refused(index, over):
-    with pytest.raises(InputError, match=r"index has dimensions \['task', 'sigma_0', 'network'\]: expected"):
-        plot_sequentiality(index, over)
 
 
 def test_a_grid_shows_failed_networks_in_grey(readable):

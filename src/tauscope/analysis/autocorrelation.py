@@ -194,10 +194,10 @@ class StreamingAutocovariance:
         offset = (mean[:, None] - self._shift)[..., None]
         n_pairs = self.n_steps - torch.arange(self.max_lag + 1, dtype=torch.float64, device=mean.device)
         for trial, segment in itertools.product(range(len(mean)), range(self.n_segments)):
-            one = (trial, segment)
-            edges = 2 * self._sum[one][:, None] - _leading_sums(self._head[one])
-            edges -= _leading_sums(self._tail[one].flip(-1))
-            sums[trial] += n_pairs * offset[one].square() - offset[one] * edges
+            place = (trial, segment)
+            edges = 2 * self._sum[place][:, None] - _leading_sums(self._head[place])
+            edges -= _leading_sums(self._tail[place].flip(-1))
+            sums[trial] += n_pairs * offset[place].square() - offset[place] * edges
         return sums, mean
 
 

@@ -115,7 +115,7 @@ def balance(model: Model, initial: Model) -> xr.Dataset:
     >>> round(balance(twice, model).balance.item(), 6)
     2.0
     """
-    sizes = [[cell.n_units for cell in one.layers] for one in (model, initial)]
+    sizes = [[cell.n_units for cell in network.layers] for network in (model, initial)]
     if sizes[0] != sizes[1]:
         raise InputError(f"networks of {sizes[0]} and {sizes[1]} units: expected the same one before and after")
     rows = []
@@ -227,8 +227,8 @@ def input_map(cell: Cell) -> tuple[Tensor, Tensor]:
             "expected a balanced, leaky or rectified network"
         )
     weights = cell.weights().values()
-    weight = torch.cat([one.value for one in weights if one.role == "input"], dim=1)
-    biases = [one.value for one in weights if one.role == "bias"]
+    weight = torch.cat([part.value for part in weights if part.role == "input"], dim=1)
+    biases = [part.value for part in weights if part.role == "bias"]
     return weight, sum(biases, weight.new_zeros(cell.n_units))
 
 
@@ -240,7 +240,7 @@ def _rates(model: Model, states: Tensor) -> list[Tensor]:
 
 def _currents(cell: Cell, rates: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
     """Return excitation and inhibition ``[time, trial, unit]`` of a layer."""
-    weight, bias = (one.double() for one in input_map(cell))
+    weight, bias = (part.double() for part in input_map(cell))
     W = torch.cat([torch.from_numpy(single_matrix(cell)).to(weight), weight, bias[:, None]], dim=1)
     sources = torch.cat([rates, shown, torch.ones_like(shown[..., :1])], dim=-1)
     like, unlike = (
@@ -263,5 +263,8 @@ def _cancellation(excitation: Array, inhibition: Array) -> xr.Dataset:
         "correlation": (correlation, "correlation of excitation and inhibition", "1"),
     }
     return xr.Dataset(
-        {name: ("unit", one, {"long_name": meaning, "units": units}) for name, (one, meaning, units) in values.items()}
+        {
+            name: ("unit", array, {"long_name": meaning, "units": units})
+            for name, (array, meaning, units) in values.items()
+        }
     )

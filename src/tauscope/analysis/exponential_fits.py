@@ -252,7 +252,7 @@ def _polish(series: Array, start: Array, decay_max: float) -> tuple[Array, Array
 
 def _merge(better: NDArray[np.bool_], new: _Point, old: _Point) -> _Point:
     pairs = ((getattr(new, field.name), getattr(old, field.name)) for field in fields(_Point))
-    return _Point(*(np.where(better.reshape(-1, *(1,) * (one.ndim - 1)), one, other) for one, other in pairs))
+    return _Point(*(np.where(better.reshape(-1, *(1,) * (ours.ndim - 1)), ours, other) for ours, other in pairs))
 
 
 def _step(point: _Point, decay: Array, damping: Array, decay_max: float) -> Array:

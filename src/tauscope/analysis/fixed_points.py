@@ -283,7 +283,7 @@ def _distinct(step: Step, z: Tensor, starts: Tensor, apart: float) -> tuple[Tens
 
 def _dataset(model: Model, x: Tensor, z: Tensor, trajectories: Tensor) -> xr.Dataset:
     jacobians = [_jacobian(model, x, some) for some in z.split(max(1, _BLOCK // max(z.shape[1] ** 2, 1)))]
-    eigenvalues = sorted_eigenvalues(np.concatenate([one.cpu().numpy() for one in jacobians]))
+    eigenvalues = sorted_eigenvalues(np.concatenate([jacobian.cpu().numpy() for jacobian in jacobians]))
     size = np.linalg.norm(eigenvalues, axis=-1)
     with np.errstate(divide="ignore"):
         timescale = -1 / np.log(size)

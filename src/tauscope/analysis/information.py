@@ -72,14 +72,14 @@ def information_rate(signal: ArrayLike, response: ArrayLike, dt: float, *, segme
     # It imports all of scipy.stats, which takes half a second.
     import scipy.signal
 
-    x, y = (_columns(one) for one in (signal, response))
+    x, y = (_columns(series) for series in (signal, response))
     if x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError(f"signal {x.shape} and response {y.shape}: expected finite numbers of one shape [time, trial]")
     if not 2 <= segment <= len(x) // 2:
         raise InputError(f"a window of {segment} steps: expected 2 ... {len(x) // 2}, half the {len(x)} steps")
     options = {"fs": 1 / dt, "nperseg": segment, "axis": 0}
     frequency, cross = scipy.signal.csd(x, y, **options)
-    powers = [scipy.signal.welch(one, **options)[1].mean(axis=1) for one in (x, y)]
+    powers = [scipy.signal.welch(series, **options)[1].mean(axis=1) for series in (x, y)]
     with np.errstate(invalid="ignore"):
         coherence = np.abs(cross.mean(axis=1)) ** 2 / (powers[0] * powers[1])
     # Where one does not vary at all, nothing is told.
@@ -197,7 +197,7 @@ def information(
     signals = task.replace(n_steps=n_steps).sample(n_trials, generator).inputs
     states = noisy_states(model, signals, generator)
     rate, outputs = mean_rates(model, states), model.readout(states, OUT)
-    responses = [one.double().cpu().numpy() for one in (rate, *outputs.unbind(-1))]
+    responses = [output.double().cpu().numpy() for output in (rate, *outputs.unbind(-1))]
     told = [
         [information_rate(signal, response, task.dt, segment=segment) for response in responses]
         for signal in signals.double().cpu().unbind(-1)
@@ -250,7 +250,7 @@ def _columns(values: ArrayLike) -> Array:
 def _dataset(told: list[list[xr.Dataset]]) -> xr.Dataset:
     """Gather what the population rate (first) and the outputs (others) tell of every signal."""
     bits = {"units": "bits per unit of time"}
-    rates = np.array([[one.information_rate.item() for one in row] for row in told])
+    rates = np.array([[result.information_rate.item() for result in row] for row in told])
     first = told[0][0]
     return xr.Dataset(
         {

@@ -169,7 +169,7 @@ def exponents_along(
         raise InputError(f"{n_exponents} exponents of a state of size {z.shape[1]}: expected at most {z.shape[1]}")
     start = normal((*z.shape, n_exponents), generator)
     Q = torch.linalg.qr(start.to(z)).Q
-    series = (itertools.repeat(None) if one is None else one for one in (noise, hold))
+    series = (itertools.repeat(None) if tensor is None else tensor for tensor in (noise, hold))
     shown = zip(inputs, *series, strict=False)
     with warnings.catch_warnings():
         # The first forward derivative of a process makes torch warn of what it does itself.
@@ -203,9 +203,9 @@ def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[..
     >>> z.shape, step(torch.zeros(3, 1), z).shape
     (torch.Size([3, 8]), torch.Size([3, 8]))
     """
-    shapes = [tensor.shape for one in state for tensor in one]
+    shapes = [tensor.shape for layer in state for tensor in layer]
     sizes = [shape[1:].numel() for shape in shapes]
-    ends = np.cumsum([0, *(len(one) for one in state)]).tolist()
+    ends = np.cumsum([0, *(len(layer) for layer in state)]).tolist()
 
     def step(x: Tensor, z: Tensor, noise: Tensor | None = None) -> Tensor:
         tensors = [part.reshape(shape) for part, shape in zip(z.split(sizes, dim=1), shapes, strict=True)]
@@ -216,7 +216,7 @@ def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[..
 
 
 def _side_by_side(state: tuple[State, ...]) -> Tensor:
-    return torch.cat([tensor.flatten(1) for one in state for tensor in one], dim=1)
+    return torch.cat([tensor.flatten(1) for layer in state for tensor in layer], dim=1)
 
 
 def _advance(

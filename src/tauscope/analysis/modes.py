@@ -162,7 +162,7 @@ def _dataset(D: Array, tau: float) -> xr.Dataset:
         "uniform_mode": ("trial", K.sum(axis=2).mean(axis=1), "feedback of the uniform mode"),
     }
     return xr.Dataset(
-        {name: (dims, one, {"long_name": meaning, "units": "1"}) for name, (dims, one, meaning) in values.items()},
+        {name: (dims, array, {"long_name": meaning, "units": "1"}) for name, (dims, array, meaning) in values.items()},
         coords={"part": ["real", "imaginary"]},
     )
 

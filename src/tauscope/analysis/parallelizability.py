@@ -50,7 +50,10 @@ class _Shown:
     def first(self, n_steps: int) -> dict[str, object]:
         """Return the first steps, as keywords of `Model.solve`."""
         series = {"inputs": self.inputs, "noise": self.noise, "hold": self.hold}
-        return {**{name: None if one is None else one[:n_steps] for name, one in series.items()}, "state": self.state}
+        return {
+            **{name: None if values is None else values[:n_steps] for name, values in series.items()},
+            "state": self.state,
+        }
 
 
 @checked

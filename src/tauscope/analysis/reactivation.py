@@ -242,7 +242,10 @@ def _described(done: Mapping[str, Silence], decoder: Decoder, n_samples: int, rn
             **numbers,
             "msd": (("run", "lag"), np.stack([row["msd"] for row in rows]), {"units": f"{decoder.unit}^2"}),
             "positions": (("run", "sample", "coordinate"), _stacked(samples)),
-            **{name: (("run", *dims), _stacked([one[name] for one in shown])) for name, dims in _FIGURES.items()},
+            **{
+                name: (("run", *dims), _stacked([measured[name] for measured in shown]))
+                for name, dims in _FIGURES.items()
+            },
             "n_components": ((), n_kept, {"long_name": f"components for {FRACTION:.0%} of the variance in the task"}),
             "kl_uniform": ((), _of_uniform(reference, periodic, rng), of_uniform),
         },
@@ -302,10 +305,10 @@ def _shown(silence: Silence, axes: Tensor) -> dict[str, Array]:
 
 def _stacked(several: list[Array]) -> NDArray[np.float32]:
     """Return arrays of different lengths one beside the other, filled up with what is not a number."""
-    shape = np.max([one.shape for one in several], axis=0)
+    shape = np.max([array.shape for array in several], axis=0)
     found = np.full((len(several), *shape), np.nan, dtype=np.float32)
-    for room, one in zip(found, several, strict=True):
-        room[tuple(slice(size) for size in one.shape)] = one
+    for room, array in zip(found, several, strict=True):
+        room[tuple(slice(size) for size in array.shape)] = array
     return found
 
 

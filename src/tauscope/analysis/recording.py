@@ -122,7 +122,9 @@ def record(
                 raise InputError(f"the network diverged: after {seen} steps no unit is finite")
     measured = [part.stream.result(normalization) for part in parts]
     return Autocovariance(
-        torch.cat([one.covariance for one in measured]), torch.cat([one.mean for one in measured]), measured[0].n_steps
+        torch.cat([part.covariance for part in measured]),
+        torch.cat([part.mean for part in measured]),
+        measured[0].n_steps,
     )
 
 

@@ -310,7 +310,7 @@ def weights_by_peak_difference(weights: Tensor | ArrayLike, states: Tensor | Arr
         others = ~np.eye(len(active), dtype=bool)
         later = (peaks[:, None] - peaks + n_steps - 1)[others]
         between = W[np.ix_(active, active)][others]
-        sums += [np.bincount(later, one, sums.shape[1]) for one in (np.ones_like(between), between, between**2)]
+        sums += [np.bincount(later, power, sums.shape[1]) for power in (np.ones_like(between), between, between**2)]
     return _weights_dataset(np.arange(1 - n_steps, n_steps), sums, len(trials))
 
 

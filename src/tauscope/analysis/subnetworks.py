@@ -137,10 +137,10 @@ def alignment(model: Model, head: str = OUT) -> xr.Dataset:
         raise NotApplicableError(f"a network of {len(model.layers)} layers: expected one, which is both shown and read")
     into, _ = input_map(model.layers[0])
     (linear,) = model.heads.asked([head])
-    weights = [one.detach().double().cpu().numpy() for one in (into, linear.weight.t())]
-    centred = [one - one.mean(axis=0) for one in weights]
+    weights = [matrix.detach().double().cpu().numpy() for matrix in (into, linear.weight.t())]
+    centred = [matrix - matrix.mean(axis=0) for matrix in weights]
     with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = [one / np.linalg.norm(one, axis=0) for one in centred]
+        scaled = [matrix / np.linalg.norm(matrix, axis=0) for matrix in centred]
     units = {"units": "1"}
     return xr.Dataset(
         {
@@ -152,5 +152,7 @@ def alignment(model: Model, head: str = OUT) -> xr.Dataset:
                 {"long_name": "correlation of input and read-out weights", **units},
             ),
         },
-        coords={name: 1 + np.arange(one.shape[1]) for name, one in zip(("channel", "output"), weights, strict=True)},
+        coords={
+            name: 1 + np.arange(matrix.shape[1]) for name, matrix in zip(("channel", "output"), weights, strict=True)
+        },
     )

@@ -103,7 +103,7 @@ def travelling_waves(coordinates: ArrayLike, states: ArrayLike, boundary: ArrayL
         "alignment": ("unit", _alignment(h, substrate), "largest correlation of a unit with a place"),
     }
     return xr.Dataset(
-        {name: (dims, one, {"long_name": meaning, "units": "1"}) for name, (dims, one, meaning) in values.items()},
+        {name: (dims, array, {"long_name": meaning, "units": "1"}) for name, (dims, array, meaning) in values.items()},
         coords={"lag": np.arange(n_lags - 1), "component": np.arange(dim)},
     )
 

@@ -79,7 +79,7 @@ def information_against_balance(
         told = information(model, task, n_steps=n_steps, generator=generator)
         time = response_time(model, b, step=contrast * b, dt=dt, generator=generator)
         measured.append((told.rate_information.item(), time.response_time.item(), told.bias.item()))
-    rates, times, biases = (np.array(one).reshape(n_networks, -1) for one in zip(*measured, strict=True))
+    rates, times, biases = (np.array(column).reshape(n_networks, -1) for column in zip(*measured, strict=True))
     strength = np.array(balances, dtype=float)
     theory = linear_information_rate(contrast * strength, n_units=n_units, sigma=sigma, tau_signal=tau_signal, dt=dt)
     each, bits = ("network", "balance"), "bits/τ"

@@ -70,7 +70,7 @@ def run_variants(
     logits = []
     for start in range(0, len(models), size):
         own = slice(start, start + size)
-        part = tuple(tuple(tensor[own] for tensor in one) for one in state)
+        part = tuple(tuple(tensor[own] for tensor in layer) for layer in state)
         logits.append(run(models[own], inputs[:, own], part, head, None if noise is None else noise[:, own]))
     return torch.cat(logits, dim=1)
 
@@ -130,7 +130,7 @@ def _run_leaky(
 ) -> Tensor:
     """Run leaky networks; equal to `_run_mapped`, but what does not change is computed once, before the first step."""
     stacks = zip(*(model.layers for model in models), strict=True)
-    layers = [_LeakyLayers(cells, one[0]) for cells, one in zip(stacks, state, strict=True)]
+    layers = [_LeakyLayers(cells, layer[0]) for cells, layer in zip(stacks, state, strict=True)]
     heads = [cast(nn.Linear, model.heads.linears[model.heads.index(head)]) for model in models]
     weight = _shared_or_stacked([head.weight for head in heads])
     biases = [head.weight.new_zeros(len(head.weight)) if head.bias is None else head.bias for head in heads]

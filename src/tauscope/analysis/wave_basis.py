@@ -131,8 +131,8 @@ def readout_basis(
     }
     return xr.Dataset(
         {
-            name: (dims, one, {"long_name": meaning, "units": unit})
-            for name, (dims, one, meaning, unit) in values.items()
+            name: (dims, array, {"long_name": meaning, "units": unit})
+            for name, (dims, array, meaning, unit) in values.items()
         },
         coords={"lag": np.arange(n_lags), "component": np.arange(len(F))},
         attrs={"threshold": threshold},

@@ -101,7 +101,7 @@ def null_phase_error(expected: ArrayLike, *, n_matrices: int = 20, generator: to
     Q, R = np.linalg.qr(random.cpu().numpy())
     # Without the signs of the diagonal, the matrices would not be uniform.
     Q *= np.sign(np.diagonal(R, axis1=1, axis2=2))[:, None, :]
-    return np.array([match_phases(expected, np.linalg.eigvals(one))[1].mean() for one in Q])
+    return np.array([match_phases(expected, np.linalg.eigvals(matrix))[1].mean() for matrix in Q])
 
 
 def wave_spectrum(
@@ -172,8 +172,8 @@ def wave_spectrum(
     }
     return xr.Dataset(
         {
-            name: (dims, one, {"long_name": meaning, "units": unit})
-            for name, (dims, one, meaning, unit) in values.items()
+            name: (dims, array, {"long_name": meaning, "units": unit})
+            for name, (dims, array, meaning, unit) in values.items()
         },
         coords={"part": ["real", "imaginary"], "side": ["expected_mode", "mode"]},
         attrs={"threshold": threshold},

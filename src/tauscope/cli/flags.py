@@ -109,7 +109,7 @@ def _help(option: Field[Any]) -> str:
 
 def _conversion(hint: Any) -> dict[str, Any]:
     if isinstance(hint, types.UnionType):
-        hint = next(one for one in typing.get_args(hint) if one is not type(None))
+        hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
     if hint is bool:
         return {"type": yes_or_no}
     if typing.get_origin(hint) is tuple:
@@ -167,13 +167,13 @@ def integers(text: str) -> tuple[int, ...]:
     """Convert ``7,8,9,10`` or ``1-20``."""
     if match := re.fullmatch(r"(\d{1,6})-(\d{1,6})", text.strip()):
         return tuple(range(int(match[1]), int(match[2]) + 1)) or _refuse(text)
-    return tuple(int(one) for one in text.strip("[] ").split(","))
+    return tuple(int(number) for number in text.strip("[] ").split(","))
 
 
 @named("list of numbers, such as 0.5,1,2")
 def numbers(text: str) -> tuple[float, ...]:
     """Convert ``0.5,1,2``."""
-    return tuple(float(one) for one in text.strip("[] ").split(","))
+    return tuple(float(number) for number in text.strip("[] ").split(","))
 
 
 @named("duration, such as 90s, 30m or 2h")

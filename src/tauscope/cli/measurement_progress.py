@@ -103,7 +103,7 @@ def print_costs(
     from tauscope.measurements.keeping import subject_of
 
     first = to_do[0].checkpoint
-    names = [one.name for one in to_do if one.checkpoint == first] + ["retraining"] * left_out
+    names = [asked.name for asked in to_do if asked.checkpoint == first] + ["retraining"] * left_out
     try:
         subject = subject_of(first, device, cell)
         costs = estimate(subject, [name for name in names if not MEASUREMENTS[name].lacks(subject)], epochs)
@@ -111,7 +111,7 @@ def print_costs(
         return
     longest = costs.pop("retraining", 0.0) if left_out else 0.0
     parts = ", ".join(f"{name} {clock(costs[name])}" for name in sorted(costs, key=lambda name: -costs[name]))
-    networks = len(dict.fromkeys(one.checkpoint for one in to_do))
+    networks = len(dict.fromkeys(asked.checkpoint for asked in to_do))
     lines = [f"processor time (min:s), estimated: {clock(sum(costs.values()) * networks)} for "
              f"{count(networks, 'network')}; of {where(first)} {parts}"]  # fmt: skip
     if longest:

@@ -34,7 +34,7 @@ REQUEUES = 10_000
 # Python, with signals held back until there is a handler: while it imports what a job needs, they would end it.
 _HELD = (signal.SIGTERM, WARNING)
 _PYTHON = (
-    f"import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {[int(one) for one in _HELD]}); "
+    f"import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {[int(number) for number in _HELD]}); "
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
 
@@ -303,7 +303,7 @@ def _executor(request: Request, base: Path, submission: str) -> Any:
 def _new_folder(parent: Path) -> Path:
     """Make a folder numbered on from those that are there, which nobody else can write to or read."""
     make(parent)
-    number = 1 + max((int(one.name) for one in parent.iterdir() if one.name.isdecimal()), default=0)
+    number = 1 + max((int(folder.name) for folder in parent.iterdir() if folder.name.isdecimal()), default=0)
     while True:
         try:
             (parent / str(number)).mkdir(mode=0o700)

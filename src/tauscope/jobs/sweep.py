@@ -147,22 +147,22 @@ def _expand(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
             raise InputError(f"grid: {key} is {_short(values)}: expected a list of values")
-    for one in further:
-        if not isinstance(one, dict):
-            raise InputError(f"runs has {_short(one)}: expected tables [[runs]]")
+    for options in further:
+        if not isinstance(options, dict):
+            raise InputError(f"runs has {_short(options)}: expected tables [[runs]]")
     networks = _networks(_typed(content, "networks", dict, "a table [networks]", {}))
     n = (math.prod(map(len, grid.values())) if grid or not further else 0) + len(further)
     if n * len(networks) > MOST_RUNS:
         raise InputError(f"asks for {n * len(networks)} runs: expected at most {MOST_RUNS}")
     combinations = itertools.product(*grid.values()) if grid or not further else ()
     settings = [{**common, **dict(zip(grid, values, strict=True))} for values in combinations]
-    settings += [{**common, **one} for one in further]
-    named = [one for one in settings if "network_number" in one]
-    others = [one for one in settings if "network_number" not in one]
-    for one in others:
-        if "seed" in one and "seed" in networks[0]:
+    settings += [{**common, **options} for options in further]
+    named = [options for options in settings if "network_number" in options]
+    others = [options for options in settings if "network_number" not in options]
+    for options in others:
+        if "seed" in options and "seed" in networks[0]:
             raise InputError("seed is given in networks and in options, grid or runs: expected it in one of them")
-    return [{**one, **network} for network in networks for one in others] + named
+    return [{**options, **network} for network in networks for options in others] + named
 
 
 def _networks(table: Mapping[str, Any]) -> list[dict[str, int]]:
@@ -170,7 +170,7 @@ def _networks(table: Mapping[str, Any]) -> list[dict[str, int]]:
     _require_keys(table, ("numbers", "seeds"), "networks: ")
     for key in table:
         values = _typed(table, key, list, f"a list such as {key} = [1, 2]", [])
-        if not values or not all(type(one) is int for one in values):
+        if not values or not all(type(value) is int for value in values):
             raise InputError(f"networks: {key} is {_short(values)}: expected a list of whole numbers")
     seeds = table.get("seeds")
     numbers = table.get("numbers", list(range(1, 1 + len(seeds)))) if seeds else table.get("numbers", [])
@@ -185,8 +185,8 @@ def _named(base: Path, given: Sequence[Mapping[str, Any]]) -> Sweep:
     """Return the runs by their names, refusing two of one name."""
     runs: dict[str, Config] = {}
     options: dict[str, Mapping[str, Any]] = {}
-    for one in given:
-        config = _configuration(one)
+    for values in given:
+        config = _configuration(values)
         name = config.name
         if len(name.encode()) > LONGEST_NAME:
             raise InputError(
@@ -199,7 +199,7 @@ def _named(base: Path, given: Sequence[Mapping[str, Any]]) -> Sweep:
             raise InputError(
                 f"two runs would share the folder {name}, and {how}: expected each once, with a network_number of its own"
             )
-        runs[name], options[name] = config, one
+        runs[name], options[name] = config, values
     return Sweep(base, runs, options)
 
 

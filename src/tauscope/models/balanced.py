@@ -241,7 +241,7 @@ class BalancedCell(RateCell):
         """Run a sequence by the fast recurrence, or by the loop where states are held."""
         if hold is not None:
             return super().sequence(inputs, state, noise=noise, hold=hold)
-        A, W, bias = (self.dt * one for one in (self.recurrent_weights, *self.input_map()))
+        A, W, bias = (self.dt * part for part in (self.recurrent_weights, *self.input_map()))
         keep, scale = 1 - self.dt, self.sigma * math.sqrt(self.dt)
         states = rate_recurrence(A, W, bias, state[0], inputs, noise, keep=keep, scale=scale, afunc=self.afunc)
         return states, (states[-1],)

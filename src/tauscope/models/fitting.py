@@ -90,7 +90,11 @@ def require_state(layers: Sequence[Cell], state: object, n_trials: int) -> tuple
         size = f" of {len(state)}" if isinstance(state, Sequence) else ""
         raise InputError(f"state is a {type(state).__name__}{size}, the network has {len(layers)}: {expected}")
     for cell, own in zip(layers, state, strict=True):
-        if isinstance(own, Tensor) or not isinstance(own, Sequence) or not all(isinstance(one, Tensor) for one in own):
+        if (
+            isinstance(own, Tensor)
+            or not isinstance(own, Sequence)
+            or not all(isinstance(tensor, Tensor) for tensor in own)
+        ):
             raise InputError(f"the state of a layer is a {type(own).__name__}: {expected}")
         if len(own) < cell.n_states:
             raise InputError(f"the state of a layer has {len(own)} tensors, not {cell.n_states}: {expected}")

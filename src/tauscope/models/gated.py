@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Mapping
 
@@ -48,6 +49,19 @@ class _GatedCell(TwoPartCell):
         input, recurrent, input_bias, recurrent_bias = (named[f"rnn.{name}"].tensor for name in names)
         return input, recurrent, input_bias, recurrent_bias
 
+    @abc.abstractmethod
+    def unit_wise(self) -> UnitWise:
+        """Return the gates with their derivatives."""
+
+    def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
+        """Return the next state, by the class's equation; z has the rows that `maps` says."""
+        return self.unit_wise().plain(z, state, noise)
+
+    def retention(self, x: Tensor, state: State) -> Tensor:
+        """Return the second gate, which says what is kept: the update gate z of a GRU, the forget gate f of an LSTM."""
+        input, recurrent, input_bias, recurrent_bias = (part.chunk(len(self.gates))[1] for part in self._tensors())
+        return torch.sigmoid(x @ input.t() + state[0] @ recurrent.t() + input_bias + recurrent_bias)
+
     def weights(self) -> Mapping[str, Weight]:
         """Return weights and biases of input and units, the gates stacked."""
         roles: dict[str, Role] = {"weight_ih_l0": "input", "weight_hh_l0": "recurrent"}
@@ -63,9 +77,9 @@ class _GatedCell(TwoPartCell):
         lacking = noise is not None or hold is not None or parametrize.is_parametrized(self.rnn)
         if ours or lacking or is_transformed((inputs, *state)):
             return super().sequence(inputs, state, noise=noise, hold=hold)
-        before = tuple(one.unsqueeze(0) for one in state)
+        before = tuple(tensor.unsqueeze(0) for tensor in state)
         outputs, last = self.rnn(inputs, before if self.n_states > 1 else before[0])
-        return outputs, tuple(one[0] for one in (last if self.n_states > 1 else (last,)))
+        return outputs, tuple(tensor[0] for tensor in (last if self.n_states > 1 else (last,)))
 
 
 class GRUCell(_GatedCell):
@@ -98,18 +112,9 @@ class GRUCell(_GatedCell):
         bias = torch.cat([input_bias[2 * n :], input_bias[: 2 * n] + recurrent_bias[: 2 * n], recurrent_bias[2 * n :]])
         return Maps(torch.cat([input[2 * n :], input[: 2 * n]]), recurrent, bias)
 
-    def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
-        """Return the next state, by the class's equation; rows of z: W x of the candidate, r, z, U h of the candidate."""
-        return self.unit_wise().plain(z, state, noise)
-
     def unit_wise(self) -> UnitWise:
         """Return the gates with their derivatives."""
         return GRUGates()
-
-    def retention(self, x: Tensor, state: State) -> Tensor:
-        """Return the update gate z."""
-        input, recurrent, input_bias, recurrent_bias = (part.chunk(3)[1] for part in self._tensors())
-        return torch.sigmoid(x @ input.t() + state[0] @ recurrent.t() + input_bias + recurrent_bias)
 
 
 class LSTMCell(_GatedCell):
@@ -141,18 +146,9 @@ class LSTMCell(_GatedCell):
         input, recurrent, input_bias, recurrent_bias = self._tensors()
         return Maps(input, recurrent, input_bias + recurrent_bias)
 
-    def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
-        """Return the next state, by the class's equation; rows of z: i, f, g, o."""
-        return self.unit_wise().plain(z, state, noise)
-
     def unit_wise(self) -> UnitWise:
         """Return the gates with their derivatives."""
         return LSTMGates()
-
-    def retention(self, x: Tensor, state: State) -> Tensor:
-        """Return the forget gate f."""
-        input, recurrent, input_bias, recurrent_bias = (part.chunk(4)[1] for part in self._tensors())
-        return torch.sigmoid(x @ input.t() + state[0] @ recurrent.t() + input_bias + recurrent_bias)
 
 
 GATED: dict[str, type[_GatedCell]] = {"gru": GRUCell, "lstm": LSTMCell}

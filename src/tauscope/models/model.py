@@ -198,21 +198,21 @@ class Model(nn.Module):
         """
         refresh(self.cells)
         below, final, first = x, [], 0
-        for depth, (cell, one) in enumerate(zip(self.layers, state, strict=True)):
+        for depth, (cell, before) in enumerate(zip(self.layers, state, strict=True)):
             if depth and self.skip_input:
                 below = torch.cat([below, x], dim=-1)
             own = None if noise is None else noise[:, first : first + cell.n_units]
-            final.append(cell.step(below, one, own))
+            final.append(cell.step(below, before, own))
             below, first = final[-1][0], first + cell.n_units
         return tuple(final)
 
     def retention(self, x: Tensor, state: tuple[State, ...]) -> Tensor | None:
         """Return the share of every unit's memory that the next step keeps, ``[batch, unit]``, as `Cell.retention`."""
         after, below, kept = self.step(x, state), x, []
-        for depth, (cell, one, moved) in enumerate(zip(self.layers, state, after, strict=True)):
+        for depth, (cell, before, moved) in enumerate(zip(self.layers, state, after, strict=True)):
             if depth and self.skip_input:
                 below = torch.cat([below, x], dim=-1)
-            share = cell.retention(below, one)
+            share = cell.retention(below, before)
             if share is None:
                 return None
             kept.append(share)
@@ -260,7 +260,7 @@ class Model(nn.Module):
 
     def hidden(self, state: tuple[State, ...]) -> Tensor:
         """Return the units of all layers of a state, ``[batch, unit]``."""
-        return state[0][0] if len(state) == 1 else torch.cat([one[0] for one in state], dim=-1)
+        return state[0][0] if len(state) == 1 else torch.cat([layer[0] for layer in state], dim=-1)
 
     def readout(self, states: Tensor, heads: str | Iterable[str]) -> Tensor:
         """Read one head or several out.
@@ -329,11 +329,13 @@ class Model(nn.Module):
         drawn = [cell.draw_noise(n_steps, batch_size, generator) for cell in self.layers]
         if len(drawn) == 1:
             return drawn[0]
-        if all(one is None for one in drawn):
+        if all(noise is None for noise in drawn):
             return None
-        like = next(one for one in drawn if one is not None)
+        like = next(noise for noise in drawn if noise is not None)
         silent = (like.new_zeros(n_steps, batch_size, cell.n_units) for cell in self.layers)
-        return torch.cat([quiet if one is None else one for one, quiet in zip(drawn, silent, strict=True)], dim=-1)
+        return torch.cat(
+            [quiet if noise is None else noise for noise, quiet in zip(drawn, silent, strict=True)], dim=-1
+        )
 
     def settle(self) -> None:
         """Find anew what depends on the weights but is not followed at every step of training, see `Cell.settle`."""

@@ -232,7 +232,7 @@ def _tried(cell: TwoPartCell, z: Tensor, state: State, noise: Tensor) -> Any:
 
 
 def _same(some: State, others: State) -> bool:
-    return all(torch.equal(one.nan_to_num(), other.nan_to_num()) for one, other in zip(some, others, strict=True))
+    return all(torch.equal(tensor.nan_to_num(), other.nan_to_num()) for tensor, other in zip(some, others, strict=True))
 
 
 def _judge_derivative(name: str, cell: TwoPartCell, z: Tensor, state: State, noise: Tensor) -> None:

@@ -94,7 +94,7 @@ class Weight:
     @property
     def movable(self) -> Tensor:
         """1 where a change of the tensor counts, 0 elsewhere, in the shape of the tensor."""
-        masks = [one for one in (self._mask, *self._masks()) if one is not None]
+        masks = [mask for mask in (self._mask, *self._masks()) if mask is not None]
         movable = torch.ones_like(self.tensor) * self.pattern
         for mask in masks:
             movable = movable * mask
@@ -150,7 +150,7 @@ class Weight:
         if not parametrize.is_parametrized(self.module, self.name):
             return []
         made = cast(nn.ModuleDict, self.module.parametrizations)[self.name]
-        return [one.mask for one in made.children() if isinstance(one, _Masked)]
+        return [child.mask for child in made.children() if isinstance(child, _Masked)]
 
 
 class _Shifted(nn.Module):

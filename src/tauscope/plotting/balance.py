@@ -1,4 +1,4 @@
-"""Pictures of balance: over training, as modes in the complex plane, as subnetworks, and as rates of information."""
+"""Pictures of balance: modes in the complex plane, aligned weights, and rates of information."""
 
 from __future__ import annotations
 
@@ -11,58 +11,11 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
-from numpy.typing import ArrayLike
 
 from tauscope._words import count
-from tauscope.errors import InputError
-from tauscope.plotting.connectivity import plot_weights
-from tauscope.plotting.style import COLOURS, CYCLE, RC, draw_mean_and_range, legend_below, log_axis, new_axes
+from tauscope.plotting.style import COLOURS, RC, draw_mean_and_range, legend_below, log_axis, new_axes
 
 _MARGIN = 0.06
-
-
-@matplotlib.rc_context(RC)
-def plot_balance(balance: xr.DataArray, ax: Axes | None = None) -> Axes:
-    """Plot balance over training.
-
-    Parameters
-    ----------
-    balance : DataArray [network, step] or [condition, network, step]
-        ``balance`` of `tauscope.analysis.balance`, by training step; each label of a third dimension gives a line.
-    ax : Axes, optional
-        Axes to draw on; by default those of a new figure.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on: mean and range over networks, and the balance at the start, 1, on a logarithmic axis.
-
-    Raises
-    ------
-    InputError
-        If the dimension "network" or "step" is missing.
-
-    Examples
-    --------
-    >>> balance = xr.DataArray([[1.0, 0.5, 2.0]], dims=("network", "step"), coords={"step": [0, 100, 1000]})
-    >>> plot_balance(balance).lines[0].get_ydata()
-    array([1. , 0.5, 2. ])
-    """
-    extra = [str(name) for name in balance.dims if name not in ("network", "step")]
-    if not {"network", "step"} <= set(balance.dims) or len(extra) > 1:
-        raise InputError(
-            f"balance has dimensions {list(balance.dims)}: expected 'network', 'step' and at most one more"
-        )
-    ax = ax or new_axes()
-    steps, ordered = balance["step"].values, balance.transpose(*extra, "network", "step")
-    labels = [str(label) for label in balance[extra[0]].values] if extra else ["mean over networks"]
-    for label, values, colour in zip(labels, ordered if extra else [ordered], CYCLE, strict=False):
-        draw_mean_and_range(ax, steps, values, "network", label, colour)
-    ax.axhline(1, ls=":", lw=0.8, color="black", label="at the start")
-    ax.set(xlabel="training step", ylabel="balance, times that at the start")
-    log_axis(ax, "y")
-    legend_below(ax, title=f"{count(balance.sizes['network'], 'network')} a line; shaded: range", n_columns=2)
-    return ax
 
 
 @matplotlib.rc_context(RC)
@@ -139,74 +92,6 @@ def animate_modes(eigenvalues: xr.DataArray, *, milliseconds: int = 100) -> Func
         return [now, title]
 
     return FuncAnimation(cast(Figure, ax.figure), draw, frames=eigenvalues.sizes["step"], interval=milliseconds)
-
-
-@matplotlib.rc_context(RC)
-def plot_subnetworks(weights: ArrayLike, groups: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot recurrent weights with the units of a group side by side.
-
-    Parameters
-    ----------
-    weights : array [to, from]
-        Recurrent weights.
-    groups : Dataset
-        From `tauscope.analysis.subnetworks` of the same weights.
-    ax : Axes, optional
-        Axes to draw on; by default those of a new figure.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on, with lines between the groups; colours as in `tauscope.plotting.connectivity.plot_weights`.
-
-    Examples
-    --------
-    >>> from tauscope.analysis import subnetworks
-    >>> W = np.kron(np.ones((3, 3)), np.eye(2))
-    >>> plot_subnetworks(W, subnetworks(W, 2)).images[0].get_array()[0].tolist()
-    [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
-    """
-    order = np.argsort(groups["cluster"].values, kind="stable")
-    ax = plot_weights(np.asarray(weights)[np.ix_(order, order)], ax)
-    for edge in np.cumsum(groups["size"].values)[:-1] - 0.5:
-        ax.axhline(edge, lw=0.6, color="black")
-        ax.axvline(edge, lw=0.6, color="black")
-    ax.set(xlabel="from unit, by group", ylabel="to unit, by group")
-    means = f"within {float(groups['within']):.3g}, between {float(groups['between']):.3g}"
-    ax.set_title(f"groups of {', '.join(str(size) for size in groups['size'].values)} units\nmean weight: {means}")
-    return ax
-
-
-@matplotlib.rc_context(RC)
-def plot_group_weights(groups: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Plot mean recurrent weights within and between subnetworks over training.
-
-    Parameters
-    ----------
-    groups : Dataset [network, step]
-        ``within`` and ``between`` of `tauscope.analysis.subnetworks` by training step.
-    ax : Axes, optional
-        Axes to draw on; by default those of a new figure.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on: means and ranges over networks.
-
-    Examples
-    --------
-    >>> values = xr.DataArray([[-0.1, -0.2]], dims=("network", "step"), coords={"step": [0, 100]})
-    >>> len(plot_group_weights(xr.Dataset({"within": values, "between": values / 2})).lines)
-    3
-    """
-    ax = ax or new_axes()
-    for name, colour in (("within", "vermilion"), ("between", "blue")):
-        values = groups[name].transpose("network", "step")
-        draw_mean_and_range(ax, groups["step"].values, values, "network", f"{name} groups", COLOURS[colour])
-    ax.axhline(0, ls=":", lw=0.8, color="black")
-    ax.set(xlabel="training step", ylabel="mean recurrent weight")
-    legend_below(ax, title=f"{count(groups.sizes['network'], 'network')}; shaded: range", n_columns=2)
-    return ax
 
 
 @matplotlib.rc_context(RC)

@@ -1,4 +1,4 @@
-"""Pictures of sequences: units in the order of their peaks, weights between units, and the index of many networks."""
+"""Pictures of sequences: units in the order of their peaks, weights between units, and a grid of numbers of networks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from tauscope._words import count
-from tauscope.errors import InputError
 from tauscope.plotting.style import (
     COLOURS,
-    CYCLE,
     RC,
-    draw_mean_and_range,
-    finite,
     integer_ticks,
     legend_below,
     new_axes,
@@ -103,53 +99,6 @@ def plot_weights_by_peak_difference(result: xr.Dataset, ax: Axes | None = None) 
             ax.plot(x[side][[0, -1]], [value, value], "--", lw=1, color=COLOURS[colour], label=label)
     ax.axhline(0, ls=":", lw=0.8, color="black")
     legend_below(ax, title=f"1 network, {count(result.attrs['n_trials'], 'trial')}", n_columns=2)
-    return ax
-
-
-@matplotlib.rc_context(RC)
-def plot_sequentiality(index: xr.DataArray, over: str, ax: Axes | None = None) -> Axes:
-    """Plot the sequentiality index of networks against a parameter.
-
-    Parameters
-    ----------
-    index : DataArray [over, network] or [condition, over, network]
-        Mean index over trials of every network, NaN for a failed network; each label of a third dimension gives a line.
-    over : str
-        Dimension of the parameter; its coordinate holds the values.
-    ax : Axes, optional
-        Axes to draw on; by default those of a new figure.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on: the mean over networks, their range, and every network.
-
-    Raises
-    ------
-    InputError
-        If the dimension ``over`` or "network" is missing.
-
-    Examples
-    --------
-    >>> index = xr.DataArray([[1.0, 2.0], [3.0, 4.0]], dims=("sigma_0", "network"), coords={"sigma_0": [0.0, 0.2]})
-    >>> plot_sequentiality(index, "sigma_0").lines[0].get_ydata()
-    array([1.5, 3.5])
-    """
-    extra = [str(name) for name in index.dims if name not in (over, "network")]
-    if not {over, "network"} <= set(index.dims) or len(extra) > 1:
-        raise InputError(f"index has dimensions {list(index.dims)}: expected {over!r}, 'network' and at most one more")
-    ax = ax or new_axes()
-    x = index[over].values
-    lines = [(str(label), index.sel({extra[0]: label})) for label in index[extra[0]].values] if extra else [("", index)]
-    for (label, values), colour in zip(lines, CYCLE, strict=False):
-        draw_mean_and_range(ax, x, values, "network", label or "mean over networks", colour)
-        for network in finite(values).transpose("network", over).values:
-            ax.plot(x, network, "o", ms=2, color=colour)
-    ax.set(xlabel=index[over].attrs.get("long_name", over), ylabel="sequentiality index (nats)")
-    n = index.sizes["network"]
-    failed = int((~np.isfinite(index)).sum())
-    lacking = f", {failed} without an index" if failed else ""
-    legend_below(ax, title=f"{count(n, 'network')} a point{lacking}; shaded: range", n_columns=2)
     return ax
 
 

@@ -100,7 +100,9 @@ class Kernel(torch.autograd.Function):
         twice = torch.is_grad_enabled()
         with torch.enable_grad():
             # Aliases: where one argument is made of another, the gradient of each is its own share alone.
-            aliases = [one.view_as(one) if isinstance(one, Tensor) else one for one in given.arguments]
+            aliases = [
+                argument.view_as(argument) if isinstance(argument, Tensor) else argument for argument in given.arguments
+            ]
             outputs = cls.plain(*aliases)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         asked = [pair for pair in zip(outputs, gradients, strict=True) if pair[1] is not None]

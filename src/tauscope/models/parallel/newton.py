@@ -244,9 +244,9 @@ def trust(a: Tensor, sigma2: float) -> Tensor:
     tensor([0.5000, 0.4000])
     """
     s = sigma2 / (1 + sigma2)
-    a2, one = a.square(), torch.ones_like(a)
+    a2, ones = a.square(), torch.ones_like(a)
     # P ← (σ² a² P + σ²) / (a² P + 1 + σ²), over 1 + σ².
-    M = torch.stack([s * a2, s * one, a2 / (1 + sigma2), one], dim=-1).unflatten(-1, (2, 2))
+    M = torch.stack([s * a2, s * ones, a2 / (1 + sigma2), ones], dim=-1).unflatten(-1, (2, 2))
     shift = 1
     while shift < len(M):
         M = torch.cat([M[:shift], M[shift:] @ M[:-shift]])

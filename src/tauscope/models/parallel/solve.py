@@ -143,7 +143,7 @@ def solve(
     with own_precision():
         states, final, _ = model.solve(inputs, state, noise=noise, hold=hold, solver=solver)
     together = _together(found)
-    trajectory = tuple(one.z for one in found)
+    trajectory = tuple(solution.z for solution in found)
     return Solution(states, final, together.iterations, together.residual, together.converged, trajectory)
 
 
@@ -155,19 +155,22 @@ def in_windows(layer: Layer, how: Iteration, window: int, guess: Tensor | None =
         found.append(iterate(layer.cut(steps, start), how, None if guess is None else guess[steps]))
         start = found[-1].z[-1]
     together = _together(found)
-    z = found[0].z if len(found) == 1 else torch.cat([one.z for one in found])
+    z = found[0].z if len(found) == 1 else torch.cat([solution.z for solution in found])
     return Found(z, together.iterations, together.residual, together.converged)
 
 
 def _together(found: list[Found]) -> Found:
     """Return the most iterations and the largest residuals of several solutions of the same trials."""
-    longest = max(len(one.residual) for one in found)
-    residuals = [torch.cat([one.residual, one.residual[-1:].expand(longest - len(one.residual), -1)]) for one in found]
+    longest = max(len(solution.residual) for solution in found)
+    residuals = [
+        torch.cat([solution.residual, solution.residual[-1:].expand(longest - len(solution.residual), -1)])
+        for solution in found
+    ]
     return Found(
         found[0].z,
-        torch.stack([one.iterations for one in found]).amax(dim=0),
+        torch.stack([solution.iterations for solution in found]).amax(dim=0),
         torch.stack(residuals).amax(dim=0),
-        torch.stack([one.converged for one in found]).all(dim=0),
+        torch.stack([solution.converged for solution in found]).all(dim=0),
     )
 
 

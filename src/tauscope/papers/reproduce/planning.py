@@ -84,7 +84,9 @@ class Network:
     def asked(self, records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Asked]:
         """Return what is measured of it, by measurement and N, given the records of its epochs."""
         criterion = self.config.curriculum().criterion
-        names = dict.fromkeys(checkpoint_name(one["stage"]) for one in records if criterion.keeps(one["solved"]))
+        names = dict.fromkeys(
+            checkpoint_name(record["stage"]) for record in records if criterion.keeps(record["solved"])
+        )
         solved = {Ns[1]: name for name in names if (Ns := trained_Ns(Path(name)))}
         wanted = {
             (measure.what, N): solved[N]
@@ -146,11 +148,11 @@ class Choice:
     @property
     def suffix(self) -> str:
         """Return what tells its folder from that of the paper's own cell and task."""
-        return "".join(f"-{one.rpartition(':')[2]}" for one in (self.cell, self.task) if one is not None)
+        return "".join(f"-{named.rpartition(':')[2]}" for named in (self.cell, self.task) if named is not None)
 
     def options(self) -> dict[str, str]:
         """Return the cell and the task, where one is asked for."""
-        return {name: one for name, one in (("cell", self.cell), ("task", self.task)) if one is not None}
+        return {name: named for name, named in (("cell", self.cell), ("task", self.task)) if named is not None}
 
 
 @dataclass(frozen=True)
@@ -248,16 +250,20 @@ def _require_known(found: Paper, scale: Scale) -> None:
     files += [("study", part.name) for part in found.studies] + [("measurement", name) for name in found.measurements]
     for what, name in [*files, *(("scale", name) for name in found.scales)]:
         require_file_name(f"{found.name}: {what}", name)
-    conditions = [one.name for one in found.conditions]
-    for name in [*scale.by_condition, *scale.first, *(name for one in found.measures for name in one.conditions)]:
+    conditions = [condition.name for condition in found.conditions]
+    for name in [
+        *scale.by_condition,
+        *scale.first,
+        *(name for measure in found.measures for name in measure.conditions),
+    ]:
         if name not in conditions:
             raise InputError(f"{found.name}: condition {name!r} is unknown: {nearest(name, conditions)}")
     measurements = [*MEASUREMENTS, *found.measurements]
-    studies = [one.name for one in found.studies]
-    for name in [*scale.measurement_options, *scale.measured_at, *(one.what for one in found.measures)]:
+    studies = [study.name for study in found.studies]
+    for name in [*scale.measurement_options, *scale.measured_at, *(measure.what for measure in found.measures)]:
         if name not in measurements and not (name in studies and name in scale.measurement_options):
             raise InputError(f"{found.name}: measurement {name!r} is unknown: {nearest(name, measurements)}")
-    claims = [one.key for one in found.claims]
+    claims = [claim.key for claim in found.claims]
     for key in scale.out_of_reach:
         if key not in claims:
             raise InputError(f"{found.name}: claim {key!r} is unknown: {nearest(key, claims)}")
@@ -283,7 +289,7 @@ def _configurations(found: Paper, scale: Scale, choice: Choice) -> tuple[dict[st
             left_out[condition.name] = reason
         else:
             configs[condition.name] = made
-            owners |= {one.name: (condition.name, one) for one in made}
+            owners |= {network.name: (condition.name, network) for network in made}
     return configs, left_out
 
 
@@ -368,9 +374,9 @@ def _measures(found: Paper, config: Config, conditions: Set[str]) -> tuple[Measu
     subject = Subject(config.measured_model(), config.measured_task(), (1, 1), seed=0)
     known = {**MEASUREMENTS, **found.measurements}
     return tuple(
-        one
-        for one in found.measures
-        if not conditions.isdisjoint(one.conditions) and not known[one.what].lacks(subject)
+        measure
+        for measure in found.measures
+        if not conditions.isdisjoint(measure.conditions) and not known[measure.what].lacks(subject)
     )
 
 

@@ -70,21 +70,21 @@ CONDITIONS = (
     ),
 )
 
-TEXT = tuple(one.name for one in CONDITIONS if one.options["task"] == "text")
+TEXT = tuple(condition.name for condition in CONDITIONS if condition.options["task"] == "text")
 
 MEASURES = (
     Measure("language", TEXT),
     Measure("directions", tuple(name for name in TEXT if name not in ("n32_r0", "rnn"))),
 )
 
-_HERE = tuple(name for name in TEXT if name not in {one.name for one in _LARGER})
+_HERE = tuple(name for name in TEXT if name not in {condition.name for condition in _LARGER})
 
 
 def _scaled(text: dict[str, Any], parity: dict[str, Any] | None, larger: dict[str, Any] | None) -> dict[str, Any]:
     """Return the options by condition: of networks of text, of parity, and of the larger published pairs."""
     return {
         **dict.fromkeys(_HERE, text),
-        **{one.name: larger for one in _LARGER},
+        **{condition.name: larger for condition in _LARGER},
         **dict.fromkeys(PARITY, parity),
     }
 

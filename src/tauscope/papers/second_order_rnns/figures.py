@@ -110,9 +110,10 @@ def courses(results: Results) -> Figure | None:
 
 def _histories(results: Results, name: str) -> list[list[float]]:
     histories = (
-        [record["bpc"][0] for record in one.history if "bpc" in record] for one in results.networks.get(name, ())
+        [record["bpc"][0] for record in network.history if "bpc" in record]
+        for network in results.networks.get(name, ())
     )
-    return [one for one in histories if one]
+    return [history for history in histories if history]
 
 
 def directions(results: Results) -> Figure | None:
@@ -126,7 +127,7 @@ def directions(results: Results) -> Figure | None:
             plot_singular_values(first, ax, label=_label(results, name), colour=CYCLE[i % len(CYCLE)])
             ax.lines[-1].set_linestyle(("-", "--")[i // len(CYCLE)])
             for number, said, marker in (("effective_rank", "effective rank", "o"), ("rank", "rank", "_")):
-                found = [float(one[number]) for one in q.measured(results, name, "directions").values()]
+                found = [float(result[number]) for result in q.measured(results, name, "directions").values()]
                 ranks.plot([i] * len(found), found, marker, ls="none", ms=4, alpha=0.7,
                            color=COLOURS["blue" if number == "effective_rank" else "grey"], label=None if i else said)  # fmt: skip
         ax.set_title("singular values of one network each")
@@ -140,13 +141,13 @@ def directions(results: Results) -> Figure | None:
 def terms(results: Results) -> Figure | None:
     """Draw the bits per character of networks that keep the strongest of their terms alone."""
     names = [name for name in _here(results, [*SERIES[1:], "n48_r39"])
-             if any("bpc_by_terms" in one for one in q.measured(results, name).values())]  # fmt: skip
+             if any("bpc_by_terms" in result for result in q.measured(results, name).values())]  # fmt: skip
     if not names:
         return None
     with panels(1, 1, 3.6, letters=False) as (figure, (ax,)):
         for i, name in enumerate(names):
-            for j, one in enumerate(q.measured(results, name).values()):
-                ax.plot(one["terms"], one["bpc_by_terms"], lw=0.9, alpha=0.8, color=CYCLE[i % len(CYCLE)],
+            for j, result in enumerate(q.measured(results, name).values()):
+                ax.plot(result["terms"], result["bpc_by_terms"], lw=0.9, alpha=0.8, color=CYCLE[i % len(CYCLE)],
                         label=None if j else _label(results, name))  # fmt: skip
         (first, *_) = q.measured(results, names[0]).values()
         ax.axhline(float(first["chance"]), ls="--", lw=0.8, color=COLOURS["grey"], label="entropy of a character")
@@ -158,13 +159,13 @@ def terms(results: Results) -> Figure | None:
 
 def parity(results: Results) -> Figure | None:
     """Draw the largest N of parity that networks have solved in the course of training."""
-    names = [name for name in PARITY if any(one.history for one in results.networks.get(name, ()))]
+    names = [name for name in PARITY if any(network.history for network in results.networks.get(name, ()))]
     if not names:
         return None
     with panels(1, 2, 3.4) as (figure, (ax, ends)):
         for i, name in enumerate(names):
-            curves = [np.maximum.accumulate([record["Ns"][-1] if record["solved"] else 1 for record in one.history])
-                      for one in results.networks[name] if one.history]  # fmt: skip
+            curves = [np.maximum.accumulate([record["Ns"][-1] if record["solved"] else 1 for record in network.history])
+                      for network in results.networks[name] if network.history]  # fmt: skip
             n_epochs = min(map(len, curves))
             mean = np.mean([curve[:n_epochs] for curve in curves], axis=0)
             ax.plot(np.arange(1, n_epochs + 1), mean, color=CYCLE[i], label=_short(results, name))

@@ -64,7 +64,7 @@ def language(subject: Subject, *, n_rows: int = ROWS) -> xr.Dataset:
         {
             "bpc": ("split", found, {"long_name": "bits per character", **_BITS}),
             **{name: ((), value, _BITS) for name, value in levels.items()},
-            "n_parameters": ((), sum(one.numel() for one in model.parameters()), {"units": "parameters"}),
+            "n_parameters": ((), sum(parameter.numel() for parameter in model.parameters()), {"units": "parameters"}),
             **_by_terms(subject, task, n_rows),
         },
         coords={"split": list(splits)},
@@ -132,18 +132,18 @@ MEASUREMENTS = {
 
 def measured(results: Results, condition: str, what: str = "language") -> dict[int, xr.Dataset]:
     """Return what was measured of every network of a condition, by the network's number."""
-    found = {one.network: _last(one, what) for one in results.networks.get(condition, ())}
-    return {number: one for number, one in found.items() if one is not None}
+    found = {network.network: _last(network, what) for network in results.networks.get(condition, ())}
+    return {number: result for number, result in found.items() if result is not None}
 
 
 def _last(network: Trained, what: str) -> xr.Dataset | None:
-    stages = {N: one for (name, N), one in network.measured.items() if name == what}
+    stages = {N: result for (name, N), result in network.measured.items() if name == what}
     return stages[max(stages)] if stages else None
 
 
 def values(results: Results, condition: str, number: Number, what: str = "language") -> dict[int, float]:
     """Return a number of every network of a condition, by the network's number."""
-    return {name: number(one) for name, one in measured(results, condition, what).items()}
+    return {name: number(result) for name, result in measured(results, condition, what).items()}
 
 
 def bpc(result: xr.Dataset) -> float:
