@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,11 @@ def of_trials(task: Any = CHOICE, seed: int = 2, **options: Any) -> Subject:
 def of_bits(model: ts.Model | None = None, **options: Any) -> Subject:
     model = model or ts.LeakyRNN(10, n_heads=4, generator=generator())
     return Subject(model, ts.Parity((1,), **options), (2, 3), seed=2)
+
+
+def test_the_documentation_has_a_row_for_everything_that_can_be_asked_for() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "measuring.rst").read_text()
+    assert [word for word in WHAT if f"\n``{word}`` " not in page] == []
 
 
 def test_a_network_is_asked_for_what_it_can_answer() -> None:

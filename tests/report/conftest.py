@@ -82,6 +82,7 @@ def _several_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             add_result(run, checkpoint, "connectivity", config.model(), int(checkpoint[-1]))
         last = "rnn_N3_N3" if run.name.startswith("single") else "rnn_N2_N3"
         add_result(run, last, "perturbation_tau", config.model(), 3)
+        add_result(run, last, "perturbation_error", config.model(), 3)
     add_result(runs[0], "rnn_N2_N3", "dimensionality", CONFIG.model(), 3)
     add_result(runs[1], "rnn_N2_N2", "lyapunov", configs[1].model(), 2)
     add_result(runs[2], "rnn_N3_N3", "lyapunov", configs[2].model(), 3)

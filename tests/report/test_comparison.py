@@ -114,7 +114,8 @@ def test_networks_that_were_trained_alike_are_one_group_in_a_figure(
     }
     ((results,),) = drawn_with["plot_perturbation_of_networks"]
     assert {name: one.sizes["network"] for name, one in results.items()} == {"multi-head": 2, "single-head": 1}
-    assert alts(page)[-1] == "Perturbation of τ of all runs"
+    assert alts(page)[-1] == "Perturbation of τ of all runs", "errors after perturbations have no figure of all runs"
+    assert "Error after perturbations" in page.text
 
 
 def test_networks_that_were_trained_otherwise_under_one_curriculum_are_told_apart(

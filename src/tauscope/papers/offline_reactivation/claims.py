@@ -20,8 +20,8 @@ _PAIRS = (("nu", "du"), ("nb", "db"))
 """Networks with noise and without, of the same walks."""
 
 
-def _less(statement: str, smaller: Sequence[float], larger: Sequence[float], published: str = "") -> Finding:
-    return greater(statement, larger, smaller, published=published)
+def _less(statement: str, smaller: Sequence[float], larger: Sequence[float]) -> Finding:
+    return greater(statement, larger, smaller)
 
 
 def _errors(results: Results) -> list[Finding]:

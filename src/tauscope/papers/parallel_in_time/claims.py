@@ -5,8 +5,6 @@ Claims about numbers that no chance enters but that of the weights are judged on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 from scipy import stats
@@ -136,10 +134,10 @@ def _speed(results: Results) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _rise(results: Results, what: str, words: str, conditions: Sequence[str] = PARITY) -> list[Finding]:
+def _rise(results: Results, what: str, words: str) -> list[Finding]:
     return [
         positive(f"{words} rises with N (slope > 0, {results.label(name)})", q.slopes(results, name, what))
-        for name in conditions
+        for name in PARITY
         if results.of(name)
     ]
 
