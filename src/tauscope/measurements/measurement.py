@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tauscope._lazy import xr
-from tauscope._named import imported
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,8 @@ class Function:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Call the function."""
-        return imported(f"tauscope.{self.where}", "function")(*arguments, **self.given, **options)
+        module, name = self.where.split(":")
+        return getattr(import_module(f"tauscope.{module}"), name)(*arguments, **self.given, **options)
 
 
 @dataclass(frozen=True)
