@@ -116,16 +116,7 @@ class Text(ClassificationTask):
         return "".join(self.corpus.vocabulary[place] for place in characters.tolist())
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
-        """Draw windows at random places of a part of the text.
-
-        Parameters
-        ----------
-        batch_size : int
-            Number of trials.
-        generator : torch.Generator
-            The only source of chance; the batch lies on its device.
-        split : str
-            Part of the text: ``"train"``, ``"valid"`` or ``"test"``.
+        """Draw windows at random places of the part of the text that ``split`` names, as `Task.sample` says.
 
         Returns
         -------
