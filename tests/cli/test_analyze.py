@@ -114,8 +114,7 @@ def test_a_current_result_is_not_measured_again(
     def measured_again(_: Subject) -> xr.Dataset:
         raise AssertionError("measured again")
 
-    one = MEASUREMENTS["forgetting"]
-    monkeypatch.setitem(MEASUREMENTS, "forgetting", type(one)(measured_again, one.figures, one.numbers))
+    monkeypatch.setitem(MEASUREMENTS, "forgetting", replace(MEASUREMENTS["forgetting"], measure=measured_again))
     assert main(["analyze", "forgetting", str(run), "--last"]) == 0
     assert capsys.readouterr().out == first
     assert files(run) == before
