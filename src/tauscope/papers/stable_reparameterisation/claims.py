@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike
 
 from tauscope.papers.stable_reparameterisation import quantities as q
@@ -26,7 +25,10 @@ FACTOR = 5.0
 STABLE = ("softplus", "inverse", "exp", "best", "sigmoid")
 _STATISTIC = ("exp", "softplus", "best", "inverse")
 SMALL_BETA, NONLINEAR_BETA = 0.032, 0.023
+GRID_STEP = math.log10(2) / 2
 SLOW_LR = 0.005
+FASTER = ("sigmoid", "matched_sigmoid", "matched_best")
+"""Maps under which a slow unit moves faster than a fast one, raw, and matched to inverse at τ = 1.5."""
 MOST_N = 2
 """By how many N two conditions may differ that count as alike."""
 
@@ -113,23 +115,31 @@ def _nonlinear(results: Results) -> list[Finding]:
 
 
 def _crossings(results: Results) -> list[Finding]:
-    """Judge where the errors of a size and of twice as many units cross; no scale has trained each size to its optimum."""
-    result = q.study(results, "sizes")
+    """Judge where the errors of a size and of twice as many units cross, each trained to its own optimum."""
+    result = q.study(results, "optima")
     if result is None:
         return []
-    error = result["error"].sel(rho="pol", map="direct", part="all")
-    small, large = (_crossing(error.isel(units=[i, i + 1])) for i in (0, error.sizes["units"] - 2))
-    return [
-        positive("pol, direct: the β where E of m and 2 m units cross falls with m (in log10)", list(small - large))
-    ]
-
-
-def _crossing(error: xr.DataArray) -> np.ndarray:
-    """Return log10 of the smallest perturbation at which the error of the larger networks is larger."""
-    above = (error.isel(units=1) > error.isel(units=0)).values
-    grid = error["beta"].values
-    first = np.where(above.any(axis=-1), above.argmax(axis=-1), len(grid) - 1)
-    return np.log10(np.maximum(grid[first], grid[1] / 2))
+    error, sizes = result["error"].sel(part="all"), [int(m) for m in result["units"].values]
+    pairs = f"from {sizes[0]} and {sizes[1]} to {sizes[-2]} and {sizes[-1]} units"
+    fall = {
+        rho: q.crossing(of.isel(units=0), of.isel(units=1)) - q.crossing(of.isel(units=-2), of.isel(units=-1))
+        for rho in ("pol", "exp")
+        for of in (error.sel(rho=rho, map="direct"),)
+    }
+    findings = [
+        positive(f"pol, direct: the β where errors of m and 2 m units cross falls {pairs} (in log10)", list(fall["pol"])),
+        positive(f"exp, direct: it falls by less than a step of the grid {pairs} (in log10)", list(-fall["exp"]),
+                 threshold=-GRID_STEP),
+    ]  # fmt: skip
+    stable = error.sel(rho="pol", map="softplus")
+    for m in sizes[:-2]:
+        small, large = (stable.sel(units=several) for several in (m, 4 * m))
+        findings += [
+            _times(f"pol, softplus: the error at β = {beta:g} is larger with {m} than with {4 * m} units",
+                   q.log_error(small, beta), q.log_error(large, beta))
+            for beta in (0.0, SMALL_BETA)
+        ]  # fmt: skip
+    return findings
 
 
 def _learns(results: Results, name: str) -> list[Finding]:
@@ -173,21 +183,25 @@ def _multi_head(results: Results) -> list[Finding]:
     return findings
 
 
-def _single_head(results: Results) -> list[Finding]:
+def _tails(results: Results, maps: Sequence[str]) -> list[Finding]:
+    """Judge whether the tail of slow units of single-head networks is heavier under maps than under inverse, at the same N."""
     findings = []
-    for tau_map in ("sigmoid", "best"):
+    for tau_map in maps:
         names = f"single_{tau_map}", "single_inverse"
-        if not results.has(*names):
-            continue
-        stds = q.at_common_N(results, names, q.std_tau)
-        findings += [
-            greater(
-                f"single-head: the STD of τ is larger under {tau_map} than under inverse at N = {stds[2]}", *stds[:2]
-            ),
-            greater(
-                f"single-head: {tau_map} solves a larger N than inverse", *(results.solved(name) for name in names)
-            ),
-        ]
+        if results.has(*names):
+            ours, clamped, N = q.at_common_N(results, names, q.std_tau)
+            said = f"single-head: the STD of τ is larger under {tau_map} than under inverse at N = {N}"
+            findings.append(greater(said, ours, clamped))
+    return findings
+
+
+def _reach(results: Results) -> list[Finding]:
+    findings = []
+    for tau_map in FASTER:
+        names = f"single_{tau_map}", "single_inverse"
+        if results.has(*names):
+            said = f"single-head: {tau_map} solves a larger N than inverse after as many steps"
+            findings.append(greater(said, *(results.solved(name) for name in names)))
     return findings
 
 
@@ -224,8 +238,11 @@ CLAIMS = (
     Claim("C8", "The same with nonlinear targets, sequential MNIST and a language model.", "both papers", _nothing),
     Claim("X1", "The map of τ does not change the multi-head curriculum, whose τ falls to 1, but fewer units sit at 1 exactly. (Predicted.)",
           "a question of ours", _multi_head),
-    Claim("X2", "In single-head networks, maps that move slow units faster (sigmoid, best) give a heavier tail of slow units at the same N, and, if that is "
-          "what limits N, a larger N. (Predicted.)", "a question of ours", _single_head),
+    Claim("X2", "In single-head networks, maps that move slow units faster than fast ones (sigmoid, and sigmoid and best matched to inverse at τ = 1.5) give a "
+          "heavier tail of slow units at the same N. (Predicted.)", "a question of ours", lambda results: _tails(results, FASTER)),
+    Claim("X2b", "If the slow tail is what limits N, they solve a larger N after as many steps. (Predicted.)", "a question of ours", _reach),
+    Claim("X2c", "The tail is heavier under exp and softplus too, where a step of w moves τ nearly in proportion to τ. (Predicted by the same rule.)",
+          "a question of ours", lambda results: _tails(results, ("exp", "softplus"))),
     Claim("X3", "Rates trained themselves (direct) saturate in single-head networks: units become much slower than N. (Predicted.)",
           "a question of ours", _rates),
 )  # fmt: skip

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from tauscope.analysis.perturbation_error import TOLERANCE
 from tauscope.errors import NotApplicableError
 from tauscope.measurements import Measurement, Subject
-from tauscope.papers.stable_reparameterisation.linear import learning_rates, linear, matched, sizes
-from tauscope.papers.vocabulary import Results, Study
+from tauscope.papers.stable_reparameterisation.learning_rates import learning_rates
+from tauscope.papers.stable_reparameterisation.linear import linear, matched
+from tauscope.papers.stable_reparameterisation.sizes import optima, sizes
+from tauscope.papers.vocabulary import Results, Study, Trained
 from tauscope.tasks.functional import Functional
 
 TRAINS = 0.1
@@ -22,6 +24,7 @@ STUDIES = (
     Study("linear", linear),
     Study("matched", matched),
     Study("sizes", sizes),
+    Study("optima", optima),
     Study("learning_rates", learning_rates),
 )
 
@@ -114,6 +117,23 @@ def power(rho: str) -> float:
     return Functional(rho).power
 
 
+def crossing(small: xr.DataArray, large: xr.DataArray) -> NDArray[np.float64]:
+    """Return log10 of the smallest perturbation at which a larger network's error is above that of a smaller one, of every pair.
+
+    Where it is so without a perturbation, half of the smallest is taken; where it is nowhere so, the largest.
+
+    Examples
+    --------
+    >>> small, large = (xr.DataArray([errors], {"beta": [0.0, 0.01, 0.1]}, ("network", "beta")) for errors in ([2.0, 2, 2], [1.0, 1, 3]))
+    >>> crossing(small, large)
+    array([-1.])
+    """
+    above = (large > small).transpose("network", "beta").values
+    grid = small["beta"].values
+    first = np.where(above.any(axis=-1), above.argmax(axis=-1), len(grid) - 1)
+    return np.log10(np.maximum(grid[first], grid[1] / 2))
+
+
 def log_error(error: xr.DataArray, beta: float) -> NDArray[np.float64]:
     """Return log10 E(β) of every network, at the nearest β of the grid; of what diverged, that of the largest number."""
     values = error.sel(beta=beta, method="nearest").values
@@ -166,6 +186,22 @@ def perturbed(
     """Return a number of every network of a condition, made of its errors after perturbations of a part."""
     errors = (result["error"].sel(part=part) for result in last(results, "perturbation_error", condition))
     return [float(number(error.expand_dims("network"))[0]) for error in errors]
+
+
+def solved_against_steps(network: Trained) -> tuple[list[int], list[int]]:
+    """Return after how many steps of training a network had solved a larger N, and which N, from 1 at the start to its last step.
+
+    Examples
+    --------
+    >>> records = [{"Ns": [N], "epoch": epoch, "solved": solved} for N, epoch, solved in ((2, 1, True), (3, 2, False), (3, 3, True))]
+    >>> solved_against_steps(Trained("single", 1, tuple(records), {}, options={"steps_per_epoch": 50}))
+    ([0, 50, 150, 150], [1, 2, 3, 3])
+    """
+    each = network.options["steps_per_epoch"]
+    solved = [(record["epoch"] * each, record["Ns"][-1]) for record in network.history if record["solved"]]
+    last = network.history[-1]["epoch"] * each if network.history else 0
+    steps, Ns = [0, *(step for step, _ in solved), last], [1, *(N for _, N in solved)]
+    return steps, [*Ns, Ns[-1]]
 
 
 def at_common_N(
