@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tauscope.papers.stable_reparameterisation import quantities as q
-from tauscope.papers.stable_reparameterisation.conditions import COMPARED, NONLINEAR
+from tauscope.papers.stable_reparameterisation.conditions import COMPARED, KINDS, NONLINEAR
 from tauscope.papers.statistics import greater, positive
 from tauscope.papers.vocabulary import Claim, Finding, Results
 
@@ -98,20 +98,46 @@ def _nonlinear(results: Results) -> list[Finding]:
         if not results.has(direct, stable):
             continue
 
-        def of(condition: str, part: str, beta: float | None = None) -> list[float]:
-            # Scores are in parts of the loss of answering 0.
-            number = (lambda error: q.borne(error, 1.0)) if beta is None else (lambda error: q.log_error(error, beta))
-            return q.perturbed(results, condition, number, part)
-
         findings += [
             _times(f"{afunc}: w bears a larger perturbation under {COMPARED[1]} than under direct{_by(FACTOR)}",
-                   of(stable, "tau"), of(direct, "tau"), FACTOR),
+                   _borne(results, stable, "tau"), _borne(results, direct, "tau"), FACTOR),
             _times(f"{afunc}: the error at β = {NONLINEAR_BETA:g} after perturbations of all parameters is larger under direct",
-                   of(direct, "all", NONLINEAR_BETA), of(stable, "all", NONLINEAR_BETA)),
+                   *(q.perturbed(results, name, lambda error: q.log_error(error, NONLINEAR_BETA), "all") for name in (direct, stable))),
             _times(f"{afunc}: all parameters bear a larger perturbation under {COMPARED[1]} than under direct",
-                   of(stable, "all"), of(direct, "all")),
+                   _borne(results, stable, "all"), _borne(results, direct, "all")),
         ]  # fmt: skip
     return findings
+
+
+def _borne(results: Results, condition: str, part: str) -> list[float]:
+    """Return log10 β* of every network; scores are in parts of the loss of answering 0."""
+    return q.perturbed(results, condition, lambda error: q.borne(error, 1.0), part)
+
+
+def _other_kinds(results: Results) -> list[Finding]:
+    """Judge C1 to C3 in networks of other kinds."""
+    findings = []
+    for kind in KINDS:
+        short, (direct, stable) = f"exp_{kind}_direct", (f"pol_{kind}_{tau_map}" for tau_map in COMPARED)
+        if results.has(short, direct, stable):
+            findings += [
+                _times(f"{kind}: rates trained themselves bear a larger perturbation for the short memory than for the long one{_by(FACTOR)}",
+                       _borne(results, short, "tau"), _borne(results, direct, "tau"), FACTOR),
+                _times(f"{kind}: w bears a larger perturbation under {COMPARED[1]} than under direct{_by(FACTOR)}",
+                       _borne(results, stable, "tau"), _borne(results, direct, "tau"), FACTOR),
+                _times(f"{kind}: all parameters bear a larger perturbation under {COMPARED[1]} than under direct",
+                       _borne(results, stable, "all"), _borne(results, direct, "all")),
+            ]  # fmt: skip
+    return findings
+
+
+def _filter(results: Results) -> list[Finding]:
+    names = "filter_direct", "pol_hardtanh_direct"
+    if not results.has(*names):
+        return []
+    borne = [_borne(results, name, "tau") for name in names]
+    return [_times(f"rates trained themselves bear a larger perturbation for the random network's memory than for the long one{_by(FACTOR)}",
+                   *borne, FACTOR)]  # fmt: skip
 
 
 def _crossings(results: Results) -> list[Finding]:
@@ -229,13 +255,16 @@ CLAIMS = (
           "perturbation.", "abstract, both papers", _stable),
     Claim("C3", "The same by the published statistic, with all parameters perturbed.", "figures, ICLR 2024", _statistic),
     Claim("C4", "Nonlinear activations do not relax the curse: C2 and C3 with hardtanh and tanh.", "abstract, ICLR 2024", _nonlinear),
-    Claim("C5", "At matched loss, the perturbation at which larger networks become worse falls with the size under direct, for the long memory alone.",
+    Claim("C4b", "So it is where Λ is mixed by a trained P (mixed), and with the kernel of StableSSM (ssm).", "README of the code, ICLR 2024", _other_kinds),
+    Claim("C5", "The perturbation at which larger networks become worse falls with the size under direct, for the long memory alone, and nowhere under softplus.",
           "figures, ICLR 2024", _crossings),
     Claim("C6", "The map best, kept at rates below 1 (a = b = 1), trains at a larger learning rate than direct.", "abstract, ICML 2024",
           lambda results: _learns(results, "best")),
     Claim("C6b", "So does best with the published b = 0.1.", "abstract and code, ICML 2024", lambda results: _learns(results, "best0.1")),
     Claim("C7", "Under best the gradient over weight stays smallest.", "abstract, ICML 2024", _ratio),
-    Claim("C8", "The same with nonlinear targets, sequential MNIST and a language model.", "both papers", _nothing),
+    Claim("C8", "Nonlinear targets are no different: where a random recurrent network with a short memory is to be imitated, rates trained themselves are not "
+          "fragile.", "code, ICLR 2024; the direction is ours, from C1", _filter),
+    Claim("C8b", "The same on sequential MNIST and with a language model.", "both papers", _nothing),
     Claim("X1", "The map of τ does not change the multi-head curriculum, whose τ falls to 1, but fewer units sit at 1 exactly. (Predicted.)",
           "a question of ours", _multi_head),
     Claim("X2", "In single-head networks, maps that move slow units faster than fast ones (sigmoid, and sigmoid and best matched to inverse at τ = 1.5) give a "
