@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tauscope._draws import normal, require_draw, uniform
 from tauscope._lazy import torch
-from tauscope.errors import require_choice, require_count
+from tauscope.errors import require_at_most, require_choice, require_count
 from tauscope.tasks.base import OUT, Batch, Head, Task, require_fields
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ _KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
     "airy": lambda t: torch.special.airy_ai(t - 6),
     "sin": lambda t: torch.sin(t),
 }
+LONGEST, LARGEST = 1_000_000, 10_000
+"""Steps of a trial, and units of the network that answers a `Filter`: what is more is no task but a slip."""
+
 RHOS = tuple(_KERNELS)
 """Names of the memories that a `Functional` can ask for."""
 
@@ -182,6 +185,7 @@ class Functional(WhiteInputs):
         require_fields(self)
         require_choice("rho", self.rho, _KERNELS)
         require_count("number of steps", self.n_steps)
+        require_at_most("number of steps", self.n_steps, LONGEST)
 
     @property
     def power(self) -> float:
@@ -231,8 +235,11 @@ class Filter(WhiteInputs):
     def __post_init__(self) -> None:
         require_fields(self)
         require_count("number of hidden units", self.n_hidden)
+        require_at_most("number of hidden units", self.n_hidden, LARGEST)
         require_count("target seed", self.target_seed, 0)
+        require_at_most("target seed", self.target_seed, 2**63 - 1)
         require_count("number of steps", self.n_steps)
+        require_at_most("number of steps", self.n_steps, LONGEST)
 
     @functools.cached_property
     def power(self) -> float:

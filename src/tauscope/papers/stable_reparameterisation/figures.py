@@ -14,7 +14,7 @@ from tauscope._words import count
 from tauscope.models.timescales import TauMap
 from tauscope.papers.panels import finish, panels
 from tauscope.papers.stable_reparameterisation import quantities as q
-from tauscope.papers.stable_reparameterisation.conditions import COMPARED, MULTI_MAPS, NONLINEAR, SINGLE_MAPS
+from tauscope.papers.stable_reparameterisation.conditions import COMPARED, KINDS, MULTI_MAPS, NONLINEAR, SINGLE_MAPS
 from tauscope.papers.stable_reparameterisation.linear import MAPS
 from tauscope.papers.vocabulary import PaperFigure, Results
 from tauscope.plotting.stability import draw_errors
@@ -184,24 +184,52 @@ def optima(results: Results) -> Figure | None:
 
 def nonlinear(results: Results) -> Figure | None:
     """Draw the errors of nonlinear networks after perturbations of all parameters and of w alone."""
-    found = {
-        (afunc, tau_map): q.last(results, "perturbation_error", f"pol_{afunc}_{tau_map}")
+    parts = (("all", "-", "all parameters"), ("tau", "--", "w alone"))
+    drawn = [
+        (f"{afunc}, long memory", [
+            (f"pol_{afunc}_{tau_map}", part, tau_map, style, f"{tau_map}, {said}")
+            for tau_map in COMPARED for part, style, said in parts
+        ])
         for afunc in NONLINEAR
-        for tau_map in COMPARED
-    }
-    if not any(found.values()):
+    ]  # fmt: skip
+    return _network_errors(results, drawn)
+
+
+def kinds(results: Results) -> Figure | None:
+    """Draw the errors of further kinds of networks, and of a random network as target, after perturbations of w alone."""
+    drawn = [
+        (f"{kind}, w alone", [
+            (f"{rho}_{kind}_{tau_map}", "tau", tau_map, style, f"{tau_map}, {rho}")
+            for rho, tau_map, style in (("pol", "direct", "-"), ("pol", "softplus", "-"), ("exp", "direct", "--"))
+        ])
+        for kind in KINDS
+    ]  # fmt: skip
+    targets = (("pol_hardtanh_direct", "-", "direct, pol"), ("filter_direct", "--", "direct, random network"))
+    drawn.append(("hardtanh, w alone", [(name, "tau", "direct", style, said) for name, style, said in targets]))
+    return _network_errors(results, drawn) if results.has("filter_direct") else None
+
+
+_Lines = list[tuple[str, str, str, str, str]]
+
+
+def _network_errors(results: Results, drawn: list[tuple[str, _Lines]]) -> Figure | None:
+    """Draw panels of errors of trained networks: titles, and conditions with part, map, style and label."""
+    found = {
+        name: measured for _, lines in drawn for name, *_ in lines
+        if (measured := q.last(results, "perturbation_error", name))
+    }  # fmt: skip
+    if not found:
         return None
-    with panels(1, 2, 3.6) as (figure, axes):
-        for ax, afunc in zip(axes, NONLINEAR, strict=True):
-            for tau_map in COMPARED:
-                if not found[afunc, tau_map]:
-                    continue
-                error = xr.concat([one["error"] for one in found[afunc, tau_map]], "network")
-                for part, style, said in (("all", "-", "all parameters"), ("tau", "--", "w alone")):
-                    _mean_errors(ax, error.sel(part=part), _COLOURS[tau_map], f"{tau_map}, {said}", style)
-            _error_axes(ax, f"{afunc}, long memory", q.TRAINS, "error, in parts of that of answering 0")
+    with panels(1, len(drawn), 3.6) as (figure, axes):
+        for ax, (title, lines) in zip(axes, drawn, strict=True):
+            for name, part, tau_map, style, said in lines:
+                if name in found:
+                    error = xr.concat([result["error"] for result in found[name]], "network")
+                    _mean_errors(ax, error.sel(part=part), _COLOURS[tau_map], said, style)
+            _error_axes(ax, title, q.TRAINS, "error, in parts of that of answering 0")
+            ax.set_xlabel("largest change β")
         n = max(len(several) for several in found.values())
-        finish(axes[0], title=f"means of {count(n, 'network')}", n_columns=2)
+        _legend(figure, axes, f"means of {count(n, 'network')}")
     return figure
 
 
@@ -247,20 +275,20 @@ def curriculum(results: Results) -> Figure | None:
 
 
 def progress(results: Results) -> Figure | None:
-    """Draw the largest N solved against steps of training, of every network under every map."""
-    groups = _curricula(lambda name: bool(results.solved(name)))
+    """Draw the N that networks have solved against steps of training, under every map."""
+    groups = _curricula(lambda name: bool(q.steps_to_solve(results, name)))
     if not groups:
         return None
     with panels(1, len(groups), 3.6, letters=False) as (figure, axes):
         for ax, (kind, named) in zip(axes, groups.items(), strict=True):
             for tau_map, name in named:
-                for i, network in enumerate(results.of(name)):
-                    steps, Ns = q.solved_against_steps(network)
-                    ax.step(steps, Ns, _style(tau_map).strip("."), where="post", color=_colour(tau_map), lw=0.8,
-                            label=tau_map if i == 0 else None)  # fmt: skip
-            ax.set(xlabel="steps of training", ylabel="largest N solved", title=_HEADS[kind])
+                solved = q.steps_to_solve(results, name)
+                ax.plot(
+                    list(solved.values()), list(solved), _style(tau_map), color=_colour(tau_map), label=tau_map, lw=1
+                )
+            ax.set(xlabel="steps of training", ylabel="N solved", title=_HEADS[kind])
             integer_ticks(ax.yaxis)
-        _legend(figure, axes, "a line for each network")
+        _legend(figure, axes, "means over networks, where most solved N")
     return figure
 
 
@@ -321,6 +349,12 @@ FIGURES = (
         nonlinear,
     ),
     PaperFigure(
+        "kinds",
+        "Networks with decay in a trained basis (a) and with the state-space kernel (b), and a random network as target (c), trained on data: the largest "
+        "error after perturbations of w alone up to β, geometric means over networks. Dotted: a tenth of the error of answering 0.",
+        kinds,
+    ),
+    PaperFigure(
         "curriculum",
         "N-parity under every map of τ: mean and STD of τ and the share of units at τ = 1 against N, means over networks. Dashed: maps that are "
         "matched, under which a step of w moves a unit of τ = 1.5 as far as under inverse.",
@@ -328,7 +362,8 @@ FIGURES = (
     ),
     PaperFigure(
         "progress",
-        "N-parity under every map of τ: the largest N that each network had solved, against steps of training. Dashed: maps that are matched.",
+        "N-parity under every map of τ: after how many steps of training N was solved, means over networks, where most of them solved it. Dashed: "
+        "maps that are matched.",
         progress,
     ),
 )

@@ -14,7 +14,7 @@ from tauscope.measurements import Measurement, Subject
 from tauscope.papers.stable_reparameterisation.learning_rates import learning_rates
 from tauscope.papers.stable_reparameterisation.linear import linear, matched
 from tauscope.papers.stable_reparameterisation.sizes import optima, sizes
-from tauscope.papers.vocabulary import Results, Study, Trained
+from tauscope.papers.vocabulary import Results, Study
 from tauscope.tasks.functional import Functional
 
 TRAINS = 0.1
@@ -188,20 +188,24 @@ def perturbed(
     return [float(number(error.expand_dims("network"))[0]) for error in errors]
 
 
-def solved_against_steps(network: Trained) -> tuple[list[int], list[int]]:
-    """Return after how many steps of training a network had solved a larger N, and which N, from 1 at the start to its last step.
+def steps_to_solve(results: Results, condition: str) -> dict[int, float]:
+    """Return after how many steps of training N was solved, a mean over networks, for each N that most networks of a condition solved.
 
     Examples
     --------
+    >>> from tauscope.papers.vocabulary import Trained
     >>> records = [{"Ns": [N], "epoch": epoch, "solved": solved} for N, epoch, solved in ((2, 1, True), (3, 2, False), (3, 3, True))]
-    >>> solved_against_steps(Trained("single", 1, tuple(records), {}, options={"steps_per_epoch": 50}))
-    ([0, 50, 150, 150], [1, 2, 3, 3])
+    >>> networks = [Trained("single", 1, tuple(records[:n]), {}, options={"steps_per_epoch": 50}) for n in (1, 3, 3)]
+    >>> steps_to_solve(Results({"single": networks}, {}), "single")
+    {2: 50.0, 3: 150.0}
     """
-    each = network.options["steps_per_epoch"]
-    solved = [(record["epoch"] * each, record["Ns"][-1]) for record in network.history if record["solved"]]
-    last = network.history[-1]["epoch"] * each if network.history else 0
-    steps, Ns = [0, *(step for step, _ in solved), last], [1, *(N for _, N in solved)]
-    return steps, [*Ns, Ns[-1]]
+    found: dict[int, list[float]] = {}
+    networks = results.of(condition)
+    for network in networks:
+        for record in network.history:
+            if record["solved"]:
+                found.setdefault(record["Ns"][-1], []).append(record["epoch"] * network.options["steps_per_epoch"])
+    return {N: float(np.mean(steps)) for N, steps in sorted(found.items()) if len(steps) > len(networks) / 2}
 
 
 def at_common_N(
