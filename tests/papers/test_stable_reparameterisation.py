@@ -352,9 +352,10 @@ def test_a_network_without_tau_is_not_measured() -> None:
 def test_a_small_reproduction_ends_in_its_tables_and_figures(tmp_path: Path) -> None:
     base = tmp_path / "base"
     assert main(["reproduce", "stable-reparameterisation", "--scale", "smoke", "-b", str(base), "--jobs", "2"]) == 0
-    rows = list(csv.DictReader((base / "results" / "claims.csv").open()))
+    with (base / "results" / "claims.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert {row["claim"] for row in rows} == set(CLAIMS)
-    assert {row["verdict"] for row in rows} == {"not judged"}
+    assert {row["claim_verdict"] for row in rows} == {"not judged"}
     assert {path.stem for path in (base / "results").glob("*.png")} == {figure.name for figure in PAPER.figures}
     assert json.loads((base / "results" / "claims.json").read_text())
 

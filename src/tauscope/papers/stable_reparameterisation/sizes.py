@@ -9,10 +9,8 @@ import xarray as xr
 from torch import Tensor
 
 from tauscope.analysis.perturbation_error import BETAS
+from tauscope.papers.stable_reparameterisation.conditions import COMPARED
 from tauscope.papers.stable_reparameterisation.linear import MAPS, PARTS, RHOS, LinearNetworks, dataset, initial_values
-
-COMPARED = ("direct", "softplus")
-"""Maps whose networks are compared by size."""
 
 
 def sizes(
