@@ -97,12 +97,15 @@ def _nonlinear(results: Results) -> list[Finding]:
         direct, stable = (f"pol_{afunc}_{tau_map}" for tau_map in COMPARED)
         if not results.has(direct, stable):
             continue
-
+        above, below = (
+            q.perturbed(results, name, lambda error: q.log_error(error, NONLINEAR_BETA), "all")
+            for name in (direct, stable)
+        )
         findings += [
             _times(f"{afunc}: w bears a larger perturbation under {COMPARED[1]} than under direct{_by(FACTOR)}",
                    _borne(results, stable, "tau"), _borne(results, direct, "tau"), FACTOR),
             _times(f"{afunc}: the error at β = {NONLINEAR_BETA:g} after perturbations of all parameters is larger under direct",
-                   *(q.perturbed(results, name, lambda error: q.log_error(error, NONLINEAR_BETA), "all") for name in (direct, stable))),
+                   above, below),
             _times(f"{afunc}: all parameters bear a larger perturbation under {COMPARED[1]} than under direct",
                    _borne(results, stable, "all"), _borne(results, direct, "all")),
         ]  # fmt: skip
@@ -135,9 +138,9 @@ def _filter(results: Results) -> list[Finding]:
     names = "filter_direct", "pol_hardtanh_direct"
     if not results.has(*names):
         return []
-    borne = [_borne(results, name, "tau") for name in names]
+    short, long = (_borne(results, name, "tau") for name in names)
     return [_times(f"rates trained themselves bear a larger perturbation for the random network's memory than for the long one{_by(FACTOR)}",
-                   *borne, FACTOR)]  # fmt: skip
+                   short, long, FACTOR)]  # fmt: skip
 
 
 def _crossings(results: Results) -> list[Finding]:
