@@ -52,7 +52,7 @@ def test_slopes_are_those_of_autograd(tau_map: TauMap) -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(
-    tau_map=st.sampled_from([one for one in MAPS if one.is_stable]),
+    tau_map=st.sampled_from([known for known in MAPS if known.is_stable]),
     w=st.floats(-20, 20),
     delta=st.floats(0, 2),
     sign=st.sampled_from([-1, 1]),

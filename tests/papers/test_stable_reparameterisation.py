@@ -276,26 +276,30 @@ def trained(condition: str, i: int, as_paper: bool) -> Trained:
 
 
 def world(as_paper: bool) -> Results:
-    nets = {one.name: [trained(one.name, i, as_paper) for i in range(1, 6)] for one in CONDITIONS}
-    return Results(nets, {one.name: one.label for one in CONDITIONS}, as_claimed() if as_paper else reversed_world())
+    nets = {condition.name: [trained(condition.name, i, as_paper) for i in range(1, 6)] for condition in CONDITIONS}
+    return Results(
+        nets,
+        {condition.name: condition.label for condition in CONDITIONS},
+        as_claimed() if as_paper else reversed_world(),
+    )
 
 
 JUDGED = [key for key in CLAIMS if key != "C8b"]
 
 
 def test_every_claim_holds_in_a_world_that_is_as_the_papers_say() -> None:
-    judged = {one.claim.key: one for one in judge(PAPER, STANDARD, world(True))}
+    judged = {judgement.claim.key: judgement for judgement in judge(PAPER, STANDARD, world(True))}
     assert {key: judged[key].verdict for key in JUDGED} == dict.fromkeys(JUDGED, "holds")
     assert judged["C8b"].verdict == "not judged"
 
 
 def test_no_claim_holds_where_everything_is_the_other_way_round() -> None:
-    judged = {one.claim.key: one.verdict for one in judge(PAPER, STANDARD, world(False))}
+    judged = {judgement.claim.key: judgement.verdict for judgement in judge(PAPER, STANDARD, world(False))}
     assert {key: judged[key] for key in JUDGED} == dict.fromkeys(JUDGED, "does not hold")
 
 
 def test_quick_says_what_it_cannot_judge() -> None:
-    judged = {one.claim.key: one.verdict for one in judge(PAPER, QUICK, world(True))}
+    judged = {judgement.claim.key: judgement.verdict for judgement in judge(PAPER, QUICK, world(True))}
     assert {key for key, verdict in judged.items() if verdict == "not judged"} == {
         "C4b",
         "C8",
@@ -308,17 +312,17 @@ def test_quick_says_what_it_cannot_judge() -> None:
 
 
 def test_what_was_not_measured_is_missing_and_no_mistake() -> None:
-    nothing = Results({one.name: [] for one in CONDITIONS}, {})
-    assert {one.verdict for one in judge(PAPER, STANDARD, nothing)} <= {"missing", "not judged"}
+    nothing = Results({condition.name: [] for condition in CONDITIONS}, {})
+    assert {judgement.verdict for judgement in judge(PAPER, STANDARD, nothing)} <= {"missing", "not judged"}
     # A network that did not reach the loss is none at that loss.
     late = as_claimed()
     late["matched"]["updates"][:] = 1000
-    missing = {one.claim.key: one.verdict for one in judge(PAPER, QUICK, Results({}, {}, late))}
+    missing = {judgement.claim.key: judgement.verdict for judgement in judge(PAPER, QUICK, Results({}, {}, late))}
     assert (missing["C1"], missing["C2"]) == ("holds", "missing")
 
 
 def test_every_figure_is_drawn_of_what_is_there() -> None:
-    for results in (world(True), Results({one.name: [] for one in CONDITIONS}, {})):
+    for results in (world(True), Results({condition.name: [] for condition in CONDITIONS}, {})):
         for figure in PAPER.figures:
             drawn = figure.draw(results)
             assert drawn is None or isinstance(drawn, Figure), figure.name

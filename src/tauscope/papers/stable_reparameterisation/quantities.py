@@ -60,6 +60,7 @@ MEASUREMENTS = {
         lambda result: {
             "mean tau (steps)": mean_tau(result),
             "STD tau (steps)": std_tau(result),
+            "95th percentile of tau (steps)": slow_tau(result),
             "share of units at tau = 1": frozen(result),
         },
         lambda subject: "" if subject.model.tau is not None else "the network has no τ: expected a leaky one",
@@ -75,6 +76,11 @@ def mean_tau(result: xr.Dataset) -> float:
 def std_tau(result: xr.Dataset) -> float:
     """Return the standard deviation of the timescales of the units."""
     return float(result["tau"].std())
+
+
+def slow_tau(result: xr.Dataset) -> float:
+    """Return the 95th percentile of the timescales of the units: the slow tail alone, where units at 1 widen the STD too."""
+    return float(result["tau"].quantile(0.95))
 
 
 def frozen(result: xr.Dataset) -> float:
