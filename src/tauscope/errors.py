@@ -79,6 +79,17 @@ def require_at_least(name: str, value: float, minimum: float) -> None:
         raise InputError(f"{name} is {value}: expected at least {minimum} (nearest valid value: {minimum})")
 
 
+def require_at_most(name: str, value: float, maximum: float) -> None:
+    """Raise an `InputError` if a number is above the maximum, beyond which it is a slip.
+
+    Examples
+    --------
+    >>> require_at_most("number of layers", 1000, 1000)
+    """
+    if value > maximum:
+        raise InputError(f"{name} is {value}: expected at most {maximum} (nearest valid value: {maximum})")
+
+
 def require_count(name: str, value: object, minimum: int = 1) -> None:
     """Raise an `InputError` unless the value is a whole number at or above the minimum.
 

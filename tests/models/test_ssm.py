@@ -10,7 +10,7 @@ import torch
 from rounding import tolerance
 from tauscope import Heads, InputError, Model
 from tauscope.analysis import memory_function
-from tauscope.models import Loop, SSMCell
+from tauscope.models import Loop, SSMCell, build_model
 from tauscope.models.names import TAU_MAPS
 
 
@@ -75,6 +75,17 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
     cell.forward = lambda inputs, state: cell.sequence(inputs, state)[0]  # type: ignore[method-assign]
     assert torch.autograd.gradcheck(states, [kept.detach().clone().requires_grad_() for kept in parameters])
+
+
+@pytest.mark.parametrize("cell", ["ssm", "residual"])
+def test_a_network_that_is_built_by_name_has_the_map_that_is_asked_for(cell: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = build_model(cell, (4, 6), tau_map="best", generator=generator)
+    assert {layer.tau_map for layer in model.layers} == {"best"}
+    with pytest.raises(InputError, match=r"tau_map 'bset' is unknown: .* did you mean 'best'"):
+        build_model(cell, 4, tau_map="bset", generator=generator)
+    with pytest.raises(InputError, match="tau_map 'best' is for leaky networks"):
+        build_model("gru", 4, tau_map="best", generator=generator)
 
 
 def test_an_odd_number_of_units_is_refused() -> None:

@@ -52,7 +52,7 @@ def test_slopes_are_those_of_autograd(tau_map: TauMap) -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(
-    tau_map=st.sampled_from([one for one in MAPS if one.is_stable]),
+    tau_map=st.sampled_from([known for known in MAPS if known.is_stable]),
     w=st.floats(-20, 20),
     delta=st.floats(0, 2),
     sign=st.sampled_from([-1, 1]),
@@ -110,12 +110,50 @@ def test_a_mode_loses_what_its_rate_changes_by() -> None:
         assert float(lost) == pytest.approx(abs(rate / moved - 1), abs=1e-12) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", [name for name in TAU_MAPS if name.startswith("matched_")])
+def test_a_matched_map_moves_a_new_unit_as_far_as_inverse_does(name: str) -> None:
+    tau_map, at = TauMap(name), numbers(1.5)
+    w = tau_map.raw(at).requires_grad_()
+    (slope,) = torch.autograd.grad(tau_map.tau(w).sum(), w)
+    assert float(slope.abs()) == pytest.approx(1.0, abs=1e-12)
+    assert tau_map.is_stable == (name != "matched_direct")
+
+
+def test_matched_maps_are_those_of_their_equations() -> None:
+    w = torch.linspace(-3, 3, 50, dtype=torch.float64)
+    torch.testing.assert_close(TauMap("matched_sigmoid").tau(w), 1 + (-2 * w).exp(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(TauMap("matched_best").tau(w), 1 + w.square() / 2, rtol=1e-12, atol=0)
+    rates = numbers(-1.0, 0.0, 1.0, 9.0)
+    TauMap("matched_direct").project(rates, 1.0)
+    torch.testing.assert_close(
+        TauMap("matched_direct").rate(rates), numbers(1e-4, 1e-4, 1 / 2.25, 1.0), rtol=1e-12, atol=0
+    )
+
+
+def test_sgd_under_a_matched_map_is_sgd_of_another_learning_rate() -> None:
+    plain, matched = cell("sigmoid").double(), cell("matched_sigmoid").double()
+    inputs = torch.ones(9, 2, 1, dtype=torch.float64)
+    # A step of w = s v is s² times as large as one of v.
+    for leaky, lr in ((plain, 0.4), (matched, 0.1)):
+        for _ in range(3):
+            loss = leaky.sequence(inputs, leaky.initial_state(2))[0].square().mean()
+            (gradient,) = torch.autograd.grad(loss, leaky.raw_tau)
+            with torch.no_grad():
+                leaky.raw_tau -= lr * gradient
+    assert not torch.equal(plain.tau, cell("sigmoid").double().tau)
+    torch.testing.assert_close(matched.tau, plain.tau, rtol=1e-6, atol=0)
+
+
 def test_a_map_has_one_name_and_refuses_others() -> None:
     assert TauMap("clamp") == TauMap("inverse")
     with pytest.raises(InputError, match=r"tau_map 'sigmiod' is unknown: .* did you mean 'sigmoid'"):
         TauMap("sigmiod")
     with pytest.raises(InputError, match="b is 0: expected a number above 0"):
         TauMap("best", b=0)
+    with pytest.raises(InputError, match=r"b of a matched map is 2: expected a number below 1\.5"):
+        TauMap("matched_best", b=2.0)
+    with pytest.raises(InputError, match="tau_map 'matched_inverse' is unknown"):
+        TauMap("matched_inverse")
     with pytest.raises(InputError, match="of type int: expected a name, such as 'sigmoid'"):
         StableReparam(3)  # type: ignore[arg-type]
 

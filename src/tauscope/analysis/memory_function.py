@@ -8,9 +8,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from tauscope.analysis.checked import checked
-from tauscope.errors import InputError, require_count
+from tauscope.errors import InputError, require_at_most, require_count
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for, run
+
+LONGEST = 10_000_000
+"""Lags that can be asked for: more would take days."""
 
 _CHUNK = 256
 """Steps that are run at a time: memory does not grow with the length."""
@@ -74,6 +77,7 @@ def memory_function(
     True
     """
     require_count("number of steps", n_steps, 4)
+    require_at_most("number of steps", n_steps, LONGEST)
     if not np.isfinite(amplitude) or amplitude == 0:
         raise InputError(f"amplitude is {amplitude}: expected a finite number that is not 0, such as 1.0")
     generator = generator_for(model, generator)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tauscope.analysis.checked import checked
 from tauscope.analysis.transforms import PARTS, SPACES, perturb, perturbed_weights
-from tauscope.errors import InputError, require_at_least, require_choice, require_count
+from tauscope.errors import InputError, require_at_least, require_at_most, require_choice, require_count
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for, run
 from tauscope.models.weights import masked_copy, sharing_copy
@@ -19,6 +21,9 @@ from tauscope.tasks.base import METRICS, Batch, Task
 
 BETAS = (0.0, *(1e-3 * 2 ** (i / 2) for i in range(21)))
 """Sizes of the perturbations of Wang, Li & Li (ICLR 2024)."""
+
+MOST = 1_000_000
+"""Draws, trials, or steps that can be asked for: more would take days."""
 
 TOLERANCE = 0.1
 """By how much an error may rise: a tenth of that of answering 0, or a tenth of all answers."""
@@ -90,32 +95,24 @@ def perturbation_error(
     >>> dict(result.error.sizes), bool((result.error.diff("beta") >= 0).all())
     ({'part': 1, 'beta': 3}, True)
     """
-    require_count("number of draws", n_draws)
-    require_count("number of trials", n_trials)
-    require_count("worst_steps", worst_steps, 0)
+    for name, value, least in (
+        ("number of draws", n_draws, 1),
+        ("number of trials", n_trials, 1),
+        ("worst_steps", worst_steps, 0),
+    ):
+        require_count(name, value, least)
+        require_at_most(name, value, MOST)
     require_at_least("tolerance", tolerance, 0.0)
     require_choice("space", space, SPACES)
-    betas = sorted({0.0, *map(float, sizes)})
-    require_at_least("size of a perturbation", betas[0], 0.0)
+    betas = _betas(sizes)
     model = _answering(model, list(task.heads))
     chosen = _parts(model, parts)
     generator = generator_for(model, generator)
     seed = generator.initial_seed()
     trials = _Trials(task, task.sample(n_trials, generator), seed)
-    shape = (len(chosen), len(betas), n_draws)
-    errors, changes, worst = (
-        np.full(shape, trials.error(model)),
-        np.zeros(shape),
-        np.full(shape[:2], trials.error(model)),
-    )
-    for i, part in enumerate(chosen):
-        for j, beta in enumerate(betas[1:], start=1):
-            for draw in range(n_draws):
-                moved = perturb(model, part, beta, generator, norm="largest", space=space)
-                errors[i, j, draw] = trials.error(moved)
-                changes[i, j, draw] = _tau_change(model, moved)
-            if worst_steps:
-                worst[i, j] = trials.error(_ascended(model, part, beta, trials.loss, worst_steps))
+    perturbations = _Perturbations(n_draws, space, worst_steps, generator)
+    found = [perturbations.of(model, part, betas, trials) for part in chosen]
+    errors, changes, worst = (np.stack(values) for values in zip(*found, strict=True))
     largest = np.maximum.accumulate(errors.max(axis=2), axis=1)
     borne = np.array(betas)[(largest <= largest[:, :1] + tolerance).sum(axis=1) - 1]
     what, dims = {"units": task.metric.replace("_", " ")}, ("part", "beta")
@@ -132,8 +129,34 @@ def perturbation_error(
         told = {"long_name": "largest relative change of a timescale", "units": "1"}
         result["tau_change"] = (dims, changes.max(axis=2), told)
     if worst_steps:
-        result["worst_error"] = (dims, np.maximum(np.maximum.accumulate(worst, axis=1), largest), {"long_name": "worst error", **what})  # fmt: skip
+        at_worst = np.maximum(np.maximum.accumulate(worst, axis=1), largest)
+        result["worst_error"] = (dims, at_worst, {"long_name": "worst error", **what})
     return result
+
+
+@dataclass(frozen=True)
+class _Perturbations:
+    """How a part of a network is moved: at random, and by an ascent of its loss."""
+
+    n_draws: int
+    space: str
+    worst_steps: int
+    generator: torch.Generator
+
+    def of(
+        self, model: Model, part: str, betas: Sequence[float], trials: _Trials
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return errors and changes of timescales ``[beta, draw]``, and the error at the end of an ascent ``[beta]``."""
+        start = trials.error(model)
+        errors, worst = np.full((len(betas), self.n_draws), start), np.full(len(betas), start)
+        changes = np.zeros_like(errors)
+        for j, beta in enumerate(betas[1:], start=1):
+            for draw in range(self.n_draws):
+                moved = perturb(model, part, beta, self.generator, norm="largest", space=self.space)
+                errors[j, draw], changes[j, draw] = trials.error(moved), _tau_change(model, moved)
+            if self.worst_steps:
+                worst[j] = trials.error(_ascended(model, part, beta, trials.loss, self.worst_steps))
+        return errors, changes, worst
 
 
 class _Trials:
@@ -183,6 +206,15 @@ def _parts(model: Model, asked: Sequence[str] | None) -> list[str]:
         except InputError:
             continue
     return found
+
+
+def _betas(sizes: Sequence[float]) -> list[float]:
+    """Return sizes of perturbations in their order, with 0 among them."""
+    for size in sizes:
+        require_at_least("size of a perturbation", size, 0.0)
+        if not np.isfinite(size):
+            raise InputError(f"size of a perturbation is {size}: expected a finite number, such as 0.1")
+    return sorted({0.0, *map(float, sizes)})
 
 
 def _tau_change(model: Model, moved: Model) -> float:

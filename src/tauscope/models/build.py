@@ -117,7 +117,7 @@ def build_model(
     cell : str
         ``"leaky"``, or one of `cell_maker`.
     n_units, generator, n_inputs, n_outputs, n_heads, shared_head, form, afunc, tau, precision, tau_map
-        As in `LeakyRNN`; the last five are the leaky network's alone.
+        As in `LeakyRNN`; the last five are the leaky network's alone, but for ``tau_map``, which residual and state-space cells have too.
     rank : int
         Of the second-order terms, for ``"cp"`` alone.
 
@@ -152,13 +152,13 @@ def build_model(
             precision=precision,
             tau_map=tau_map,
         )
-    maker = cell_maker(cell, rank)
+    maker = cell_maker(cell, rank, **({"tau_map": tau_map} if cell in DECAYING else {}))
     leaky = {
         "form": (form, "default"),
         "afunc": (afunc, "leakyrelu"),
         "tau": (tau, None),
         "precision": (precision, "fp32"),
-        "tau_map": (tau_map, "inverse"),
+        "tau_map": ("inverse" if cell in DECAYING else tau_map, "inverse"),
     }
     for name, (value, default) in leaky.items():
         if value != default:

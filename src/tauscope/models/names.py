@@ -11,7 +11,13 @@ PRECISIONS = ("fp32", "bf16")
 ACTIVATION_NAMES = ("leakyrelu", "relu", "tanh", "sigmoid", "hardtanh", "identity")
 """Keys of `tauscope.models.kernels.activations.ACTIVATIONS`."""
 
-TAU_MAPS = ("inverse", "clamp", "exp", "softplus", "sigmoid", "best", "direct")
+MATCHED = "matched_"
+"""Before the name of a map: with w scaled so that dτ/dw is 1 in size at τ = 1.5, as under ``inverse``."""
+
+TAU_MAPS = (
+    *("inverse", "clamp", "exp", "softplus", "sigmoid", "best", "direct"),
+    *(MATCHED + name for name in ("exp", "softplus", "sigmoid", "best", "direct")),
+)
 """Names that `tauscope.models.TauMap` takes; the second is another name of the first."""
 
 BALANCED_STARTS = ("balanced", "ei")

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from tauscope.errors import InputError, require_at_least, require_choice, require_positive
-from tauscope.models.names import TAU_MAPS
+from tauscope.models.names import MATCHED, TAU_MAPS
 
 SMALLEST_RATE = 1e-4
 """Where training keeps a rate that is trained itself: at 0 it would have no gradient for ever, below it memory grows."""
+
+MATCHED_AT = 1.5
+"""Timescale at which a step of w moves τ as far under every matched map: the mean of the initial τ of leaky units."""
 
 _Function = Callable[[Tensor, float, float], Tensor]
 
@@ -78,7 +82,9 @@ class TauMap:
     Attributes
     ----------
     name : {"inverse", "exp", "softplus", "sigmoid", "best", "direct"}
-        Which map; ``"clamp"``, the trained τ of leaky units that is clamped at 1, is another name of ``"inverse"``.
+        Which map; ``"clamp"``, the trained τ of leaky units that is clamped at 1, is another name of ``"inverse"``. All others exist
+        as ``"matched_exp"``, … too, where λ = f(s w) with the scale s for which dτ/dw is 1 in size at τ = 1.5: they differ from
+        ``"inverse"`` in their shape alone.
     a, b : float
         Of ``"best"`` alone; its smallest τ is b.
 
@@ -107,19 +113,36 @@ class TauMap:
         require_positive("b", self.b)
         if self.name == "clamp":
             object.__setattr__(self, "name", "inverse")
+        if self.name == MATCHED + "best" and self.b >= MATCHED_AT:
+            raise InputError(
+                f"b of a matched map is {self.b:g}: expected a number below {MATCHED_AT}, where its slope is matched"
+            )
+
+    @cached_property
+    def shape(self) -> str:
+        """Name of the map whose w is scaled."""
+        return self.name.removeprefix(MATCHED)
+
+    @cached_property
+    def scale(self) -> float:
+        """Factor s of w, 1 unless the map is a matched one."""
+        if self.shape == self.name:
+            return 1.0
+        at = torch.tensor(MATCHED_AT, dtype=torch.float64, device="cpu")
+        return 1 / float(_SLOPE[self.shape](at, self.a, self.b))
 
     @property
     def is_stable(self) -> bool:
         """Whether a small change of w changes every memory by a small part."""
-        return self.name != "direct"
+        return self.shape != "direct"
 
     def rate(self, w: Tensor) -> Tensor:
         """Return λ = f(w)."""
-        return _RATE[self.name](w, self.a, self.b)
+        return _RATE[self.shape](self._scaled(w), self.a, self.b)
 
     def tau(self, w: Tensor) -> Tensor:
         """Return τ(w) in steps, of ``inverse`` w itself: what has to be at least one step, `steps` clamps."""
-        return _TAU[self.name](w, self.a, self.b)
+        return _TAU[self.shape](self._scaled(w), self.a, self.b)
 
     def steps(self, w: Tensor, k: int = 1) -> Tensor:
         """Return max(k τ(w), 1), the timescales of units whose step must not exceed 1.
@@ -128,26 +151,31 @@ class TauMap:
         """
         tau = self.tau(w) * k
         clamped = tau.clamp(min=1.0)
-        return torch.where(tau < 0, tau, clamped) if self.name == "direct" else clamped
+        return clamped if self.is_stable else torch.where(tau < 0, tau, clamped)
 
     def raw(self, tau: Tensor) -> Tensor:
         """Return w ≥ 0 or the only w with τ(w) = τ; of a τ that the map does not reach, that of the nearest."""
-        return _RAW[self.name](tau, self.a, self.b)
+        w = _RAW[self.shape](tau, self.a, self.b)
+        return w if self.scale == 1 else w / self.scale
 
     def slope(self, tau: Tensor) -> Tensor:
         """Return the size of dτ/dw where the timescale is τ: how far a step of w moves it."""
-        return _SLOPE[self.name](tau, self.a, self.b)
+        return self.scale * _SLOPE[self.shape](tau, self.a, self.b)
 
     def largest_change(self, beta: float) -> float:
         """Return a bound of ``|f(w) / f(w + δ) - 1|`` over all w and all ``|δ| ≤ β``, by which the map is stable or not."""
         require_at_least("beta", beta, 0.0)
-        return _CHANGE[self.name](beta, self.a, self.b)
+        return _CHANGE[self.shape](self.scale * beta, self.a, self.b)
 
     @torch.no_grad()
     def project(self, w: Tensor, largest: float = math.inf) -> None:
         """Bring rates that are trained themselves back into [1e-4, largest], in place; no other map needs it."""
-        if self.name == "direct":
-            w.clamp_(SMALLEST_RATE, largest)
+        if not self.is_stable:
+            w.clamp_(SMALLEST_RATE / self.scale, largest / self.scale)
+
+    def _scaled(self, w: Tensor) -> Tensor:
+        """Return s w; w itself where s is 1."""
+        return w if self.scale == 1 else self.scale * w
 
 
 class StableReparam(nn.Module):

@@ -7,7 +7,7 @@ from tauscope.tasks.cues import Copy, Cue, CueGame
 from tauscope.tasks.delayed import DelayedResponseTask
 from tauscope.tasks.environment import Environment, Turn
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
-from tauscope.tasks.functional import Functional
+from tauscope.tasks.functional import Filter, Functional
 from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
 from tauscope.tasks.navigation import CodedTask, HeadDirection, PathIntegration
@@ -38,6 +38,7 @@ __all__ = [
     "DelayedResponseTask",
     "DelayedSine",
     "Environment",
+    "Filter",
     "Functional",
     "GatedDelayedEstimation",
     "Head",

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike
 
 from tauscope.papers.stable_reparameterisation import quantities as q
-from tauscope.papers.stable_reparameterisation.conditions import COMPARED, NONLINEAR
+from tauscope.papers.stable_reparameterisation.conditions import COMPARED, KINDS, NONLINEAR
 from tauscope.papers.statistics import greater, positive
 from tauscope.papers.vocabulary import Claim, Finding, Results
 
@@ -26,7 +25,10 @@ FACTOR = 5.0
 STABLE = ("softplus", "inverse", "exp", "best", "sigmoid")
 _STATISTIC = ("exp", "softplus", "best", "inverse")
 SMALL_BETA, NONLINEAR_BETA = 0.032, 0.023
+GRID_STEP = math.log10(2) / 2
 SLOW_LR = 0.005
+FASTER = ("sigmoid", "matched_sigmoid", "matched_best")
+"""Maps under which a slow unit moves faster than a fast one, raw, and matched to inverse at τ = 1.5."""
 MOST_N = 2
 """By how many N two conditions may differ that count as alike."""
 
@@ -95,41 +97,78 @@ def _nonlinear(results: Results) -> list[Finding]:
         direct, stable = (f"pol_{afunc}_{tau_map}" for tau_map in COMPARED)
         if not results.has(direct, stable):
             continue
-
-        def of(condition: str, part: str, beta: float | None = None) -> list[float]:
-            # Scores are in parts of the loss of answering 0.
-            number = (lambda error: q.borne(error, 1.0)) if beta is None else (lambda error: q.log_error(error, beta))
-            return q.perturbed(results, condition, number, part)
-
+        above, below = (
+            q.perturbed(results, name, lambda error: q.log_error(error, NONLINEAR_BETA), "all")
+            for name in (direct, stable)
+        )
         findings += [
             _times(f"{afunc}: w bears a larger perturbation under {COMPARED[1]} than under direct{_by(FACTOR)}",
-                   of(stable, "tau"), of(direct, "tau"), FACTOR),
+                   _borne(results, stable, "tau"), _borne(results, direct, "tau"), FACTOR),
             _times(f"{afunc}: the error at β = {NONLINEAR_BETA:g} after perturbations of all parameters is larger under direct",
-                   of(direct, "all", NONLINEAR_BETA), of(stable, "all", NONLINEAR_BETA)),
+                   above, below),
             _times(f"{afunc}: all parameters bear a larger perturbation under {COMPARED[1]} than under direct",
-                   of(stable, "all"), of(direct, "all")),
+                   _borne(results, stable, "all"), _borne(results, direct, "all")),
         ]  # fmt: skip
     return findings
 
 
+def _borne(results: Results, condition: str, part: str) -> list[float]:
+    """Return log10 β* of every network; scores are in parts of the loss of answering 0."""
+    return q.perturbed(results, condition, lambda error: q.borne(error, 1.0), part)
+
+
+def _other_kinds(results: Results) -> list[Finding]:
+    """Judge C1 to C3 in networks of other kinds."""
+    findings = []
+    for kind in KINDS:
+        short, (direct, stable) = f"exp_{kind}_direct", (f"pol_{kind}_{tau_map}" for tau_map in COMPARED)
+        if results.has(short, direct, stable):
+            findings += [
+                _times(f"{kind}: rates trained themselves bear a larger perturbation for the short memory than for the long one{_by(FACTOR)}",
+                       _borne(results, short, "tau"), _borne(results, direct, "tau"), FACTOR),
+                _times(f"{kind}: w bears a larger perturbation under {COMPARED[1]} than under direct{_by(FACTOR)}",
+                       _borne(results, stable, "tau"), _borne(results, direct, "tau"), FACTOR),
+                _times(f"{kind}: all parameters bear a larger perturbation under {COMPARED[1]} than under direct",
+                       _borne(results, stable, "all"), _borne(results, direct, "all")),
+            ]  # fmt: skip
+    return findings
+
+
+def _filter(results: Results) -> list[Finding]:
+    names = "filter_direct", "pol_hardtanh_direct"
+    if not results.has(*names):
+        return []
+    short, long = (_borne(results, name, "tau") for name in names)
+    return [_times(f"rates trained themselves bear a larger perturbation for the random network's memory than for the long one{_by(FACTOR)}",
+                   short, long, FACTOR)]  # fmt: skip
+
+
 def _crossings(results: Results) -> list[Finding]:
-    """Judge where the errors of a size and of twice as many units cross; no scale has trained each size to its optimum."""
-    result = q.study(results, "sizes")
+    """Judge where the errors of a size and of twice as many units cross, each trained to its own optimum."""
+    result = q.study(results, "optima")
     if result is None:
         return []
-    error = result["error"].sel(rho="pol", map="direct", part="all")
-    small, large = (_crossing(error.isel(units=[i, i + 1])) for i in (0, error.sizes["units"] - 2))
-    return [
-        positive("pol, direct: the β where E of m and 2 m units cross falls with m (in log10)", list(small - large))
-    ]
-
-
-def _crossing(error: xr.DataArray) -> np.ndarray:
-    """Return log10 of the smallest perturbation at which the error of the larger networks is larger."""
-    above = (error.isel(units=1) > error.isel(units=0)).values
-    grid = error["beta"].values
-    first = np.where(above.any(axis=-1), above.argmax(axis=-1), len(grid) - 1)
-    return np.log10(np.maximum(grid[first], grid[1] / 2))
+    error, sizes = result["error"].sel(part="all"), [int(m) for m in result["units"].values]
+    pairs = f"from {sizes[0]} and {sizes[1]} to {sizes[-2]} and {sizes[-1]} units"
+    fall = {
+        rho: q.crossing(of.isel(units=0), of.isel(units=1)) - q.crossing(of.isel(units=-2), of.isel(units=-1))
+        for rho in ("pol", "exp")
+        for of in (error.sel(rho=rho, map="direct"),)
+    }
+    findings = [
+        positive(f"pol, direct: the β where errors of m and 2 m units cross falls {pairs} (in log10)", list(fall["pol"])),
+        positive(f"exp, direct: it falls by less than a step of the grid {pairs} (in log10)", list(-fall["exp"]),
+                 threshold=-GRID_STEP),
+    ]  # fmt: skip
+    stable = error.sel(rho="pol", map="softplus")
+    for m in sizes[:-2]:
+        small, large = (stable.sel(units=several) for several in (m, 4 * m))
+        findings += [
+            _times(f"pol, softplus: the error at β = {beta:g} is larger with {m} than with {4 * m} units",
+                   q.log_error(small, beta), q.log_error(large, beta))
+            for beta in (0.0, SMALL_BETA)
+        ]  # fmt: skip
+    return findings
 
 
 def _learns(results: Results, name: str) -> list[Finding]:
@@ -173,21 +212,26 @@ def _multi_head(results: Results) -> list[Finding]:
     return findings
 
 
-def _single_head(results: Results) -> list[Finding]:
+def _tails(results: Results, maps: Sequence[str]) -> list[Finding]:
+    """Judge whether the tail of slow units of single-head networks is heavier under maps than under inverse, at the same N."""
     findings = []
-    for tau_map in ("sigmoid", "best"):
+    for tau_map in maps:
         names = f"single_{tau_map}", "single_inverse"
-        if not results.has(*names):
-            continue
-        stds = q.at_common_N(results, names, q.std_tau)
-        findings += [
-            greater(
-                f"single-head: the STD of τ is larger under {tau_map} than under inverse at N = {stds[2]}", *stds[:2]
-            ),
-            greater(
-                f"single-head: {tau_map} solves a larger N than inverse", *(results.solved(name) for name in names)
-            ),
-        ]
+        if results.has(*names):
+            for number, said in ((q.std_tau, "STD"), (q.slow_tau, "95th percentile")):
+                ours, clamped, N = q.at_common_N(results, names, number)
+                said = f"single-head: the {said} of τ is larger under {tau_map} than under inverse at N = {N}"
+                findings.append(greater(said, ours, clamped))
+    return findings
+
+
+def _reach(results: Results) -> list[Finding]:
+    findings = []
+    for tau_map in FASTER:
+        names = f"single_{tau_map}", "single_inverse"
+        if results.has(*names):
+            said = f"single-head: {tau_map} solves a larger N than inverse after as many steps"
+            findings.append(greater(said, *(results.solved(name) for name in names)))
     return findings
 
 
@@ -215,17 +259,23 @@ CLAIMS = (
           "perturbation.", "abstract, both papers", _stable),
     Claim("C3", "The same by the published statistic, with all parameters perturbed.", "figures, ICLR 2024", _statistic),
     Claim("C4", "Nonlinear activations do not relax the curse: C2 and C3 with hardtanh and tanh.", "abstract, ICLR 2024", _nonlinear),
-    Claim("C5", "At matched loss, the perturbation at which larger networks become worse falls with the size under direct, for the long memory alone.",
+    Claim("C4b", "So it is where Λ is mixed by a trained P (mixed), and with the kernel of StableSSM (ssm).", "README of the code, ICLR 2024", _other_kinds),
+    Claim("C5", "The perturbation at which larger networks become worse falls with the size under direct, for the long memory alone, and nowhere under softplus.",
           "figures, ICLR 2024", _crossings),
     Claim("C6", "The map best, kept at rates below 1 (a = b = 1), trains at a larger learning rate than direct.", "abstract, ICML 2024",
           lambda results: _learns(results, "best")),
     Claim("C6b", "So does best with the published b = 0.1.", "abstract and code, ICML 2024", lambda results: _learns(results, "best0.1")),
     Claim("C7", "Under best the gradient over weight stays smallest.", "abstract, ICML 2024", _ratio),
-    Claim("C8", "The same with nonlinear targets, sequential MNIST and a language model.", "both papers", _nothing),
+    Claim("C8", "Nonlinear targets are no different: where a random recurrent network with a short memory is to be imitated, rates trained themselves are not "
+          "fragile.", "code, ICLR 2024; the direction is ours, from C1", _filter),
+    Claim("C8b", "The same on sequential MNIST and with a language model.", "both papers", _nothing),
     Claim("X1", "The map of τ does not change the multi-head curriculum, whose τ falls to 1, but fewer units sit at 1 exactly. (Predicted.)",
           "a question of ours", _multi_head),
-    Claim("X2", "In single-head networks, maps that move slow units faster (sigmoid, best) give a heavier tail of slow units at the same N, and, if that is "
-          "what limits N, a larger N. (Predicted.)", "a question of ours", _single_head),
+    Claim("X2", "In single-head networks, maps that move slow units faster than fast ones (sigmoid, and sigmoid and best matched to inverse at τ = 1.5) give a "
+          "heavier tail of slow units at the same N. (Predicted.)", "a question of ours", lambda results: _tails(results, FASTER)),
+    Claim("X2b", "If the slow tail is what limits N, they solve a larger N after as many steps. (Predicted.)", "a question of ours", _reach),
+    Claim("X2c", "The tail is heavier under exp and softplus too, where a step of w moves τ nearly in proportion to τ. (Predicted by the same rule.)",
+          "a question of ours", lambda results: _tails(results, ("exp", "softplus"))),
     Claim("X3", "Rates trained themselves (direct) saturate in single-head networks: units become much slower than N. (Predicted.)",
           "a question of ours", _rates),
 )  # fmt: skip

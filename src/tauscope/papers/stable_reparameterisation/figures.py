@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tauscope._words import count
+from tauscope.models.timescales import TauMap
 from tauscope.papers.panels import finish, panels
 from tauscope.papers.stable_reparameterisation import quantities as q
-from tauscope.papers.stable_reparameterisation.conditions import COMPARED, CURRICULUM_MAPS, NONLINEAR
+from tauscope.papers.stable_reparameterisation.conditions import COMPARED, KINDS, MULTI_MAPS, NONLINEAR, SINGLE_MAPS
 from tauscope.papers.stable_reparameterisation.linear import MAPS
 from tauscope.papers.vocabulary import PaperFigure, Results
 from tauscope.plotting.stability import draw_errors
@@ -147,84 +148,161 @@ def _geometric_mean(values: np.ndarray) -> np.ndarray:
     return mean
 
 
-def _legend(figure: Figure, ax: Axes, title: str) -> None:
-    """Put the legend of a panel under all panels, whose widths it then leaves alone."""
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=6, title=title, title_fontsize=7)
+def _legend(figure: Figure, axes: Sequence[Axes], title: str) -> None:
+    """Put one legend of several panels under all panels, whose widths it then leaves alone."""
+    named = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named, loc="outside lower center", ncols=5, title=title, title_fontsize=7)
 
 
-def sizes(results: Results) -> Figure | None:
-    """Draw the errors of larger and larger linear networks, each trained until its loss is below that of the one before."""
-    result = q.study(results, "sizes")
+def _by_size(results: Results, name: str) -> Figure | None:
+    """Draw the errors of linear networks of several sizes after perturbations of all parameters."""
+    result = q.study(results, name)
     if result is None:
         return None
     shown = (("exp", "direct"), ("pol", "direct"), ("pol", "softplus"))
     with panels(1, 3, 3.2) as (figure, axes):
         shades = np.linspace(0.2, 0.9, result.sizes["units"])
-        for ax, (rho, name) in zip(axes, shown, strict=True):
+        for ax, (rho, tau_map) in zip(axes, shown, strict=True):
             for shade, m in zip(shades, result["units"].values, strict=True):
-                of = result["error"].sel(rho=rho, map=name, part="all", units=m)
+                of = result["error"].sel(rho=rho, map=tau_map, part="all", units=m)
                 _mean_errors(ax, of, str(1 - shade), f"{int(m)} units")
-            _error_axes(ax, f"{rho}, {name}", q.TRAINS * q.power(rho))
+            _error_axes(ax, f"{rho}, {tau_map}", q.TRAINS * q.power(rho))
             ax.set_xlabel("largest change β")
-        _legend(figure, axes[0], f"{result.sizes['network']} networks, all parameters perturbed")
+        _legend(figure, axes, f"{result.sizes['network']} networks, all parameters perturbed")
     return figure
+
+
+def sizes(results: Results) -> Figure | None:
+    """Draw the errors of larger and larger linear networks, each trained until its loss is below that of the one before."""
+    return _by_size(results, "sizes")
+
+
+def optima(results: Results) -> Figure | None:
+    """Draw the errors of linear networks of several sizes, each trained to its own optimum."""
+    return _by_size(results, "optima")
 
 
 def nonlinear(results: Results) -> Figure | None:
     """Draw the errors of nonlinear networks after perturbations of all parameters and of w alone."""
-    found = {
-        (afunc, tau_map): q.last(results, "perturbation_error", f"pol_{afunc}_{tau_map}")
+    parts = (("all", "-", "all parameters"), ("tau", "--", "w alone"))
+    drawn = [
+        (f"{afunc}, long memory", [
+            (f"pol_{afunc}_{tau_map}", part, tau_map, style, f"{tau_map}, {said}")
+            for tau_map in COMPARED for part, style, said in parts
+        ])
         for afunc in NONLINEAR
-        for tau_map in COMPARED
-    }
-    if not any(found.values()):
+    ]  # fmt: skip
+    return _network_errors(results, drawn)
+
+
+def kinds(results: Results) -> Figure | None:
+    """Draw the errors of further kinds of networks, and of a random network as target, after perturbations of w alone."""
+    drawn = [
+        (f"{kind}, w alone", [
+            (f"{rho}_{kind}_{tau_map}", "tau", tau_map, style, f"{tau_map}, {rho}")
+            for rho, tau_map, style in (("pol", "direct", "-"), ("pol", "softplus", "-"), ("exp", "direct", "--"))
+        ])
+        for kind in KINDS
+    ]  # fmt: skip
+    targets = (("pol_hardtanh_direct", "-", "direct, pol"), ("filter_direct", "--", "direct, random network"))
+    drawn.append(("hardtanh, w alone", [(name, "tau", "direct", style, said) for name, style, said in targets]))
+    return _network_errors(results, drawn) if results.has("filter_direct") else None
+
+
+_Lines = list[tuple[str, str, str, str, str]]
+
+
+def _network_errors(results: Results, drawn: list[tuple[str, _Lines]]) -> Figure | None:
+    """Draw panels of errors of trained networks: titles, and conditions with part, map, style and label."""
+    found = {
+        name: measured for _, lines in drawn for name, *_ in lines
+        if (measured := q.last(results, "perturbation_error", name))
+    }  # fmt: skip
+    if not found:
         return None
-    with panels(1, 2, 3.6) as (figure, axes):
-        for ax, afunc in zip(axes, NONLINEAR, strict=True):
-            for tau_map in COMPARED:
-                if not found[afunc, tau_map]:
-                    continue
-                error = xr.concat([one["error"] for one in found[afunc, tau_map]], "network")
-                for part, style, said in (("all", "-", "all parameters"), ("tau", "--", "w alone")):
-                    _mean_errors(ax, error.sel(part=part), _COLOURS[tau_map], f"{tau_map}, {said}", style)
-            _error_axes(ax, f"{afunc}, long memory", q.TRAINS, "error, in parts of that of answering 0")
+    with panels(1, len(drawn), 3.6) as (figure, axes):
+        for ax, (title, lines) in zip(axes, drawn, strict=True):
+            for name, part, tau_map, style, said in lines:
+                if name in found:
+                    error = xr.concat([result["error"] for result in found[name]], "network")
+                    _mean_errors(ax, error.sel(part=part), _COLOURS[tau_map], said, style)
+            _error_axes(ax, title, q.TRAINS, "error, in parts of that of answering 0")
+            ax.set_xlabel("largest change β")
         n = max(len(several) for several in found.values())
-        finish(axes[0], title=f"means of {count(n, 'network')}", n_columns=2)
+        _legend(figure, axes, f"means of {count(n, 'network')}")
     return figure
+
+
+_HEADS = {"cumulative": "multi-head", "single": "single-head"}
+
+
+def _curricula(has: Callable[[str], bool]) -> dict[str, list[tuple[str, str]]]:
+    """Return maps and names of the conditions of each curriculum of which there is something to draw."""
+    groups = {
+        kind: [
+            (tau_map, name)
+            for tau_map in dict.fromkeys((*SINGLE_MAPS, *MULTI_MAPS))
+            if has(name := f"{kind}_{tau_map}")
+        ]
+        for kind in _HEADS
+    }
+    return {kind: named for kind, named in groups.items() if named}
 
 
 def curriculum(results: Results) -> Figure | None:
-    """Draw mean and STD of τ and the share of units at τ = 1 against N, and the largest N, under every map."""
-    groups: Mapping[str, Sequence[str]] = {
-        kind: [name for name in CURRICULUM_MAPS if q.last(results, "tau", f"{kind}_{name}")]
-        for kind in ("cumulative", "single")
-    }
-    kinds = [kind for kind, names in groups.items() if names]
-    if not kinds:
+    """Draw mean and STD of τ and the share of units at τ = 1 against N, under every map."""
+    groups = _curricula(lambda name: bool(q.last(results, "tau", name)))
+    if not groups:
         return None
     numbers = {"mean of τ (steps)": q.mean_tau, "STD of τ (steps)": q.std_tau, "share of units at τ = 1": q.frozen}
-    with panels(len(kinds), 4, 2.9 * len(kinds) + 0.4, letters=False) as (figure, axes):
-        for row, kind in enumerate(kinds):
-            own = axes[4 * row : 4 * row + 4]
-            for i, name in enumerate(groups[kind]):
-                condition = f"{kind}_{name}"
-                for ax, (said, number) in zip(own, numbers.items(), strict=False):
-                    tables = results.against_N("tau", condition, number)
+    with panels(len(groups), 3, 2.8 * len(groups) + 0.4, letters=False) as (figure, axes):
+        for row, (kind, named) in enumerate(groups.items()):
+            own = axes[3 * row : 3 * row + 3]
+            for ax, (said, number) in zip(own, numbers.items(), strict=True):
+                for tau_map, name in named:
+                    tables = results.against_N("tau", name, number)
                     Ns = sorted(set().union(*map(set, tables)))
                     means = [np.mean([table[N] for table in tables if N in table]) for N in Ns]
-                    ax.plot(Ns, means, ".-", color=_COLOURS[name], label=_SAID[name], lw=1)
-                    ax.set_ylabel(said)
-                solved = results.solved(condition)
-                own[3].plot([i] * len(solved), solved, "o", ms=4, mew=0, alpha=0.6, color=_COLOURS[name])
-            for ax in own[:3]:
+                    ax.plot(Ns, means, _style(tau_map), color=_colour(tau_map), label=tau_map, lw=1)
                 N_axis(ax)
-                ax.set_xlabel("N")
-            own[0].set_title({"cumulative": "multi-head", "single": "single-head"}[kind])
-            own[3].set_xticks(range(len(groups[kind])), groups[kind], rotation=90)
-            own[3].set(ylabel="largest N solved")
-            integer_ticks(own[3].yaxis)
-        _legend(figure, axes[-4], "means over networks")
+                ax.set(xlabel="N", ylabel=said)
+            own[0].set_title(_HEADS[kind])
+            if own[1].get_ylim()[1] > _LARGE_TAU:
+                own[0].set_yscale("log")
+                own[1].set_yscale("log")
+        _legend(figure, axes, "means over networks")
     return figure
+
+
+def progress(results: Results) -> Figure | None:
+    """Draw the N that networks have solved against steps of training, under every map."""
+    groups = _curricula(lambda name: bool(q.steps_to_solve(results, name)))
+    if not groups:
+        return None
+    with panels(1, len(groups), 3.6, letters=False) as (figure, axes):
+        for ax, (kind, named) in zip(axes, groups.items(), strict=True):
+            for tau_map, name in named:
+                solved = q.steps_to_solve(results, name)
+                ax.plot(
+                    list(solved.values()), list(solved), _style(tau_map), color=_colour(tau_map), label=tau_map, lw=1
+                )
+            ax.set(xlabel="steps of training", ylabel="N solved", title=_HEADS[kind])
+            integer_ticks(ax.yaxis)
+        _legend(figure, axes, "means over networks, where most solved N")
+    return figure
+
+
+_LARGE_TAU = 50.0
+"""STD of τ (steps) from which on its axis is logarithmic."""
+
+
+def _colour(tau_map: str) -> str:
+    return _COLOURS[TauMap(tau_map).shape]
+
+
+def _style(tau_map: str) -> str:
+    """Return a dashed line for a map that is matched."""
+    return ".--" if TauMap(tau_map).scale != 1 else ".-"
 
 
 FIGURES = (
@@ -253,6 +331,12 @@ FIGURES = (
         sizes,
     ),
     PaperFigure(
+        "optima",
+        "Linear networks of 2 to 16 units, each trained to its own optimum, as far as Adam finds it: the largest loss after perturbations of all "
+        "parameters, geometric means over networks.",
+        optima,
+    ),
+    PaperFigure(
         "learning_rates",
         "Linear networks of 16 units on the long memory after 1000 updates, without clipping: (a) the loss at the end, (b) the largest gradient "
         "over weight in training, against the learning rate, a point for each network.",
@@ -265,9 +349,21 @@ FIGURES = (
         nonlinear,
     ),
     PaperFigure(
+        "kinds",
+        "Networks with decay in a trained basis (a) and with the state-space kernel (b), and a random network as target (c), trained on data: the largest "
+        "error after perturbations of w alone up to β, geometric means over networks. Dotted: a tenth of the error of answering 0.",
+        kinds,
+    ),
+    PaperFigure(
         "curriculum",
-        "N-parity under every map of τ: mean and STD of τ, the share of units at τ = 1 against N, means over networks, and the largest N "
-        "that each network solved.",
+        "N-parity under every map of τ: mean and STD of τ and the share of units at τ = 1 against N, means over networks. Dashed: maps that are "
+        "matched, under which a step of w moves a unit of τ = 1.5 as far as under inverse.",
         curriculum,
+    ),
+    PaperFigure(
+        "progress",
+        "N-parity under every map of τ: after how many steps of training N was solved, means over networks, where most of them solved it. Dashed: "
+        "maps that are matched.",
+        progress,
     ),
 )

@@ -19,7 +19,6 @@ from tauscope.analysis.linear_memory import linear_loss, linear_memory
 from tauscope.analysis.perturbation_error import BETAS
 from tauscope.models.residual import FASTEST, SLOWEST
 from tauscope.models.timescales import TauMap
-from tauscope.tasks.functional import Functional
 
 MAPS = {
     "direct": TauMap("direct"),
@@ -203,9 +202,10 @@ def _direction(value: Tensor, n_draws: int, generator: torch.Generator) -> Tenso
     return d / d.abs().amax(-1, keepdim=True)
 
 
-def _dataset(
+def dataset(
     columns: Mapping[str, tuple[tuple[str, ...], Tensor]], coordinates: Mapping[str, Sequence[object]]
 ) -> xr.Dataset:
+    """Return tensors with the names of their dimensions as a Dataset, with units."""
     units = {"error": "loss", "updates": "updates", "smallest_rate": "1/step"}
     return xr.Dataset(
         {name: (dims, values.detach().numpy(), {"units": units.get(name, "1")}) for name, (dims, values) in columns.items()},
@@ -279,7 +279,7 @@ def linear(
                 gain = networks.parameters["readout"] * networks.parameters["input"]
                 memories.append(linear_memory(networks.rate(), gain, LONGEST).abs())
     shape = (len(RHOS), len(n_units))
-    return _dataset(
+    return dataset(
         {
             "error": (("rho", "units", "map", "part", "network", "beta"), torch.stack(errors).unflatten(0, shape)),
             "smallest_rate": (("rho", "units", "map", "network"), torch.stack(rates).unflatten(0, shape)),
@@ -320,99 +320,9 @@ def matched(
     networks = LinearNetworks.start(tuple(MAPS.values()), "pol", initial_values(n_networks, n_units, generator))
     updates = networks.train(n_updates, lr, stop_below=stop_below)
     errors = networks.errors(generator, n_draws)
-    result = _dataset(
+    result = dataset(
         {"error": (("map", "part", "network", "beta"), errors), "updates": (("map", "network"), updates)},
         {"map": tuple(MAPS), "part": PARTS, "beta": BETAS},
     )
     result["updates"].attrs["most"] = n_updates
     return result
-
-
-def sizes(
-    generator: torch.Generator,
-    *,
-    n_networks: int = 5,
-    n_units: Sequence[int] = (8, 16, 32, 64),
-    first_updates: int = 500,
-    n_updates: int = 20_000,
-    lr: float = 0.01,
-    n_draws: int = 30,
-) -> xr.Dataset:
-    """Train larger and larger linear networks, each until its loss is below that of the one before, as published.
-
-    Parameters
-    ----------
-    generator, n_networks, lr, n_draws
-        As in `linear`.
-    n_units : sequence of int
-        Sizes m, ascending.
-    first_updates, n_updates : int
-        Updates of the first size, as two published epochs, and of all others at most.
-
-    Returns
-    -------
-    Dataset [rho, map, units, network]
-        ``error [.., part, beta]`` as in `linear`, of the maps direct and softplus, and ``updates``, after how many each stopped.
-    """
-    names, errors, updates = ("direct", "softplus"), [], []
-    initial = {m: initial_values(n_networks, m, generator) for m in n_units}
-    for rho in RHOS:
-        below: Tensor | None = None
-        for m in n_units:
-            networks = LinearNetworks.start([MAPS[name] for name in names], rho, initial[m])
-            most = first_updates if below is None else n_updates
-            updates.append(networks.train(most, lr, stop_below=below))
-            below = networks.loss()
-            errors.append(networks.errors(generator, n_draws))
-    shape = (len(RHOS), len(n_units))
-    return _dataset(
-        {
-            "error": (("rho", "units", "map", "part", "network", "beta"), torch.stack(errors).unflatten(0, shape)),
-            "updates": (("rho", "units", "map", "network"), torch.stack(updates).unflatten(0, shape)),
-        },
-        {"rho": RHOS, "map": names, "units": n_units, "part": PARTS, "beta": BETAS},
-    )
-
-
-def learning_rates(
-    generator: torch.Generator,
-    *,
-    n_networks: int = 5,
-    n_units: int = 16,
-    rates: Sequence[float] = (5.0, 0.5, 0.05, 0.005, 0.0005),
-    n_updates: int = 1000,
-) -> xr.Dataset:
-    """Train linear networks of every map on the long memory at several learning rates, without clipping or penalty.
-
-    Parameters
-    ----------
-    generator, n_networks
-        As in `linear`.
-    n_units : int
-        Size m.
-    rates : sequence of float
-        Learning rates of Adam.
-    n_updates : int
-        Updates at each.
-
-    Returns
-    -------
-    Dataset [map, lr, network]
-        ``loss`` at the end, in parts of that of answering 0, infinite where a network diverged; ``largest_ratio``, the largest
-        |∂L/∂w| / |w| of any unit in the course of training, and ``largest_gradient``, the largest |∂L/∂w|.
-    """
-    initial = initial_values(n_networks, n_units, generator)
-    several = {name: torch.stack([value] * len(rates)) for name, value in initial.items()}
-    networks = LinearNetworks.start(tuple(MAPS.values()), "pol", several)
-    lr = torch.tensor(rates, dtype=torch.float64, device="cpu")[:, None].expand(len(MAPS), -1, n_networks)
-    networks.train(n_updates, lr, clip=math.inf, margin=0.0)
-    loss = (networks.loss() / Functional("pol").power).nan_to_num(nan=math.inf, posinf=math.inf)
-    dims = ("map", "lr", "network")
-    return _dataset(
-        {
-            "loss": (dims, loss),
-            "largest_ratio": (dims, networks.largest_ratio),
-            "largest_gradient": (dims, networks.largest_gradient),
-        },
-        {"map": tuple(MAPS), "lr": rates},
-    )

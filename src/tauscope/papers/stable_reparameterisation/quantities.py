@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from tauscope.analysis.perturbation_error import TOLERANCE
 from tauscope.errors import NotApplicableError
 from tauscope.measurements import Measurement, Subject
-from tauscope.papers.stable_reparameterisation.linear import learning_rates, linear, matched, sizes
+from tauscope.papers.stable_reparameterisation.learning_rates import learning_rates
+from tauscope.papers.stable_reparameterisation.linear import linear, matched
+from tauscope.papers.stable_reparameterisation.sizes import optima, sizes
 from tauscope.papers.vocabulary import Results, Study
 from tauscope.tasks.functional import Functional
 
@@ -22,6 +24,7 @@ STUDIES = (
     Study("linear", linear),
     Study("matched", matched),
     Study("sizes", sizes),
+    Study("optima", optima),
     Study("learning_rates", learning_rates),
 )
 
@@ -57,6 +60,7 @@ MEASUREMENTS = {
         lambda result: {
             "mean tau (steps)": mean_tau(result),
             "STD tau (steps)": std_tau(result),
+            "95th percentile of tau (steps)": slow_tau(result),
             "share of units at tau = 1": frozen(result),
         },
         lambda subject: "" if subject.model.tau is not None else "the network has no τ: expected a leaky one",
@@ -72,6 +76,11 @@ def mean_tau(result: xr.Dataset) -> float:
 def std_tau(result: xr.Dataset) -> float:
     """Return the standard deviation of the timescales of the units."""
     return float(result["tau"].std())
+
+
+def slow_tau(result: xr.Dataset) -> float:
+    """Return the 95th percentile of the timescales of the units: the slow tail alone, where units at 1 widen the STD too."""
+    return float(result["tau"].quantile(0.95))
 
 
 def frozen(result: xr.Dataset) -> float:
@@ -112,6 +121,23 @@ def power(rho: str) -> float:
     2.0713
     """
     return Functional(rho).power
+
+
+def crossing(small: xr.DataArray, large: xr.DataArray) -> NDArray[np.float64]:
+    """Return log10 of the smallest perturbation at which a larger network's error is above that of a smaller one, of every pair.
+
+    Where it is so without a perturbation, half of the smallest is taken; where it is nowhere so, the largest.
+
+    Examples
+    --------
+    >>> small, large = (xr.DataArray([errors], {"beta": [0.0, 0.01, 0.1]}, ("network", "beta")) for errors in ([2.0, 2, 2], [1.0, 1, 3]))
+    >>> crossing(small, large)
+    array([-1.])
+    """
+    above = (large > small).transpose("network", "beta").values
+    grid = small["beta"].values
+    first = np.where(above.any(axis=-1), above.argmax(axis=-1), len(grid) - 1)
+    return np.log10(np.maximum(grid[first], grid[1] / 2))
 
 
 def log_error(error: xr.DataArray, beta: float) -> NDArray[np.float64]:
@@ -166,6 +192,26 @@ def perturbed(
     """Return a number of every network of a condition, made of its errors after perturbations of a part."""
     errors = (result["error"].sel(part=part) for result in last(results, "perturbation_error", condition))
     return [float(number(error.expand_dims("network"))[0]) for error in errors]
+
+
+def steps_to_solve(results: Results, condition: str) -> dict[int, float]:
+    """Return after how many steps of training N was solved, a mean over networks, for each N that most networks of a condition solved.
+
+    Examples
+    --------
+    >>> from tauscope.papers.vocabulary import Trained
+    >>> records = [{"Ns": [N], "epoch": epoch, "solved": solved} for N, epoch, solved in ((2, 1, True), (3, 2, False), (3, 3, True))]
+    >>> networks = [Trained("single", 1, tuple(records[:n]), {}, options={"steps_per_epoch": 50}) for n in (1, 3, 3)]
+    >>> steps_to_solve(Results({"single": networks}, {}), "single")
+    {2: 50.0, 3: 150.0}
+    """
+    found: dict[int, list[float]] = {}
+    networks = results.of(condition)
+    for network in networks:
+        for record in network.history:
+            if record["solved"]:
+                found.setdefault(record["Ns"][-1], []).append(record["epoch"] * network.options["steps_per_epoch"])
+    return {N: float(np.mean(steps)) for N, steps in sorted(found.items()) if len(steps) > len(networks) / 2}
 
 
 def at_common_N(

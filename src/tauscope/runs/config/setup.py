@@ -57,6 +57,7 @@ SETUPS: dict[str, str] = {
     "history": "tauscope.runs.setups.history:HISTORY",
     "text": "tauscope.runs.setups.text:TEXT",
     "functional": "tauscope.runs.setups.functional:FUNCTIONAL",
+    "filter": "tauscope.runs.setups.functional:FILTER",
     "path-integration": "tauscope.runs.setups.navigation:PATH_INTEGRATION",
     "head-direction": "tauscope.runs.setups.navigation:HEAD_DIRECTION",
     "copy": "tauscope.runs.setups.cues:COPY",

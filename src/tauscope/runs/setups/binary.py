@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tauscope.errors import InputError
+from tauscope.errors import InputError, require_at_most
 from tauscope.learning.curricula import CURRICULUM_NAMES, Curriculum, cumulative, once, single, sliding
 from tauscope.learning.recipe import OPTIMIZERS, Recipe
 from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, PRECISIONS, RANK
@@ -75,7 +75,7 @@ class Demands:
     max_N: int = option(101, "largest N; the run ends when it is solved")
 
     def __post_init__(self) -> None:
-        _require_at_most("max_N", self.max_N, LARGEST_N)
+        require_at_most("max_N", self.max_N, LARGEST_N)
 
     def build(self, task: Task) -> Curriculum:
         """Return the curriculum at its start."""
@@ -113,7 +113,7 @@ class Layers:
     max_N: int = shared(101)
 
     def __post_init__(self) -> None:
-        _require_at_most("num_layers", self.num_layers, MOST_LAYERS)
+        require_at_most("num_layers", self.num_layers, MOST_LAYERS)
         settle_tau_map(self)
         if (self.duplicates is not None) != (self.model_type == "continuous"):
             raise InputError(
@@ -204,11 +204,6 @@ def _facts(options: Any) -> list[tuple[str, str]]:
         ("Task", options.template().question),
         ("Curriculum", CURRICULUM_NAMES.get(options.curriculum_type, options.curriculum_type)),
     ]
-
-
-def _require_at_most(name: str, value: int, most: int) -> None:
-    if value > most:
-        raise InputError(f"{name} is {value}: expected at most {most} (nearest valid value: {most})")
 
 
 BINARY = Setup(

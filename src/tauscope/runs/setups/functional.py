@@ -1,8 +1,8 @@
-"""Linear functionals of Wang, Li & Li (2024): networks that add to their state, with decay rates by a map."""
+"""Functions of white inputs of Wang, Li & Li (2024): networks that add to their state, with decay rates by a map."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tauscope.learning.curricula import Criterion, Curriculum
@@ -11,7 +11,7 @@ from tauscope.learning.recipe import Recipe
 from tauscope.runs.config.base import option
 from tauscope.runs.config.setup import Network, Setup
 from tauscope.tasks import Stage, Task
-from tauscope.tasks.functional import Functional
+from tauscope.tasks.functional import Filter, Functional, WhiteInputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ class UntilMatched:
 
     def build(self, task: Task) -> Curriculum:
         """Return the curriculum at its start."""
-        name = f"memory{task.n_steps}" if isinstance(task, Functional) else "task"
+        name = f"memory{task.n_steps}" if isinstance(task, WhiteInputs) else "task"
         criterion = Criterion(task.metric, self.stop_below, goes_on=self.stop_below is None)
         return Curriculum([Stage(name, {}, tuple(task.heads))], criterion)
 
@@ -71,3 +71,5 @@ FUNCTIONAL = Setup(
 )
 """The options of the quick scale. The published ones are 250 steps of 512 trials an epoch, 1000 epochs at most, and a learning rate
 that falls on a plateau; each network stops as soon as its error is below that of the next smaller one."""
+
+FILTER = replace(FUNCTIONAL, task=Filter())
