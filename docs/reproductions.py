@@ -1,6 +1,7 @@
 """The papers that were reproduced, from what ``tauscope reproduce`` left in ``results/``.
 
-``python docs/reproductions.py`` writes their table into README.md, between the two comments that name it.
+``python docs/reproductions.py`` writes their table into README.md, and that of one paper's claims, each between the two comments
+that name it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from tauscope.papers import PAPERS, paper
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
 
-_BLOCK = re.compile(r"(<!-- papers: [^\n]*-->\n).*?(<!-- end of papers -->)", re.DOTALL)
+IN_DETAIL = "emergent-timescales"
+"""The paper whose claims are in README.md."""
+
+_BLOCK = r"(<!-- {0}: [^\n]*-->\n).*?(<!-- end of {0} -->)"
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,26 @@ def readme_table() -> str:
     return "\n".join(rows)
 
 
-def with_table(readme: str) -> str:
-    """Return the text of README.md with the table as it should be."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{readme_table()}\n{block[2]}", readme)
+def claims_table(name: str = IN_DETAIL) -> str:
+    """Return the table of a paper's claims in Markdown: of each the first inequality that was judged, and the verdict."""
+    kept = json.loads((DOCS / "results" / name / "claims.json").read_text())
+    rows = ["| claim | the first inequality that was judged: ours (mean ± STD over networks) | verdict |", "|---|---|---|"]
+    for claim in kept["claims"]:
+        judged = [finding for finding in claim["findings"] if finding["verdict"] != "not judged"]
+        first = f"{judged[0]['statement']}: {judged[0]['ours']}" if judged else claim["reason"]
+        holding = sum(finding["verdict"] == "holds" for finding in judged)
+        count = "" if claim["verdict"] == "holds" or not judged else f" ({holding} of {len(claim['findings'])} hold)"
+        rows.append(f"| **{claim['key']}** {claim['statement']} | {first} | {claim['verdict']}{count} |")
+    return "\n".join(rows)
+
+
+def with_tables(readme: str) -> str:
+    """Return the text of README.md with the tables as they should be."""
+    for name, table in (("papers", readme_table()), ("claims", claims_table())):
+        block = re.compile(_BLOCK.format(name), re.DOTALL)
+        readme = block.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", readme)
+    return readme
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text()))
+    README.write_text(with_tables(README.read_text()))

@@ -27,7 +27,7 @@ def reproductions() -> ModuleType:
 
 
 def test_the_table_of_papers_is_made_from_the_results(reproductions: ModuleType) -> None:
-    assert reproductions.with_table(README) == README, "run: python docs/reproductions.py"
+    assert reproductions.with_tables(README) == README, "run: python docs/reproductions.py"
     found = {path.parent.name for path in (ROOT / "docs" / "results").glob("*/claims.json")}
     assert {entry.name for entry in reproductions.reproductions()} == found
     for entry in reproductions.reproductions():
