@@ -127,6 +127,34 @@ def test_a_map_is_part_of_the_folders_name_and_of_the_network(tmp_path: Path) ->
     assert torch.equal(again, tau)
 
 
+@pytest.mark.parametrize("cell", ["leaky", "ssm"])
+def test_a_matched_map_and_a_filter_are_kept_and_loaded(cell: str, tmp_path: Path) -> None:
+    assert (
+        train(
+            tmp_path,
+            "--task",
+            "filter",
+            "--cell",
+            cell,
+            "--tau-map",
+            "matched_best",
+            "-nn",
+            4,
+            "--n_steps",
+            9,
+            "--epochs",
+            1,
+        )
+        == 0
+    )
+    run = only(tmp_path)
+    assert "tau_map_matched_best" in run.name
+    loaded = load(run / "rnn_memory9")
+    (kept,) = loaded.cells
+    assert kept.tau_map == "matched_best"
+    torch.testing.assert_close(TauMap("matched_best").tau(kept.raw_tau), 1 + kept.raw_tau.square() / 2)
+
+
 def test_the_default_writes_what_it_always_wrote(tmp_path: Path) -> None:
     assert train(tmp_path, "-nn", 4, "--tau-map", "clamp", "--epochs", 1) == 0
     run = only(tmp_path)
@@ -149,7 +177,9 @@ def test_a_saved_network_keeps_its_map(tmp_path: Path, tau_map: str) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--tau-map", "sigmiod"], "tau_map 'sigmiod' is unknown: expected one of inverse, clamp, exp, softplus, sigmoid, best, direct; did you mean 'sigmoid'?"),
+        (["--tau-map", "sigmiod"], "tau_map 'sigmiod' is unknown: expected one of inverse, clamp, exp, softplus, sigmoid, best, direct, matched_exp,"),
+        (["--tau-map", "matched_inverse"], "tau_map 'matched_inverse' is unknown"),
+        (["--task", "filter", "--tau-map", "matched_best", "--cell", "gru"], "tau_map is matched_best, an option of the cells leaky, residual, ssm"),
         (["--tau-map", "exp", "--cell", "gru"], "tau_map is exp, an option of the cells leaky, residual, ssm: expected inverse with cell 'gru'"),
         (["--tau-map", "exp", "--cell", "bilinear"], "tau_map is exp, an option of the cells leaky, residual, ssm"),
         (["--tau-map", "exp", "-T", "2"], "tau_map is exp with tau 2: expected no tau, which fixes the timescales"),
@@ -158,6 +188,12 @@ def test_a_saved_network_keeps_its_map(tmp_path: Path, tau_map: str) -> None:
         (["--task", "functional", "--cell", "lstm", "--mixed_decay", "yes"], "mixed_decay is True, an option of the residual cell"),
         (["--task", "functional", "--stop_below", "-1"], "stop_below is -1.0: expected at least 0"),
         (["--task", "functional", "--n_steps", "0"], "number of steps is 0"),
+        (["--task", "functional", "--n_steps", "100000000000000000000"], "expected at most 1000000 (nearest valid value: 1000000)"),
+        (["--task", "functional", "--n_hidden", "4"], "n_hidden is an option of the tasks filter"),
+        (["--task", "filter", "--rho", "exp"], "rho is an option of the tasks functional"),
+        (["--task", "filter", "--n_hidden", "0"], "number of hidden units is 0"),
+        (["--task", "filter", "--target-seed", "-1"], "target seed is -1: expected at least 0"),
+        (["--task", "functional", "--cell", "ssm", "-nn", "15"], "number of units is 15: expected an even number"),
     ],
 )  # fmt: skip
 def test_bad_options_are_one_line_and_nothing_is_written(

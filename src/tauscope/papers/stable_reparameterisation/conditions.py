@@ -132,7 +132,7 @@ _MULTI = {
 
 QUICK = Scale(
     name="quick",
-    cost="an estimated 10 minutes on 2 processors (51 beside much other work), 40 MB of disk: linear networks of 8 to 64 units by their exact loss, "
+    cost="an estimated 13 minutes on 2 processors (an hour beside much other work), 40 MB of disk: linear networks of 8 to 64 units by their exact loss, "
     "nonlinear ones of 16 units, 800 updates; N-parity with 128 units and many heads, 1500 steps",
     networks=5,
     options={},
