@@ -114,7 +114,8 @@ def test_a_current_result_is_not_measured_again(
     def measured_again(_: Subject) -> xr.Dataset:
         raise AssertionError("measured again")
 
-    monkeypatch.setitem(MEASUREMENTS, "forgetting", replace(MEASUREMENTS["forgetting"], measure=measured_again))
+    changed = replace(MEASUREMENTS["forgetting"], measure=measured_again)
+    monkeypatch.setattr(measuring, "MEASUREMENTS", MEASUREMENTS | {"forgetting": changed})
     assert main(["analyze", "forgetting", str(run), "--last"]) == 0
     assert capsys.readouterr().out == first
     assert files(run) == before
@@ -178,7 +179,8 @@ def test_ctrl_c_ends_in_one_line_and_keeps_what_was_finished(
 
     assert main(["analyze", "connectivity", str(run), "--last"]) == 0
     before = files(run)
-    monkeypatch.setitem(MEASUREMENTS, "lyapunov", replace(MEASUREMENTS["lyapunov"], measure=interrupted))
+    changed = replace(MEASUREMENTS["lyapunov"], measure=interrupted)
+    monkeypatch.setattr(measuring, "MEASUREMENTS", MEASUREMENTS | {"lyapunov": changed})
     assert main(["analyze", "lyapunov", str(run)]) == 130
     assert capsys.readouterr().err.count("\n") == 1
     assert files(run) == before
