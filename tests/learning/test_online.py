@@ -161,7 +161,8 @@ def test_the_sensitivity_to_a_timescale_follows_the_closed_form() -> None:
         core.raw_tau.copy_(tau)
     layer, n_steps, u = Layer(core), 6, 1.3
     inputs = torch.full((n_steps, 1, 1), u, dtype=torch.float64)
-    found = layer.after(layer.zero(1), layer.segment(inputs, core.initial_state(1), None, None)).own["raw_tau"].flatten()
+    segment = layer.segment(inputs, core.initial_state(1), None, None)
+    found = layer.after(layer.zero(1), segment).own["raw_tau"].flatten()
     expected = -u * n_steps * (1 - 1 / tau) ** (n_steps - 1) / tau**2
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
 

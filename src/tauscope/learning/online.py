@@ -195,7 +195,7 @@ class _Carried:
             delta = tuple(torch.zeros_like(part) if part.grad is None else part.grad for part in core)
             terms += layer.carry(self._before[key], delta)
         if terms:
-            torch.autograd.backward(*map(list, zip(*terms, strict=True)))
+            torch.autograd.backward([made for made, _ in terms], [term for _, term in terms])
 
 
 def _with_memories(
