@@ -83,7 +83,7 @@ def costs(results: Results) -> Figure | None:
                 moving.rate, moving.isel(network=network), "o-", ms=2.5, lw=0.6, alpha=0.6, color=COLOURS["blue"]
             )
         log_axis(right)
-        right.set(xlabel="learning rate", ylabel="1 - cosine with the exact gradient", ylim=(0, None))
+        right.set(xlabel="learning rate", ylabel="1 - cosine with the exact gradient", yscale="log")
         finish(right, title=count(moving.sizes["network"], "network"))
     return figure
 
