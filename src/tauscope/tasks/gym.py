@@ -283,7 +283,7 @@ def _parts(name: str, method: str, returned: Any, n: int) -> Any:
     if not isinstance(returned, tuple) or len(returned) != n:
         found = f"{len(returned)} values" if isinstance(returned, tuple) else f"a {type(returned).__name__}"
         expected = "observation and info" if n == 2 else "observation, reward, terminated, truncated and info"
-        raise InputError(f"{method} of {name} returned {found}: expected {expected}, as in Gymnasium 1.0")
+        raise InputError(f"{method} of {name} returned {found}: expected {expected}, as in Gymnasium")
     return returned
 
 
