@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import gyms
 import tauscope as ts
 from tauscope.learning.acting import ActorCritic
 from tauscope.learning.learners import BPTT
@@ -41,10 +42,34 @@ class Walk(Environment):
         return Turn(torch.randn(turn.observation.shape, generator=generator), reward, done)
 
 
+@dataclass(frozen=True)
+class Reach(Environment):
+    """Say, after a step without it, the number that was shown: an action is a real number."""
+
+    n_inputs: ClassVar[int] = 2
+    n_actions: ClassVar[int] = 1
+    continuous: ClassVar[bool] = True
+    chance: ClassVar[float] = -0.25
+    optimum: ClassVar[float] = 0.0
+
+    def reset(self, n: int, generator: torch.Generator) -> Turn:
+        shown = torch.randint(2, (n, 1), generator=generator) - 0.5
+        seen = torch.cat([shown, torch.zeros(n, 1)], dim=1)
+        return Turn(seen, torch.zeros(n), torch.zeros(n, dtype=torch.bool), (shown[:, 0], 0))
+
+    def step(self, turn: Turn, actions: Tensor, generator: torch.Generator) -> Turn:
+        del generator
+        shown, t = turn.world
+        reward = -(actions[:, 0].float() - shown).square() if t == 2 else torch.zeros(len(shown))
+        seen = torch.stack([torch.zeros(len(shown)), torch.full((len(shown),), float(t == 1))], dim=1)
+        return Turn(seen, reward, torch.full((len(shown),), t == 2), (shown, t + 1))
+
+
 def network(game: Environment, n_units: int = 6) -> ts.Model:
     generator = torch.Generator().manual_seed(0)
+    n_outputs = game.heads["out"].n_outputs
     model = ts.Model(
-        [ELSTMCell(game.n_inputs, n_units, generator)], ts.Heads(n_units, ["out"], game.n_actions + 1, True, generator)
+        [ELSTMCell(game.n_inputs, n_units, generator)], ts.Heads(n_units, ["out"], n_outputs, True, generator)
     )
     with torch.no_grad():
         for parameter in model.parameters():
@@ -61,10 +86,21 @@ def by_brute_force(model: ts.Model, game: Environment, every: int) -> dict[str, 
     def answers(state: Any) -> Tensor:
         return model.readout(model.hidden(state), ["out"])[:, 0]
 
+    def policy_of(outputs: Tensor) -> Any:
+        if not game.continuous:
+            return torch.distributions.Categorical(logits=outputs)
+        mean, spread = outputs.chunk(2, dim=-1)
+        return torch.distributions.Independent(torch.distributions.Normal(mean, spread.exp()), 1)
+
     while going.any():
         state = model.step(turn.observation.double(), state)
         out = answers(state)
-        actions = torch.multinomial(out[:, :-1].detach().softmax(-1), 1, generator=draws["data"])[:, 0]
+        policy = policy_of(out[:, :-1].detach())
+        if game.continuous:
+            noise = torch.randn(policy.mean.shape, generator=draws["data"], dtype=torch.float64)
+            actions = policy.mean + policy.stddev * noise
+        else:
+            actions = torch.multinomial(policy.probs, 1, generator=draws["data"])[:, 0]
         turn = game.step(turn, actions, draws["data"])
         goes_on = going & ~turn.done
         rows.append((out, actions, turn.reward.double(), going, goes_on))
@@ -73,7 +109,7 @@ def by_brute_force(model: ts.Model, game: Environment, every: int) -> dict[str, 
             G = answers(model.step(turn.observation.double(), state))[:, -1].detach()
             for out, actions, reward, alive, goes_on in reversed(rows):
                 G = torch.where(alive, reward, 0.0) + 0.9 * torch.where(goes_on, G, 0.0)
-                policy = torch.distributions.Categorical(logits=out[:, :-1])
+                policy = policy_of(out[:, :-1])
                 error = G - out[:, -1]
                 cost = -policy.log_prob(actions) * error.detach() + 0.25 * error**2 - 0.01 * policy.entropy()
                 total = total + cost[alive].sum()
@@ -84,7 +120,7 @@ def by_brute_force(model: ts.Model, game: Environment, every: int) -> dict[str, 
 
 
 @pytest.mark.parametrize("every", [1, 3, 50])
-@pytest.mark.parametrize("game", [CueGame(span=6), Walk()], ids=["cue", "walk"])
+@pytest.mark.parametrize("game", [CueGame(span=6), Walk(), Reach()], ids=["cue", "walk", "reach"])
 def test_with_parameters_that_stay_its_gradient_by_rtrl_is_that_through_whole_episodes(
     game: Environment, every: int
 ) -> None:
@@ -123,10 +159,35 @@ def test_it_learns_to_remember_a_cue() -> None:
     assert training.history[-1]["solved"]
 
 
-def test_a_run_that_is_stopped_goes_on_to_the_same_weights() -> None:
+def test_it_learns_to_remember_a_number() -> None:
+    game, generator = Reach(), torch.Generator().manual_seed(0)
+    model = ts.Model([ELSTMCell(2, 16, generator)], ts.Heads(16, ["out"], 3, True, generator))
+    recipe = ts.Recipe(**RECIPE | {"epochs": 30, "steps_per_epoch": 10, "batch_size": 32, "test_steps": 8, "lr": 2e-2})
+    stages = ts.Curriculum([ts.Stage("reach")], ts.Criterion("return", threshold=-0.05))
+    training = ts.train(model, game, stages, recipe, learner=ActorCritic(model, game, RTRL(2)))
+    # Whoever does not remember gets -0.25 at most.
+    assert training.history[0]["return"][0] < game.chance
+    assert training.history[-1]["solved"]
+
+
+def test_records_count_the_frames_that_were_learnt_from() -> None:
+    game = CueGame(span=3)
+    recipe = ts.Recipe(**RECIPE | {"epochs": 3}, gradient="rtrl", every=2)
+    training = ts.train(
+        network(game), game, ts.Curriculum([ts.Stage("game")], ts.Criterion("return", goes_on=True)), recipe
+    )
+    # Three epochs of 4 steps with 4 episodes of 4 frames.
+    assert [record["frames"] for record in training.history] == [64, 128, 192]
+    leaky = ts.LeakyRNN(4, generator=torch.Generator().manual_seed(0))
+    supervised = ts.train(leaky, ts.Parity(), ts.cumulative(last=3), ts.Recipe(**RECIPE | {"epochs": 1}))
+    assert "frames" not in supervised.history[0]
+
+
+@pytest.mark.parametrize("game", [Walk(), Reach(), gyms.Walk(), gyms.Walk(forces=True)])
+def test_a_run_that_is_stopped_goes_on_to_the_same_weights(game: Environment) -> None:
     def begin() -> dict[str, Any]:
         curriculum = ts.Curriculum([ts.Stage("game")], ts.Criterion("return", threshold=2.0))
-        return {"model": network(Walk()), "task": Walk(), "curriculum": curriculum, "recipe": recipe}
+        return {"model": network(game), "task": game, "curriculum": curriculum, "recipe": recipe}
 
     recipe = ts.Recipe(**RECIPE, gradient="rtrl", every=3)
     whole = begin()
@@ -164,6 +225,8 @@ def test_what_an_actor_cannot_be_made_of_is_refused() -> None:
         ActorCritic(dense, CueGame(), RTRL(5))
     with pytest.raises(ts.InputError, match="discount"):
         ActorCritic(dense, CueGame(), discount=1.5)
+    with pytest.raises(ts.InputError, match="the network has 4 outputs: expected 3"):
+        ActorCritic(dense, Walk())
     with pytest.raises(ts.InputError, match="is acted in"):
         CueGame().loss(torch.zeros(1), CueGame().sample(1, generator))
 

@@ -140,7 +140,7 @@ def test_sensitivities_of_the_elstm_are_those_worked_out_by_hand() -> None:
     found, memories = layer.zero(1), []
     for x in (1.0, -1.0, 0.5):
         shown = torch.full((1, 1, 1), x, dtype=torch.float64)
-        found = layer.after(found, shown, state, None, None)
+        found = layer.after(found, layer.segment(shown, state, None, None))
         state = core.step(shown[0], state)
         memories.append(state[0].item())
     assert memories == pytest.approx([0.2875327670, -0.3276860097, -0.0057516630], abs=1e-10)
@@ -161,7 +161,8 @@ def test_the_sensitivity_to_a_timescale_follows_the_closed_form() -> None:
         core.raw_tau.copy_(tau)
     layer, n_steps, u = Layer(core), 6, 1.3
     inputs = torch.full((n_steps, 1, 1), u, dtype=torch.float64)
-    found = layer.after(layer.zero(1), inputs, core.initial_state(1), None, None).own["raw_tau"].flatten()
+    segment = layer.segment(inputs, core.initial_state(1), None, None)
+    found = layer.after(layer.zero(1), segment).own["raw_tau"].flatten()
     expected = -u * n_steps * (1 - 1 / tau) ** (n_steps - 1) / tau**2
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
 
@@ -181,7 +182,7 @@ def test_memory_for_the_gradient_does_not_grow_with_the_trial(name: str) -> None
     layer, sizes = Layer(core), []
     for n_steps in (3, 300):
         inputs = torch.zeros(n_steps, B, D, dtype=torch.float64)
-        after = layer.after(layer.zero(B), inputs, core.initial_state(B), None, None)
+        after = layer.after(layer.zero(B), layer.segment(inputs, core.initial_state(B), None, None))
         sizes.append(after.drive.numel() + sum(part.numel() for part in after.own.values()))
     assert sizes[0] == sizes[1]
     assert layer.zero(B).drive.shape == (B, N, layer.n_parts, 2, D + 1)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import tauscope as ts
+from gyms import Walk
 from tauscope.learning.curricula import SOLVED
 from tauscope.plotting.style import CYCLE
 from tauscope.plotting.training import plot_progress, plot_scores, plot_training
-from tauscope.tasks import ChangeDetection, DelayedEstimation, TwoAlternativeChoice
+from tauscope.tasks import ChangeDetection, CueGame, DelayedEstimation, TwoAlternativeChoice
 
 
 def _record(epoch, Ns, accuracy, loss=0.5, limit=0.98):
@@ -176,3 +177,31 @@ def test_a_loss_of_any_size_is_drawn(losses, readable):
     scores = plot_scores({"a": history}, "fractional_loss")
     readable(scores)
     assert scores.lines[0].get_ydata() == pytest.approx(np.clip(losses, -1e300, 1e300))
+
+
+def _frames(history, step=100):
+    return [record | {"frames": step * i, "return": record["accuracy"]} for i, record in enumerate(history, 1)]
+
+
+def test_what_was_learnt_in_an_environment_is_drawn_against_frames(readable):
+    history = [record | {"stage": "task"} for record in _frames(HISTORY)]
+    ax = plot_training(history, {"task": CueGame()})
+    assert ax.get_xlabel() == "frames"
+    assert ax.lines[0].get_xdata().tolist() == [100, 200, 300, 400, 500]
+    assert _labels(ax) == ["return", "chance (0)", "optimum (1)", "loss (right axis)"]
+    readable(ax)
+    runs = plot_scores({"game": history, "other": _frames(HISTORY[:2])}, "return")
+    assert runs.get_xlabel() == "frames"
+    assert [line.get_xdata().tolist() for line in runs.lines] == [[100, 200, 300, 400, 500], [100, 200]]
+    # Runs that count no frames have epochs in common with those that do.
+    assert (
+        plot_scores({"game": history, "other": [r | {"return": [0.5]} for r in HISTORY]}, "return").get_xlabel()
+        == "epoch"
+    )
+
+
+def test_levels_that_nobody_knows_are_not_drawn(readable):
+    history = [record | {"stage": "task"} for record in _frames(HISTORY)]
+    ax = plot_training(history, {"task": Walk()})
+    assert _labels(ax) == ["return", "loss (right axis)"]
+    readable(ax)

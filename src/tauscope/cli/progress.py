@@ -70,7 +70,7 @@ def asked(record: dict[str, Any]) -> str:
 
 
 def epoch_line(record: dict[str, Any]) -> str:
-    """Return the line that reports a finished epoch.
+    """Return the line that reports a finished epoch, with the frames so far of an environment.
 
     Examples
     --------
@@ -78,8 +78,9 @@ def epoch_line(record: dict[str, Any]) -> str:
     'epoch 1 | loss 0.1000 | N 2: 99.0 % | 50.0 steps/s | solved N = 2'
     """
     solved = f" | solved {asked(record)}" if record["solved"] else ""
+    frames = f" | {record['frames']} frames" if "frames" in record else ""
     return (
-        f"epoch {record['epoch']} | loss {record['loss']:.4f} | {scores(record)} | "
+        f"epoch {record['epoch']} | loss {record['loss']:.4f} | {scores(record)}{frames} | "
         f"{record['steps_per_second']:.1f} steps/s{solved}"
     )
 

@@ -11,6 +11,7 @@ from tauscope._lazy import torch
 from tauscope.errors import InputError, require_at_least, require_instance, require_probability
 from tauscope.learning.learners import BPTT, Generators, Piece
 from tauscope.learning.online import Backward, Credit, Online, Plain, as_start
+from tauscope.learning.policies import Choices, Gaussian, Policy
 from tauscope.tasks.base import OUT, Stage
 from tauscope.tasks.environment import Environment, Turn
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Played:
-    """What happened in a segment of a batch of episodes, ``[time, batch]`` each, and where it ended.
+    """What happened in a segment of a batch of episodes, ``[time, batch]`` each (actions may be vectors), and where it ended.
 
     Attributes
     ----------
@@ -53,14 +54,16 @@ class ActorCritic:
     Of a segment, with actions drawn from the policy π, the returns G_t = r_t + γ G_{t+1} (behind the segment the value that the
     network gives the state) and values V: Σ_{t, b} [-log π(a) (G - V) + ``value_cost`` (G - V)² - ``entropy_cost`` H(π)]. What acts is what
     is updated, so that the V-trace returns of the source are these. Every step of training plays a batch of episodes to their
-    ends; a run is resumed between two of them, where no episode is under way.
+    ends; a run is resumed between two of them, where no episode is under way. Real numbers are drawn from independent normal
+    distributions.
 
     Source: the R2AC of Irie, Gopalakrishnan & Schmidhuber, ICLR 2024, after IMPALA (Espeholt et al., ICML 2018).
 
     Attributes
     ----------
     model : Model
-        The network: a head with a logit for every action, and behind them the value.
+        The network: a head with a logit for every action (with a mean and the logarithm of a standard deviation for every
+        number, all means first), and behind them the value.
     environment : Environment
         What it acts in.
     gradient : BPTT, RTRL or Immediate
@@ -98,6 +101,7 @@ class ActorCritic:
         require_at_least("value_cost", self.value_cost, 0.0)
         require_at_least("entropy_cost", self.entropy_cost, 0.0)
         self._credit()
+        self._require_outputs()
         if self.model.draw_noise(1, 1, torch.Generator(self._device()).manual_seed(0)) is not None:
             raise InputError(
                 "the network has private noise, which its actions and its updates would not share: expected none"
@@ -130,7 +134,8 @@ class ActorCritic:
             first = state if start is None else start
             trace = run(self.model, played.seen, generators["state"], heads=self.heads, solver=credit, state=first)
             loss = self._loss(trace.outputs[:, :, 0], played)
-            yield Piece(loss.detach() / played.going.sum(), Backward(loss, credit, start))
+            frames = int(played.going.sum())
+            yield Piece(loss.detach() / frames, Backward(loss, credit, start), frames=frames)
             turn, state, going = played.turn, played.state, played.goes_on[-1]
             start = as_start(state)
 
@@ -154,8 +159,7 @@ class ActorCritic:
             while going.any() and (n_steps is None or len(rows) < n_steps):
                 seen = turn.observation
                 state = self.model.step(seen.to(self._like()), state)
-                logits = self._answer(state)[:, :-1]
-                actions = torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(-1)
+                actions = self._policy.draw(self._answer(state)[:, :-1], generator)
                 turn = self.environment.step(turn, actions, generator)
                 goes_on = going & ~turn.done
                 rows.append((seen, actions, turn.reward * going, going, goes_on))
@@ -164,8 +168,8 @@ class ActorCritic:
         return Played(seen, acted, rewards, alive, after, turn, state)
 
     def _loss(self, outputs: Tensor, played: Played) -> Tensor:
-        """Return the loss of a segment, the sum over its steps and episodes, for ``outputs [time, batch, action + 1]``."""
-        log_policy, values = outputs[..., :-1].log_softmax(dim=-1), outputs[..., -1]
+        """Return the loss of a segment, the sum over its steps and episodes, for ``outputs [time, batch, output]``."""
+        values = outputs[..., -1]
         with torch.no_grad():
             ahead = self._answer(self.model.step(played.turn.observation.to(outputs), played.state))[:, -1]
             returns = []
@@ -173,14 +177,25 @@ class ActorCritic:
                 ahead = reward.to(outputs) + self.discount * ahead * goes_on
                 returns.append(ahead)
         error = torch.stack(returns[::-1]) - values
-        chosen = log_policy.gather(-1, played.actions.unsqueeze(-1)).squeeze(-1)
-        entropy = -(log_policy.exp() * log_policy).sum(dim=-1)
+        chosen, entropy = self._policy.judge(outputs[..., :-1], played.actions)
         costs = -chosen * error.detach() + self.value_cost * error.square() - self.entropy_cost * entropy
         return (costs * played.going).sum()
 
     def _answer(self, state: tuple[State, ...]) -> Tensor:
-        """Return logits and value of a state, ``[batch, action + 1]``."""
+        """Return what a state says of the next action, and its value, ``[batch, output]``."""
         return self.model.readout(self.model.hidden(state), self.heads)[:, 0]
+
+    @property
+    def _policy(self) -> Policy:
+        return Gaussian() if self.environment.continuous else Choices()
+
+    def _require_outputs(self) -> None:
+        expected = next(iter(self.environment.heads.values())).n_outputs
+        found = self.model.heads.linears[0].out_features
+        if found != expected:
+            raise InputError(
+                f"the network has {found} outputs: expected {expected}, of the next action and of the value"
+            )
 
     def _credit(self) -> Credit:
         return Plain() if isinstance(self.gradient, BPTT) else self.gradient.credit(self.model)

@@ -38,11 +38,14 @@ class Piece:
     info : mapping of float
         What is reported beside the loss, as means over the steps of an epoch: of the engine ``parallel``, ``iterations`` of
         Newton's method and ``fallback_share``, the share of windows and trials that ran as a loop.
+    frames : int
+        Steps of an environment that it took.
     """
 
     loss: Tensor
     backward: Callable[[], None]
     info: Mapping[str, float] = field(default_factory=dict)
+    frames: int = 0
 
 
 class Learner(Protocol):

@@ -14,7 +14,7 @@ from tauscope.learning.learners import BPTT, Generators, Piece, Supervised
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tauscope.learning.sensitivities import Sensitivities
+    from tauscope.learning.sensitivities import Segment, Sensitivities
     from tauscope.models import Cell, Model, State
 
 
@@ -165,7 +165,7 @@ class _Carried:
             )
         self._layers = {id(cell): Layer(recurrence_of(cell)) for cell in model.layers}
         self._before: dict[int, Sensitivities] = {}
-        self._after: dict[int, Sensitivities] = {}
+        self._passed: dict[int, Segment] = {}
 
     def __call__(
         self, cell: Cell, inputs: Tensor, state: State, noise: Tensor | None, hold: Tensor | None
@@ -177,20 +177,36 @@ class _Carried:
                 f"the trials have steps that hold the state of {type(cell).__name__}, which passes on another than recurs: "
                 "expected trials without, or the gradient 'bptt'"
             )
-        self._before[key] = self._after.get(key) or layer.zero(inputs.shape[1])
+        if (segment := self._passed.get(key)) is None:
+            self._before[key] = layer.zero(inputs.shape[1])
+        else:
+            # Not before: nobody asks for the sensitivities at the end of a trial.
+            self._before[key] = layer.after(self._before[key], segment)
+        outputs, final, memories = _with_memories(cell, layer.core, inputs, state, noise, hold)
         core = tuple(part.detach() for part in state[len(state) - layer.core.n_states :])
-        self._after[key] = layer.after(self._before[key], inputs.detach(), core, noise, hold)
-        return *cell.sequence(inputs, state, noise=noise, hold=hold), {}
+        known = None if memories is None else memories.detach()
+        self._passed[key] = layer.segment(inputs.detach(), core, noise, hold, known)
+        return outputs, final, {}
 
     def carry(self, start: tuple[State, ...]) -> None:
-        total: Tensor | None = None
+        terms: list[tuple[Tensor, Tensor]] = []
         for (key, layer), state in zip(self._layers.items(), start, strict=True):
             core = state[len(state) - layer.core.n_states :]
             delta = tuple(torch.zeros_like(part) if part.grad is None else part.grad for part in core)
-            carried = layer.carry(self._before[key], delta)
-            total = carried if total is None else total + carried
-        if total is not None and total.requires_grad:
-            total.backward()
+            terms += layer.carry(self._before[key], delta)
+        if terms:
+            torch.autograd.backward([made for made, _ in terms], [term for _, term in terms])
+
+
+def _with_memories(
+    cell: Cell, core: Cell, inputs: Tensor, state: State, noise: Tensor | None, hold: Tensor | None
+) -> tuple[Tensor, State, Tensor | None]:
+    """Solve a layer, and return the first part of what recurs in it after every step too, where it is known."""
+    if hold is None and (remembering := getattr(cell, "with_memories", None)) is not None:
+        solved: tuple[Tensor, State, Tensor] = remembering(inputs, state, noise)
+        return solved
+    outputs, final = cell.sequence(inputs, state, noise=noise, hold=hold)
+    return outputs, final, outputs if core is cell else None
 
 
 class _Detached:

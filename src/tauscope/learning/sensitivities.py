@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,30 @@ class Sensitivities:
 
     drive: Tensor
     own: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment as an element-wise layer went through it.
+
+    Attributes
+    ----------
+    inputs, z : Tensor [time, batch, ...]
+        Input of every step, and the rows that the layer makes of it.
+    states : tuple of Tensor [time, batch, ...]
+        State before every step.
+    own : dict of Tensor
+        The parameters that `pointwise` used, by their names.
+    noise, hold : Tensor, optional
+        As `tauscope.Cell.sequence` takes them.
+    """
+
+    inputs: Tensor
+    z: Tensor
+    states: State
+    own: dict[str, Tensor]
+    noise: Tensor | None
+    hold: Tensor | None
 
 
 class Layer:
@@ -94,43 +118,54 @@ class Layer:
         return Sensitivities(drive, {name: like.new_zeros(*shape, n) for name, n in entries.items()})
 
     @torch.no_grad()
-    def after(
-        self, before: Sensitivities, inputs: Tensor, state: State, noise: Tensor | None, hold: Tensor | None
-    ) -> Sensitivities:
-        """Return the sensitivities after a segment, at the parameters of now.
-
-        With P_t = Π_{k>t} J_k they are (Π J) Ŝ + Σ_t P_t ψ_t x_tᵀ: one batched product for all steps.
+    def segment(
+        self, inputs: Tensor, state: State, noise: Tensor | None, hold: Tensor | None, outputs: Tensor | None = None
+    ) -> Segment:
+        """Return what `after` needs of a segment, with the parameters of now.
 
         Parameters
         ----------
-        before : Sensitivities
-            At the segment's start.
         inputs : Tensor [time, batch, channel]
             Input of every step.
         state : tuple of Tensor [batch, ...]
             State before the first step.
         noise, hold : Tensor, optional
             As `tauscope.Cell.sequence` takes them.
+        outputs : Tensor [time, batch, unit], optional
+            The first part of the state after every step, where it is known.
         """
         maps = self.core.maps()
         z = torch.nn.functional.linear(inputs, maps.input, maps.bias)
-        J, psi, own = self._derivatives(z, self._states(z, state, noise, hold), noise)
-        if hold is not None:
-            held = hold[..., None, None, None]
+        if outputs is not None and self.n_parts == 1:
+            states: State = (torch.cat([state[0][None], outputs[:-1]]),)
+        else:
+            states = self._states(z, state, noise, hold)
+        own = {name: self.core.get_parameter(name).detach().clone() for name in self.names}
+        return Segment(inputs, z, states, own, noise, hold)
+
+    @torch.no_grad()
+    def after(self, before: Sensitivities, segment: Segment) -> Sensitivities:
+        """Return the sensitivities after a segment, for those at its start.
+
+        With P_t = Π_{k>t} J_k they are (Π J) Ŝ + Σ_t P_t ψ_t x_tᵀ: one batched product for all steps.
+        """
+        J, psi, own = self._derivatives(segment)
+        if segment.hold is not None:
+            held = segment.hold[..., None, None, None]
             J = torch.where(held, torch.eye(self.n_parts, dtype=J.dtype, device=J.device), J)
             psi = psi.masked_fill(held, 0.0)
             own = {name: part.masked_fill(held, 0.0) for name, part in own.items()}
         whole, P = _products(J)
         drive = _times(P, psi).flatten(2).permute(1, 2, 0)
-        shown = torch.cat([inputs, torch.ones_like(inputs[..., :1])], dim=-1).transpose(0, 1)
+        shown = torch.cat([segment.inputs, torch.ones_like(segment.inputs[..., :1])], dim=-1).transpose(0, 1)
         carried = _times(whole, before.drive.flatten(3)).flatten(1).view(*drive.shape[:2], -1)
         return Sensitivities(
             carried.baddbmm_(drive, shown).view_as(before.drive),
             {name: _times(whole, before.own[name]) + _times(P, part).sum(dim=0) for name, part in own.items()},
         )
 
-    def carry(self, sensitivities: Sensitivities, delta: State) -> Tensor:
-        """Return a number whose gradient is the carry term Σ_batch δ Ŝ, for the gradient δ of the segment's loss.
+    def carry(self, sensitivities: Sensitivities, delta: State) -> list[tuple[Tensor, Tensor]]:
+        """Return what the parameters make and the carry term Σ_batch δ Ŝ of each, for the gradient δ of the segment's loss.
 
         Parameters
         ----------
@@ -141,12 +176,14 @@ class Layer:
         """
         by_unit = torch.cat([part.unflatten(1, (-1, self.n)) for part in delta], dim=1)
         maps, D = self.core.maps(), self.core.n_inputs
-        drive = torch.einsum("bkn,bnkrd->rnd", by_unit, sensitivities.drive).flatten(0, 1)
-        total = (maps.input * drive[:, :D]).sum() + (maps.bias * drive[:, D]).sum()
+        by_unit = by_unit.transpose(1, 2).unsqueeze(-1)
+        # An einsum multiplies unit by unit, which takes ten times as long.
+        drive = (by_unit.unsqueeze(-1) * sensitivities.drive).sum(dim=(0, 2)).transpose(0, 1).flatten(0, 1)
+        terms = [(maps.input, drive[:, :D]), (maps.bias, drive[:, D])]
         for name, part in sensitivities.own.items():
             parameter = self.core.get_parameter(name)
-            total = total + (parameter * torch.einsum("bkn,bnke->en", by_unit, part).reshape(parameter.shape)).sum()
-        return total
+            terms.append((parameter, (by_unit * part).sum(dim=(0, 2)).t().reshape(parameter.shape)))
+        return [(made, term) for made, term in terms if made.requires_grad]
 
     def _states(self, z: Tensor, state: State, noise: Tensor | None, hold: Tensor | None) -> State:
         """Return the state before every step, ``[time, batch, ...]``."""
@@ -159,26 +196,39 @@ class Layer:
             state = moved
         return tuple(map(torch.stack, zip(*before, strict=True)))
 
-    def _derivatives(self, z: Tensor, states: State, noise: Tensor | None) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def _derivatives(self, segment: Segment) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return J ``[time, batch, unit, part, part]``, ψ ``[…, part, row]`` and those of the own parameters ``[…, part, entry]``."""
-        own = {name: self.core.get_parameter(name).detach() for name in self.names}
+        z, noise = segment.z, segment.noise
 
-        def unit_sums(z: Tensor, state: State, own: Parameters, noise: Tensor | None) -> Tensor:
+        def after_of(z: Tensor, state: State, own: Parameters, noise: Tensor | None) -> Tensor:
             trial = (z[None], tuple(part[None] for part in state), None if noise is None else noise[None])
             after = _pointwise(self.core, own, *trial)
-            return torch.cat([part.unflatten(1, (-1, self.n)) for part in after], dim=1).sum(dim=(0, 2))
+            return torch.cat([part.unflatten(1, (-1, self.n)) for part in after], dim=1)[0]
 
-        found = torch.func.jacrev(unit_sums, argnums=(0, 1, 2))
-        steps = z.shape[:2]
-        flat = [z.flatten(0, 1), tuple(part.flatten(0, 1) for part in states), own]
-        flat.append(None if noise is None else noise.flatten(0, 1))
-        by_z, by_state, by_own = torch.func.vmap(found, in_dims=(0, 0, None, None if noise is None else 0))(*flat)
+        with torch.enable_grad():
+            # Each sample has parameters of its own, so that one backward pass gives the derivatives of all.
+            flat = z.flatten(0, 1).requires_grad_()
+            state = tuple(part.flatten(0, 1).requires_grad_() for part in segment.states)
+            own = {name: part.expand(len(flat), *part.shape).requires_grad_() for name, part in segment.own.items()}
+            private = None if noise is None else noise.flatten(0, 1)
+            in_dims = (0, 0, 0, None if noise is None else 0)
+            after = torch.func.vmap(after_of, in_dims)(flat, state, own, private)
+            whole = [flat, *state, *own.values()]
+            found = [
+                torch.autograd.grad(part.sum(), whole, retain_graph=True, allow_unused=True, materialize_grads=True)
+                for part in after.unbind(1)
+            ]
 
-        def of_unit(part: Tensor) -> Tensor:
-            return part.flatten(2).unflatten(2, (-1, self.n)).movedim(3, 1).unflatten(0, steps)
+        def of_unit(gradients: Iterable[Tensor]) -> Tensor:
+            rows = [gradient.reshape(*z.shape[:2], -1, self.n).transpose(2, 3) for gradient in gradients]
+            return rows[0].unsqueeze(3) if len(rows) == 1 else torch.stack(rows, dim=3)
 
-        J = torch.cat([of_unit(part) for part in by_state], dim=-1)
-        return J, of_unit(by_z), {name: of_unit(part) for name, part in by_own.items()}
+        by_z, *by_state = (
+            of_unit(gradients) for gradients in itertools.islice(zip(*found, strict=True), 1 + len(state))
+        )
+        by_own = list(zip(*found, strict=True))[1 + len(state) :]
+        J = by_state[0] if len(by_state) == 1 else torch.cat(by_state, dim=-1)
+        return J, by_z, {name: of_unit(gradients) for name, gradients in zip(own, by_own, strict=True)}
 
 
 def _times(left: Tensor, right: Tensor) -> Tensor:

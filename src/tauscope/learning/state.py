@@ -40,6 +40,8 @@ class Training:
         Finished epochs; finished steps of the epoch under way.
     loss_sum, told_sums : float, dict of float
         Sums of the losses of those steps, and of what else was reported of them.
+    frames : int
+        Steps that were taken in environments so far.
     history : list of dict
         One record for every finished epoch, copied.
     flushes_subnormals : bool
@@ -56,6 +58,7 @@ class Training:
     step: int = field(default=0, init=False)
     loss_sum: float = field(default=0.0, init=False)
     told_sums: dict[str, float] = field(default_factory=dict, init=False)
+    frames: int = field(default=0, init=False)
     flushes_subnormals: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +140,7 @@ class Training:
                 "step": self.step,
                 "loss_sum": self.loss_sum,
                 "told_sums": self.told_sums,
+                "frames": self.frames,
                 "history": self.records,
                 "flushes_subnormals": self.flushes_subnormals,
             }
@@ -151,7 +155,7 @@ class Training:
             If it is not a state of a training of this network, curriculum and optimiser.
         """
         require_instance("state", state, dict, "what Training.state_dict() returns")
-        missing = sorted(self.state_dict().keys() - state.keys() - {"flushes_subnormals", "told_sums"})
+        missing = sorted(self.state_dict().keys() - state.keys() - {"flushes_subnormals", "told_sums", "frames"})
         if missing:
             raise InputError(f"state has no {missing[0]}: expected what Training.state_dict() returns")
         self._load_weights(state["model"], state["optimizer"])
@@ -160,6 +164,7 @@ class Training:
         self.curriculum.load_state_dict(state["curriculum"])
         self.epoch, self.step, self.loss_sum = int(state["epoch"]), int(state["step"]), float(state["loss_sum"])
         self.told_sums = dict(state.get("told_sums", {}))
+        self.frames = int(state.get("frames", 0))
         self.records = [record | {"stage": stage_name(record)} for record in copy.deepcopy(state["history"])]
         self.flushes_subnormals = state.get("flushes_subnormals", False)
         if not isinstance(self.flushes_subnormals, bool):

@@ -206,6 +206,7 @@ def _step(training: Training) -> float:
             parameter.grad = None
         losses.append(loss)
         told.append(piece.info)
+        training.frames += piece.frames
     for name in told[0]:
         training.told_sums[name] = training.told_sums.get(name, 0.0) + sum(info[name] for info in told) / len(told)
     return sum(losses) / len(losses)
@@ -228,6 +229,8 @@ def _finish_epoch(training: Training, seconds: float, n_steps: int) -> dict[str,
         "steps_per_second": n_steps / seconds if n_steps else 0.0,
         **{name: total / training.step for name, total in training.told_sums.items()},
     }
+    if training.frames:
+        record["frames"] = training.frames
     if recipe.schedule is not None:
         record["lr"] = training.optimizer.param_groups[0]["lr"]
     # What a stage asks may be changed by whoever made it.

@@ -169,7 +169,7 @@ class _GatedMemory(ElementwiseCell):
     def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
         """Return the next state, by the class's equation."""
         (c,) = state
-        forget, new = (z + self.own * c.repeat(1, 2)).chunk(2, dim=-1)
+        forget, new = (z + self.own * torch.cat([c, c], dim=-1)).chunk(2, dim=-1)
         c = torch.lerp(torch.tanh(new), c, torch.sigmoid(forget))
         return (c if noise is None else c + noise,)
 
@@ -221,9 +221,14 @@ class ELSTMCell(Cell):
         """Run a sequence: the memory step by step, and all its outputs at once."""
         if hold is not None:
             return loop(self, inputs, state, noise, hold)
+        outputs, final, _ = self.with_memories(inputs, state, noise)
+        return outputs, final
+
+    def with_memories(self, inputs: Tensor, state: State, noise: Tensor | None) -> tuple[Tensor, State, Tensor]:
+        """Return outputs, the last state, and c after every step."""
         memories, last = self.core.sequence(inputs, state[1:], noise=noise)
         outputs = self._read(inputs, memories)
-        return outputs, (outputs[-1], *last)
+        return outputs, (outputs[-1], *last), memories
 
     def retention(self, x: Tensor, state: State) -> Tensor:
         """Return the forget gate f."""

@@ -61,7 +61,7 @@ def plot_progress(histories: Mapping[str, Sequence[Mapping[str, Any]]], ax: Axes
 
 @matplotlib.rc_context(RC)
 def plot_scores(histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: str, ax: Axes | None = None) -> Axes:
-    """Plot the score of each run's newest head after every epoch.
+    """Plot the score of each run's newest head after every epoch, against frames where all runs were taken in environments.
 
     Parameters
     ----------
@@ -84,10 +84,11 @@ def plot_scores(histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: st
     [[1.0, 0.9], [2.0, 0.4]]
     """
     ax = ax or _axes_for(histories)
+    course = _course(itertools.chain.from_iterable(histories.values()))
     for i, (name, history) in enumerate(histories.items()):
         scores = _drawable(record[metric][-1] for record in history)
         ax.plot(
-            [record["epoch"] for record in history],
+            _drawable(record[course] for record in history),
             scores,
             label=broken(name, _NAME_WIDTH),
             **_markers(history),
@@ -95,7 +96,7 @@ def plot_scores(histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: st
         )
     if not any(histories.values()):
         note(ax, "no finished epoch")
-    ax.set(xlabel="epoch", ylabel=f"{words(metric)} on fresh trials")
+    ax.set(xlabel=course, ylabel=f"{words(metric)} on fresh trials")
     integer_ticks(ax.xaxis)
     legend_below(ax, title=count(len(histories), "run"))
     return ax
@@ -105,7 +106,7 @@ def plot_scores(histories: Mapping[str, Sequence[Mapping[str, Any]]], metric: st
 def plot_training(
     history: Sequence[Mapping[str, Any]], tasks: Mapping[str, Task] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Plot the score of a run's newest and worst head and its loss after every epoch.
+    """Plot the score of a run's newest and worst head and its loss after every epoch, in an environment against frames.
 
     Parameters
     ----------
@@ -135,19 +136,26 @@ def plot_training(
         _draw_scores(ax, history, metric, {name: list(task.heads.values())[-1] for name, task in tasks.items()})
         unit = next(iter(tasks.values())).unit
         ax.set_ylabel(f"{words(metric)}{'' if unit == '1' else f' ({unit})'} on fresh trials")
-    ax.set_xlabel("epoch")
+    course = _course(history)
+    ax.set_xlabel(course)
     integer_ticks(ax.xaxis)
     if not history:
         note(ax, "no finished epoch")
     losses = ax.twinx()
     losses.spines["right"].set_visible(True)
-    epochs = [record["epoch"] for record in history]
-    (loss,) = losses.plot(epochs, _drawable(record["loss"] for record in history), color=COLOURS["green"], lw=0.8)
+    at = _drawable(record[course] for record in history)
+    (loss,) = losses.plot(at, _drawable(record["loss"] for record in history), color=COLOURS["green"], lw=0.8)
     losses.set_ylabel("loss (nats, summed over heads)" if metric == "accuracy" else "loss")
     # The legend lists the artists of the first axes: an empty line stands for the loss.
     ax.plot([], [], color=loss.get_color(), lw=0.8, label="loss (right axis)")
     legend_below(ax, title="1 network", n_columns=2)
     return ax
+
+
+def _course(records: Iterable[Mapping[str, Any]]) -> str:
+    """Return what the course of training is drawn against: the frames of environments, or epochs."""
+    records = list(records)
+    return "frames" if records and all("frames" in record for record in records) else "epoch"
 
 
 def metric_of(tasks: Mapping[str, Task] | None) -> str:
@@ -197,22 +205,28 @@ def _draw_accuracy(ax: Axes, history: Sequence[Mapping[str, Any]]) -> None:
 def _draw_scores(ax: Axes, history: Sequence[Mapping[str, Any]], metric: str, heads: Mapping[str, Head]) -> None:
     """Draw the score of the newest head, with chance and the optimum, which is the highest or the lowest score."""
     (optimum,) = {head.optimum for head in heads.values()}
-    epochs = [record["epoch"] for record in history]
+    course = _course(history)
+    at = _drawable(record[course] for record in history)
     scores = _drawable(record[metric][-1] for record in history)
     chances = [heads[record["stage"]].chance for record in history]
-    ax.plot(epochs, scores, color=COLOURS["blue"], label=words(metric), **_markers(history))
-    if history:
+    ax.plot(at, scores, color=COLOURS["blue"], label=words(metric), **_markers(history))
+    # An epoch ends behind its number, and with its last frame.
+    ends = at if course == "frames" else [epoch + 0.5 for epoch in at]
+    # Of an environment of others, the levels may not be known.
+    if history and not all(map(math.isnan, chances)):
         # Tasks that are learnt in turn have different chance levels.
         level = f" ({chances[0]:.3g})" if len(set(chances)) == 1 else ""
-        edges = [epochs[0] - 0.5, *(epoch + 0.5 for epoch in epochs)]
-        ax.stairs(chances, edges, baseline=None, ls="--", lw=0.8, color=COLOURS["grey"], label=f"chance{level}")
-    changes = [
-        record["epoch"] + 0.5 for record, after in itertools.pairwise(history) if record["stage"] != after["stage"]
-    ]
+        first = 0 if course == "frames" else at[0] - 0.5
+        ax.stairs(
+            chances, [first, *ends], baseline=None, ls="--", lw=0.8, color=COLOURS["grey"], label=f"chance{level}"
+        )
+    stages = [record["stage"] for record in history]
+    changes = [end for end, (one, other) in zip(ends, itertools.pairwise(stages), strict=False) if one != other]
     for i, change in enumerate(changes):
         ax.axvline(change, ls="-.", lw=0.8, color=COLOURS["grey"], label="" if i else "next task")
-    ax.axhline(optimum, ls=":", lw=0.8, color="black", label=f"optimum ({optimum:g})")
-    known = [value for value in [*scores, *chances, optimum] if np.isfinite(value)]
+    if not math.isnan(optimum):
+        ax.axhline(optimum, ls=":", lw=0.8, color="black", label=f"optimum ({optimum:g})")
+    known = [value for value in [*scores, *chances, optimum] if np.isfinite(value)] or [0.0]
     room = _ROOM * (max(known) - min(known) or 1.0)
     ax.set(ylim=(min(known) - room, max(known) + room))
 

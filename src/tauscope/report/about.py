@@ -168,7 +168,9 @@ def _taught(history: Sequence[dict[str, Any]], published: bool, tasks: _Tasks) -
 
 
 def _trained(history: Sequence[dict[str, Any]]) -> str:
-    return f"{count(history[-1]['epoch'], 'epoch')}; last loss {history[-1]['loss']:.4g}"
+    last = history[-1]
+    frames = f", {last['frames']} frames" if "frames" in last else ""
+    return f"{count(last['epoch'], 'epoch')}{frames}; last loss {last['loss']:.4g}"
 
 
 def _last_test(record: dict[str, Any], tasks: _Tasks) -> str:
@@ -179,7 +181,10 @@ def _last_test(record: dict[str, Any], tasks: _Tasks) -> str:
     names = list(tasks or ())
     head = list(tasks[stage].heads.values())[-1] if tasks else None
     which = f" on task {names.index(stage) + 1}" if stage in names[1:] else ""
-    levels = f" (chance: {head.chance:.3g}, optimum: {head.optimum:g})" if head else ""
+    # Not known of every environment.
+    known = {"chance": f"{head.chance:.3g}", "optimum": f"{head.optimum:g}"} if head else {}
+    told = ", ".join(f"{name}: {level}" for name, level in known.items() if level != "nan")
+    levels = f" ({told})" if told else ""
     unit = f" {tasks[stage].unit}" if tasks and tasks[stage].unit != "1" else ""
     return f"{words(metric)} {record[metric][-1]:.3g}{unit}{which}{levels}"
 

@@ -101,7 +101,8 @@ def read_records(folder: Path, metric: str = "accuracy", stages: Collection[str]
         if not isinstance(record, dict):
             raise DamagedFileError(f"{folder / METRICS}: line {line} is no record of an epoch; expected values by name")
         for name, (kind, is_valid) in known.items():
-            if name not in record and name != "Ns":  # stages of a user's own need not count
+            # Stages of a user's own need not count, and not every task is an environment.
+            if name not in record and name not in ("Ns", "frames"):
                 raise DamagedFileError(f"{folder / METRICS}: line {line} has no {name}; expected {kind}")
             if name in record and not is_valid(record[name]):
                 told = f"{name} of line {line} is {reprlib.repr(record[name])}"
@@ -134,6 +135,7 @@ _RECORD: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "loss": ("a number", _is_number),
     "solved": ("true or false", lambda value: isinstance(value, bool)),
     "seconds": ("a time", _is_time),
+    "frames": ("a whole number", lambda value: _is_whole(value) and value > 0),
 }
 """What a record of an epoch has: in words, and what tells whether a value can be that."""
 

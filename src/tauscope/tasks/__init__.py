@@ -8,6 +8,7 @@ from tauscope.tasks.delayed import DelayedResponseTask
 from tauscope.tasks.environment import Environment, Turn
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
 from tauscope.tasks.functional import Filter, Functional
+from tauscope.tasks.gym import Gymnasium
 from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
 from tauscope.tasks.navigation import CodedTask, HeadDirection, PathIntegration
@@ -41,6 +42,7 @@ __all__ = [
     "Filter",
     "Functional",
     "GatedDelayedEstimation",
+    "Gymnasium",
     "Head",
     "HeadDirection",
     "History",

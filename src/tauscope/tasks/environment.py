@@ -47,11 +47,13 @@ class Environment(Task):
 
     An environment of one's own is a dataclass that says `n_inputs`, `n_actions`, what the best policy that ignores what it has
     seen before and the best of all get (`chance`, `optimum`), `reset` and `step`. Both are pure: all chance is the generator's,
-    and all that an episode is made of is in its `Turn`, so that a run can be resumed.
+    and all that an episode is made of is in its `Turn`, so that a run can be resumed. Where it says ``continuous = True``, an
+    action is ``n_actions`` real numbers.
     """
 
     metric: ClassVar[str] = "return"
     n_actions: ClassVar[int]
+    continuous: ClassVar[bool] = False
     chance: ClassVar[float]
     optimum: ClassVar[float]
 
@@ -68,15 +70,15 @@ class Environment(Task):
         turn : Turn
             Where the episodes are; left as it is.
         actions : Tensor [batch]
-            Whole numbers from 0 to ``n_actions - 1``.
+            Whole numbers from 0 to ``n_actions - 1``; or ``[batch, action]``, any real numbers.
         generator : torch.Generator
             Source of chance.
         """
 
     @property
     def heads(self) -> dict[str, Head]:
-        """The only head: a logit for every action, and behind them the value of the state."""
-        return {OUT: Head(self.n_actions + 1, self.chance, self.optimum)}
+        """The only head: a logit for every action (mean and spread of every number), and behind them the value of the state."""
+        return {OUT: Head(self.n_actions * (1 + self.continuous) + 1, self.chance, self.optimum)}
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
         """Draw episodes in which all actions are random, as the analyses show them to a network.
@@ -84,14 +86,15 @@ class Environment(Task):
         Returns
         -------
         Batch
-            ``inputs [time, batch, channel]`` as long as the longest episode; ``targets [time, batch, 1]``, the actions, with
-            weight 0 behind the end of an episode; ``info`` with ``reward [time, batch]``.
+            ``inputs [time, batch, channel]`` as long as the longest episode; ``targets [time, batch, 1]``, the actions (or
+            ``[time, batch, action]``), with weight 0 behind the end of an episode; ``info`` with ``reward [time, batch]``.
         """
         del split
         require_draw(batch_size, generator)
         rows = list(self._at_random(batch_size, generator))
         inputs, actions, rewards, going = map(torch.stack, zip(*rows, strict=True))
-        return Batch(inputs, actions.unsqueeze(-1), weight=going.to(inputs).unsqueeze(-1), info={"reward": rewards})
+        targets = actions if self.continuous else actions.unsqueeze(-1)
+        return Batch(inputs, targets, weight=going.to(inputs).unsqueeze(-1), info={"reward": rewards})
 
     def _at_random(self, n: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Yield observations, actions, rewards and which episodes go on, step by step."""
@@ -103,11 +106,17 @@ class Environment(Task):
                 name = type(self).__name__
                 raise InputError(f"an episode of {name} has not ended after {n_steps} random actions: expected an end")
             seen, n_steps = turn.observation, n_steps + 1
-            actions = torch.randint(self.n_actions, (n,), generator=generator, device=generator.device)
+            actions = self._random_actions(n, generator)
             turn = self.step(turn, actions, generator)
             self._require_turn(turn, "step", n)
             yield seen, actions, turn.reward * going, going
             going = going & ~turn.done
+
+    def _random_actions(self, n: int, generator: torch.Generator) -> Tensor:
+        device = generator.device
+        if self.continuous:
+            return torch.randn((n, self.n_actions), generator=generator, device=device, dtype=torch.float32)
+        return torch.randint(self.n_actions, (n,), generator=generator, device=device)
 
     def _require_turn(self, turn: object, method: str, n: int) -> None:
         """Refuse what `reset` or `step` returned unless it is a `Turn` of ``n`` episodes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tauscope.papers.real_time_recurrent_learning.claims import CLAIMS
-from tauscope.papers.real_time_recurrent_learning.conditions import CONDITIONS, SCALES
+from tauscope.papers.real_time_recurrent_learning.conditions import CONDITIONS, MEASURES, SCALES
 from tauscope.papers.real_time_recurrent_learning.figures import FIGURES
 from tauscope.papers.real_time_recurrent_learning.studies import STUDIES
 from tauscope.papers.vocabulary import Paper
@@ -14,7 +14,7 @@ PAPER = Paper(
     authors="K. Irie, A. Gopalakrishnan, J. Schmidhuber",
     reference="ICLR 2024 (arXiv 2305.19044)",
     conditions=CONDITIONS,
-    measures=(),
+    measures=MEASURES,
     claims=CLAIMS,
     figures=FIGURES,
     scales=SCALES,

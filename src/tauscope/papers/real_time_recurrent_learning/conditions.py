@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tauscope.papers.vocabulary import Condition, Scale
+from tauscope.papers.vocabulary import Condition, Measure, Scale
 
 METHODS = {"rtrl": "RTRL", "bptt": "TBPTT"}
 
@@ -42,12 +42,29 @@ COPIES = tuple(
     for method, label in METHODS.items()
 )
 
-CONDITIONS = (*GAMES, *SHOWN, *COPIES)
+HEADS = {"cumulative": "multi-head", "single": "single-head"}
+
+_PARITY = {"task": "parity", "cell": "leaky_units", "labels": "every"}
+
+PARITY = tuple(
+    Condition(f"{curriculum}_{method}", f"{method.upper()}, {label} N-parity", {**_PARITY, "curriculum_type": curriculum, **gradient})
+    for curriculum, label in HEADS.items()
+    for method, gradient in {"rtrl": {"gradient": "rtrl", "every": 5}, "bptt": {}}.items()
+)  # fmt: skip
+"""Leaky units with trained τ, asked at every bit: online with an update every 5 steps, and after whole trials."""
+
+CONDITIONS = (*GAMES, *SHOWN, *COPIES, *PARITY)
+
+MEASURES = (
+    Measure("timescales", tuple(condition.name for condition in (*GAMES[:2], *PARITY))),
+)  # fmt: skip
 
 
-def _scaled(game: dict[str, Any], shown: dict[str, Any], copy: dict[str, Any]) -> dict[str, dict[str, Any] | None]:
+def _scaled(
+    game: dict[str, Any], shown: dict[str, Any], copy: dict[str, Any], parity: dict[str, Any]
+) -> dict[str, dict[str, Any] | None]:
     """Return the options by condition."""
-    groups = ((GAMES, game), (SHOWN, shown), (COPIES, copy))
+    groups = ((GAMES, game), (SHOWN, shown), (COPIES, copy), (PARITY, parity))
     return {condition.name: options for conditions, options in groups for condition in conditions}
 
 
@@ -56,8 +73,9 @@ SMOKE = Scale(
     cost="a minute on 2 processors, 10 MB of disk: 4 updates of a few trials",
     networks=2,
     options={"epochs": 2, "steps_per_epoch": 1, "batch_size": 2, "test_steps": 1, "num_neurons": 4},
-    by_condition=_scaled({"span": 3}, {"span": 3}, {"longest": 2}),
+    by_condition=_scaled({"span": 3}, {"span": 3}, {"longest": 2}, {"max_N": 3}),
     measurement_options={
+        "timescales": {"n_trials": 2, "n_steps": 300, "burn_in": 10, "max_lag": 20},
         "exactness": {"n_steps": 12, "segments": (1, 5)},
         "layers": {"n_steps": 6, "n_networks": 2},
         "memory": {"lengths": (10, 100)},
@@ -77,7 +95,17 @@ QUICK = Scale(
         {"span": SPAN, "epochs": 50},
         {"span": SPAN, "epochs": 12},
         {"longest": 3, "epochs": 60},
+        {
+            "max_N": 20,
+            "epochs": 20,
+            "steps_per_epoch": 100,
+            "batch_size": 64,
+            "test_steps": 10,
+            "optimizer": "adam",
+            "lr": 0.01,
+        },
     ),
+    each={condition.name: ({}, {}) for condition in PARITY},
 )
 
 PAPER_SCALE = Scale(
@@ -91,6 +119,7 @@ PAPER_SCALE = Scale(
         {"span": SPAN, "epochs": 125},
         {"span": SPAN, "epochs": 12},
         {"longest": 50, "num_neurons": 2048, "epochs": 500, "steps_per_epoch": 78, "batch_size": 128, "lr": 3e-5},
+        {"batch_size": 64, "optimizer": "adam", "lr": 0.01},
     ),
 )
 

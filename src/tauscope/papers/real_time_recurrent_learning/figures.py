@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from tauscope._words import count
 from tauscope.papers.panels import finish, panels
 from tauscope.papers.real_time_recurrent_learning import quantities as q
-from tauscope.papers.real_time_recurrent_learning.conditions import METHODS, SEGMENTS, SHOWN
+from tauscope.papers.real_time_recurrent_learning.conditions import METHODS, PARITY, SEGMENTS, SHOWN
 from tauscope.papers.vocabulary import PaperFigure, Results
-from tauscope.plotting.style import COLOURS, CYCLE, log_axis
+from tauscope.plotting.style import COLOURS, CYCLE, integer_ticks, log_axis
 
 _COLOURS = {"rtrl": COLOURS["blue"], "bptt": COLOURS["orange"]}
 
@@ -83,8 +83,34 @@ def costs(results: Results) -> Figure | None:
                 moving.rate, moving.isel(network=network), "o-", ms=2.5, lw=0.6, alpha=0.6, color=COLOURS["blue"]
             )
         log_axis(right)
-        right.set(xlabel="learning rate", ylabel="1 - cosine with the exact gradient", ylim=(0, None))
+        right.set(xlabel="learning rate", ylabel="1 - cosine with the exact gradient", yscale="log")
         finish(right, title=count(moving.sizes["network"], "network"))
+    return figure
+
+
+def parity(results: Results) -> Figure | None:
+    """Draw the largest N of parity that networks have solved, and their timescales at the end."""
+    names = [condition.name for condition in PARITY if any(one.history for one in results.of(condition.name))]
+    if not names:
+        return None
+    with panels(1, 2, 3.2) as (figure, (ax, scales)):
+        for i, name in enumerate(names):
+            label, colour = results.label(name).removesuffix(" N-parity"), CYCLE[i]
+            for j, network in enumerate(one for one in results.of(name) if one.history):
+                solved = [record["Ns"][-1] if record["solved"] else 1 for record in network.history]
+                ax.plot(np.arange(1, len(solved) + 1), np.maximum.accumulate(solved), color=colour, lw=1.6 - 0.3 * i,
+                        ls="--" if "bptt" in name else "-", label=None if j else label)  # fmt: skip
+            for key, marker in (("tau_mean", "o"), ("tau_net_mean", "s")):
+                found = results.values("timescales", name, lambda result, key=key: q.timescale(result, key))
+                scales.plot([i] * len(found), found, marker, ls="none", ms=4, mfc="none", color=colour)
+        ax.set(xlabel="epoch", ylabel="largest N solved")
+        integer_ticks(ax.xaxis, ax.yaxis)
+        finish(ax, n_columns=2)
+        scales.set_xticks(
+            range(len(names)), [results.label(name).removesuffix(" N-parity") for name in names], rotation=90
+        )
+        scales.set(ylabel="mean timescale (steps)", ylim=(0, None), xlim=(-0.5, len(names) - 0.5))
+        finish(scales, title="circles: τ, squares: τ_net")
     return figure
 
 
@@ -106,5 +132,12 @@ FIGURES = (
         "a copied trial, after an update at every step before it, with the gradient of a trial that is run anew with these weights; "
         "learning rates above 0, a line for each network.",
         costs,
+    ),
+    PaperFigure(
+        "parity",
+        "N-parity by leaky units without recurrent weights, asked at every bit: by RTRL with an update every 5 steps and by "
+        "backpropagation through whole trials, with a head for every N and with one. (a) The largest N that each network has solved; "
+        "(b) the means over units of its timescales τ and τ_net at the end.",
+        parity,
     ),
 )

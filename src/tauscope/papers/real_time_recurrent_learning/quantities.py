@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import xarray as xr
 
+from tauscope.analysis import timescales_summary
 from tauscope.papers.vocabulary import Results, Trained
 
 LEVEL = 0.95
@@ -69,3 +71,14 @@ def differences(more: Mapping[int, float], less: Mapping[int, float]) -> list[fl
     [2.0]
     """
     return [more[number] - less[number] for number in more if number in less]
+
+
+def timescale(result: xr.Dataset, name: str) -> float:
+    """Return a mean over units of a measurement of timescales, such as ``tau_net_mean``, in steps.
+
+    Examples
+    --------
+    >>> timescale(xr.Dataset({"tau_net": ("unit", [2.0, 4.0]), "tau": ("unit", [1.0, 2.0])}), "tau_net_mean")
+    3.0
+    """
+    return float(timescales_summary(result)[name].sel(units="all"))

@@ -42,7 +42,8 @@ from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK, TAU_MAPS
 from tauscope.runs.config.base import OWN_CLASS, OWN_NAME, check_options, has_default, option, values
 from tauscope.runs.config.own import refusing
 from tauscope.runs.config.recipes import RecipeOptions
-from tauscope.tasks import Stage, Task
+from tauscope.tasks import Environment, Stage, Task
+from tauscope.tasks.base import OUT
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +64,7 @@ SETUPS: dict[str, str] = {
     "copy": "tauscope.runs.setups.cues:COPY",
     "cue": "tauscope.runs.setups.cues:CUE",
     "cue-game": "tauscope.runs.setups.cues:CUE_GAME",
+    "gymnasium": "tauscope.runs.setups.cues:GYMNASIUM",
 }
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
 
@@ -237,7 +239,9 @@ class AsItIs:
 
     def build(self, task: Task) -> Curriculum:
         """Return the curriculum at its start."""
-        return Curriculum([Stage(WHOLE, {}, tuple(task.heads))], Criterion(task.metric, goes_on=True))
+        # Environments have a single head; how many outputs it has is known when their packages are imported.
+        heads = (OUT,) if isinstance(task, Environment) else tuple(task.heads)
+        return Curriculum([Stage(WHOLE, {}, heads)], Criterion(task.metric, goes_on=True))
 
 
 @dataclass(frozen=True)
