@@ -68,6 +68,7 @@ def write_nwb(path: Path, spikes: list[list[float]], trials: list[tuple[float, f
         file.write(session)
 
 
+@pytest.mark.extras
 @pytest.mark.filterwarnings("ignore")  # of pynwb and hdmf, about themselves
 def test_spike_times_of_nwb_are_counted_in_bins_of_the_trials(tmp_path: Path) -> None:
     path = tmp_path / "a.nwb"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import itertools
 import json
@@ -10,7 +11,6 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -171,7 +171,7 @@ class _About:
     chance: float
 
 
-@lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=32)
 def _about(task: Neurogym) -> _About:
     """Return what the task tells of its environment, refusing one that cannot be learnt from its trials."""
     name, env = task.env, _made(task.env, task.env_options)
@@ -286,6 +286,8 @@ def _made(name: str, options: str) -> Any:
             return registration.make(name, **given)
     except Exception as error:  # an environment can raise anything
         maker = imported(registration.ALL_EXTENDED_ENVS[name], "environment")
+        # A class of neurogym is called by way of another one's signature.
+        maker = functools.partial(maker.__init__, None) if isinstance(maker, type) else maker
         taken = inspect.signature(maker).parameters
         if unknown := [option for option in given if option not in taken]:
             raise InputError(f"{name} has no option {unknown[0]!r}: {nearest(unknown[0], taken)}") from error
