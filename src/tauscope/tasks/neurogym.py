@@ -287,7 +287,7 @@ def _made(name: str, options: str) -> Any:
     except Exception as error:  # an environment can raise anything
         maker = imported(registration.ALL_EXTENDED_ENVS[name], "environment")
         # A class of neurogym is called by way of another one's signature.
-        maker = functools.partial(maker.__init__, None) if isinstance(maker, type) else maker
+        maker = functools.partial(inspect.getattr_static(maker, "__init__"), None) if isinstance(maker, type) else maker
         taken = inspect.signature(maker).parameters
         if unknown := [option for option in given if option not in taken]:
             raise InputError(f"{name} has no option {unknown[0]!r}: {nearest(unknown[0], taken)}") from error
