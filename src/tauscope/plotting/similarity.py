@@ -55,7 +55,7 @@ def plot_similarity(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         label = f"{broken(what, 44)}: {count(len(values), 'pair')}"
         ax.plot(beside, values, "o", ms=3, mew=0, alpha=0.7, color=colour, label=label)
         ax.plot([place - 0.3, place + 0.3], [values.mean()] * 2, color=colour)
-    ax.set(ylabel="dynamical distance", xlabel="", ylim=(0, None))
+    ax.set(ylabel="dynamical distance", xlabel="pairs of networks", ylim=(0, None))
     ax.set_xticks(range(len(columns)), [("within" if first == second else "between") for first, second in columns])
     ax.set_xlim(-0.6, len(columns) - 0.4)
     legend_below(ax, title=f"{count(len(groups), 'network')}, p = {float(result['p_value']):.2g}")
