@@ -2,12 +2,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# With the packages of all extras, some of which pin others.
+EXTRAS := .venv-extras
 FOLDER ?= demo/gpu
 # A test process for each core, each with neighbouring tests first, so that a file's fixtures are mostly made once.
 WORKERS ?= -n auto --maxprocesses 8 --dist worksteal
 DEMO := demo/cumulative_parity_size_100_network_1
 
-.PHONY: help install demo dist test test-processors test-slow test-slurm test-faults bench bench-gpu docs clean
+.PHONY: help install demo dist test test-processors test-slow test-slurm test-extras test-faults bench bench-gpu docs clean
 
 help:
 	@echo "make demo       install, train a small network on N-parity, evaluate it and draw the result"
@@ -15,6 +17,7 @@ help:
 	@echo "make test-processors run the tests of what computes as on other processors, each setting in processes of its own"
 	@echo "make test-slow  run the slow tests"
 	@echo "make test-slurm run the tests on a SLURM cluster of one's own (as root, with slurm-wlm and munge)"
+	@echo "make test-extras run the tests and examples that need the packages of extras, in an environment of their own"
 	@echo "make test-faults run the fault campaign and write docs/reliability"
 	@echo "make bench      print the speed table (on an otherwise idle machine)"
 	@echo "make bench-gpu  the same on a GPU; FOLDER=... gets the table and a CSV file"
@@ -71,6 +74,15 @@ test-faults: install
 
 test-slurm: install
 	$(BIN)/pytest -m slurm -rs
+
+test-extras: $(EXTRAS)/installed
+	$(EXTRAS)/bin/pytest -m extras -rs
+	$(EXTRAS)/bin/python -m doctest docs/extras/*.rst
+
+$(EXTRAS)/installed: pyproject.toml constraints-extras.txt
+	$(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/pip install --quiet --disable-pip-version-check -c constraints-extras.txt -e ".[dev,nwb,rl,neurogym,dsa]"
+	touch $@
 
 bench: install
 	$(BIN)/python -m benchmarks

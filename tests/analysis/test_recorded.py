@@ -137,10 +137,11 @@ def test_binned_spikes_are_counted_once_each() -> None:
     rng = np.random.default_rng(0)
     times = [rng.uniform(0, 10, n) for n in (200, 0, 37)]
     counts = bin_spikes(times, 0.1, [(0, 4), (4, 10)])
-    assert counts.shape == (2, 40, 3), "as many bins as fit into the shortest trial"
+    assert counts.shape == (2, 60, 3)
+    assert np.isnan(counts[0, 40:]).all(), "the first trial has ended"
     for unit, spikes in enumerate(times):
-        expected, _ = np.histogram(spikes, np.linspace(0, 8, 81))
-        assert counts[..., unit].ravel().tolist() == expected.tolist()
+        expected, _ = np.histogram(spikes, np.linspace(0, 10, 101))
+        assert [*counts[0, :40, unit], *counts[1, :, unit]] == expected.tolist()
 
 
 @pytest.mark.parametrize(

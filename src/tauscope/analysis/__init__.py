@@ -33,6 +33,7 @@ from tauscope.analysis.sequentiality import (
     weights_by_peak_difference,
 )
 from tauscope.analysis.silence import Decoder
+from tauscope.analysis.similarity import dynamical_similarity
 from tauscope.analysis.subnetworks import alignment, subnetworks
 from tauscope.analysis.timescales import timescales, timescales_summary
 from tauscope.analysis.transforms import ablate, freeze_tau, perturb
@@ -55,6 +56,7 @@ __all__ = [
     "character_matrices",
     "connectivity",
     "dimensionality",
+    "dynamical_similarity",
     "effective_rank",
     "embedding",
     "evaluate",

@@ -12,11 +12,11 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tauscope.analysis.autocorrelation import autocovariance, finite_length_bias, standard_error
 from tauscope.analysis.bootstrap import one_sided, resamples, uncertainty
 from tauscope.analysis.exponential_fits import TAU_MAX, fit_exponentials
 from tauscope.analysis.fit_quality import with_goodness
 from tauscope.analysis.timescales import fit_variables, with_units
+from tauscope.analysis.trial_covariance import of_equal, of_unequal
 from tauscope.errors import InputError, require_at_least, require_count, require_positive
 
 DIMENSIONS = ("trial", "time", "unit")
@@ -58,7 +58,7 @@ class _Lags:
 
 
 def timescales_of(
-    activity: ArrayLike | Tensor | xr.DataArray,
+    activity: ArrayLike | Tensor | xr.DataArray | Sequence[ArrayLike],
     dt: float = 1.0,
     *,
     time_unit: str | None = None,
@@ -74,13 +74,15 @@ def timescales_of(
     Parameters
     ----------
     activity : array [trial, time, unit]
-        Rates, counts of spikes in bins (`bin_spikes`), membrane potentials, states of a network, all sampled every `dt`.
+        Rates, counts of spikes in bins (`bin_spikes`), membrane potentials, states of a network, all sampled every `dt`. Of
+        trials of unequal length a list of arrays [time, unit], or an array in which all units of a trial are NaN behind its end.
     dt : float
         Duration of one step of the recording, in `time_unit`.
     time_unit : str, optional
         Such as "s" or "ms"; by default "steps", and "s" where `dt` is not 1.
     max_lag : int, optional
-        Largest lag of the autocorrelation, in steps; by default 200, or nearly half a trial where that is less.
+        Largest lag of the autocorrelation, in steps; by default 200, or nearly half a trial where that is less. Of trials of
+        unequal length, the longest length that trials with half of all steps have counts as that of a trial.
     fit_lags : int, optional
         Largest lag that is fitted, in steps; by default 30, or `max_lag` where that is less.
     tau_max : float
@@ -105,7 +107,8 @@ def timescales_of(
     Raises
     ------
     InputError
-        If the activity is no array of three dimensions, or an option is out of range.
+        If the activity is no array of three dimensions, or an option is out of range; if a trial has no steps, or another
+        number of units.
 
     Notes
     -----
@@ -113,7 +116,8 @@ def timescales_of(
     divisor of n - k; ρ(k) = C(k) / C(0) is fitted as in `tauscope.analysis.timescales`. Removing the mean of a trial
     of n steps lowers every C(k) by the variance of that mean, about 2 τ / n of the variance, which makes timescales of
     short trials too short; `correct_bias` adds it again (`tauscope.analysis.autocorrelation.finite_length_bias`), as far
-    as lags up to `max_lag` tell it. Counts of spikes have a variance of their own at lag 0 alone, which the fit with
+    as lags up to `max_lag` tell it. Trials of unequal length weigh as many products as they have
+    (`tauscope.analysis.trial_covariance.of_unequal`). Counts of spikes have a variance of their own at lag 0 alone, which the fit with
     two exponentials gives a timescale of 0. The windows are the lags, linearly interpolated, at which ρ falls to 1/2
     and to 0: half of the full width that Honey et al., Neuron 76, 423 (2012), define; a single exponential has an
     ``acw_50`` of τ ln 2. The windows need no fit, but count a variance at lag 0 alone as decay.
@@ -128,9 +132,10 @@ def timescales_of(
     >>> result.timescale.round(2).values, result.timescale.units
     (array([0.09, 0.09, 0.1 ]), 's')
     """
-    series = _series(activity)
+    series, lengths = _series(activity)
     require_positive("dt", dt)
-    n_trials, n_steps, n_units = series.shape
+    n_trials, longest, n_units = series.shape
+    n_steps = _usual_length(lengths)
     if bootstrap is None:
         bootstrap = 50 if n_trials > 1 else 0
     require_count("bootstrap", bootstrap, 0)
@@ -138,7 +143,7 @@ def timescales_of(
         raise InputError("bootstrap resamples trials: expected at least 2 trials, or bootstrap=0")
     lags = _Lags.of(n_steps, max_lag, fit_lags)
     if n_steps > 2 * lags.largest + 1:
-        result = _measured(series, lags, tau_max, correct_bias)
+        result = _measured(series, lengths, lags, tau_max, correct_bias)
     else:
         result = _unmeasured(n_units, lags, tau_max)
     result = with_goodness(result.assign_attrs(fit_lags=lags.fitted))
@@ -148,8 +153,10 @@ def timescales_of(
     result = result.drop_vars("trial_covariance").assign(tau=("unit", np.full(n_units, np.nan)))
     if time_unit is None:
         time_unit = "steps" if dt == 1 else "s"
+    fewest = int(lengths.min())
+    unequal = {} if fewest == longest else {"fewest_steps": fewest}
     return _in_time(with_units(result), float(dt), time_unit).assign_attrs(
-        n_trials=n_trials, n_steps=n_steps, max_lag=lags.largest, tau_max=tau_max, correct_bias=int(correct_bias),
+        unequal, n_trials=n_trials, n_steps=longest, max_lag=lags.largest, tau_max=tau_max, correct_bias=int(correct_bias),
         bootstrap=bootstrap, units="steps", dt=float(dt), time_unit=time_unit, method="default",
     )  # fmt: skip
 
@@ -166,12 +173,13 @@ def bin_spikes(
     width : float
         Of a bin, in the unit of the times.
     trials : sequence of (float, float)
-        Start and stop of every trial. All get the number of bins that fit into the shortest one.
+        Start and stop of every trial, which gets the bins that fit into it.
 
     Returns
     -------
     array [trial, time, unit]
-        Counts; a bin holds the times from its start up to, but not including, its end.
+        Counts; a bin holds the times from its start up to, but not including, its end. NaN behind the end of a trial that is
+        shorter than others.
 
     Raises
     ------
@@ -188,24 +196,27 @@ def bin_spikes(
     bounds = np.asarray(trials, dtype=np.float64).reshape(-1, 2)
     if not len(bounds):
         raise InputError("no trials: expected the start and the stop of at least one")
-    shortest = float((bounds[:, 1] - bounds[:, 0]).min())
+    duration = bounds[:, 1] - bounds[:, 0]
     # A trial that lasts a whole number of bins has them all, however its length is rounded.
-    n_bins = int(np.floor(shortest / width * (1 + 1e-9) + 1e-9)) if np.isfinite(shortest) else 0
-    if n_bins < 1:
+    n_bins = np.floor(np.where(np.isfinite(duration), duration, 0) / width * (1 + 1e-9) + 1e-9).astype(int)
+    if n_bins.min() < 1:
+        shortest = float(duration[n_bins.argmin()])
         raise InputError(f"a bin of {width:g} does not fit into the shortest trial, of {shortest:g}: expected less")
-    counts = np.zeros((len(bounds), n_bins, len(spike_times)))
+    counts = np.full((len(bounds), n_bins.max(), len(spike_times)), np.nan)
     for unit, times in enumerate(spike_times):
         ordered = np.sort(np.asarray(times, dtype=np.float64).reshape(-1))
-        for trial, start in enumerate(bounds[:, 0]):
-            edges = np.searchsorted(ordered, start + width * np.arange(n_bins + 1))
-            counts[trial, :, unit] = np.diff(edges)
+        for trial, (start, n) in enumerate(zip(bounds[:, 0], n_bins, strict=True)):
+            edges = np.searchsorted(ordered, start + width * np.arange(n + 1))
+            counts[trial, :n, unit] = np.diff(edges)
     return counts
 
 
-def _series(activity: ArrayLike | Tensor | xr.DataArray) -> Tensor:
-    """Return a recording as a tensor [trial, time, unit] in float64."""
+def _series(activity: ArrayLike | Tensor | xr.DataArray | Sequence[ArrayLike]) -> tuple[Tensor, Tensor]:
+    """Return a recording as a tensor [trial, time, unit] in float64, and the number of steps of every trial."""
     if isinstance(activity, xr.DataArray) and set(activity.dims) == set(DIMENSIONS):
         activity = activity.transpose(*DIMENSIONS)
+    if isinstance(activity, list | tuple) and len({np.shape(trial) for trial in activity}) > 1:
+        activity = _side_by_side([np.asarray(trial) for trial in activity])
     values = activity.detach().cpu().numpy() if isinstance(activity, Tensor) else np.asarray(activity)
     if values.dtype.kind not in "buif":
         raise InputError(f"the activity is of type {values.dtype}: expected real numbers [trial, time, unit]")
@@ -213,37 +224,68 @@ def _series(activity: ArrayLike | Tensor | xr.DataArray) -> Tensor:
         raise InputError(
             f"the activity has shape {values.shape}: expected [trial, time, unit], none empty; activity[None] is one trial"
         )
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
+    series = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
+    there = ~series.isnan().all(2)
+    steps = torch.arange(1, series.shape[1] + 1, device="cpu")
+    lengths = (there * steps).amax(1)
+    # One that is all NaN is no trial that has ended, but one that was not recorded.
+    lengths = torch.where(lengths > 0, lengths, series.shape[1])
+    return series[:, : int(lengths.max())], lengths
 
 
-def _measured(series: Tensor, lags: _Lags, tau_max: float, correct_bias: bool) -> xr.Dataset:
+def _side_by_side(trials: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """Return trials [time, unit] of unequal length as an array with NaN behind their ends."""
+    for i, trial in enumerate(trials):
+        if (
+            trial.ndim != 2
+            or 0 in trial.shape
+            or trial.dtype.kind not in "buif"
+            or trial.shape[1] != trials[0].shape[1]
+        ):
+            raise InputError(
+                f"trial {i} has shape {trial.shape} and type {trial.dtype}: expected real numbers [time, unit], at least one step, and "
+                f"as many units as in trial 0, of shape {trials[0].shape}"
+            )
+    padded = np.full((len(trials), max(map(len, trials)), trials[0].shape[1]), np.nan)
+    for row, trial in zip(padded, trials, strict=True):
+        row[: len(trial)] = trial
+    return padded
+
+
+def _usual_length(lengths: Tensor) -> int:
+    """Return the longest length that trials with half of all steps have; that of all trials where they are equal."""
+    longest_first = lengths.sort(descending=True).values
+    enough = 2 * longest_first.cumsum(0) >= longest_first.sum()
+    return int(longest_first[int(enough.int().argmax())])
+
+
+def _measured(series: Tensor, lengths: Tensor, lags: _Lags, tau_max: float, correct_bias: bool) -> xr.Dataset:
     """Return the fits of all units, and the covariance of every trial, from trials that are long enough for the lags."""
-    n_steps = series.shape[1]
-    finite = series.isfinite().all(1).all(0)
-    known = torch.where(finite, series, 0.0)
-    measured = autocovariance(known.transpose(0, 1), lags.largest)
-    bias = finite_length_bias(measured.covariance, n_steps)
-    covariance = measured.covariance + bias[..., None] * correct_bias
-    silent = finite & _is_silent(known)
-    average = covariance.mean(0)
+    inside = (torch.arange(series.shape[1], device="cpu") < lengths[:, None])[..., None]
+    finite = (series.isfinite() | ~inside).all(1).all(0)
+    known = torch.where(finite & inside, series, 0.0)
+    if bool(inside.all()):
+        measured = of_equal(known, lags.largest, correct_bias)
+    else:
+        measured = of_unequal(known, lengths, lags.largest, correct_bias)
+    silent = finite & _is_silent(known[inside[..., 0]])
     # The bias of white noise may take more than there is; what has no variance left cannot be fitted either.
-    varying = finite & ~silent & (average[:, 0] > 0)
-    safe = torch.where(varying[:, None], covariance, 1.0)
-    error = standard_error(safe, n_steps)
-    short = varying & ~(error.square() * FEWEST_SAMPLES < 1) | finite & ~silent & ~varying
+    varying = finite & ~silent & (measured.average[:, 0] > 0)
+    average = torch.where(varying[:, None], measured.average, 1.0)
+    short = varying & ~(measured.error.square() * FEWEST_SAMPLES < 1) | finite & ~silent & ~varying
     usable = (varying & ~short).numpy()
-    rho = np.where(usable[:, None], (safe.mean(0) / safe.mean(0)[:, :1]).numpy(), np.nan)
-    errors = np.where(usable, error.numpy(), np.nan)
+    rho = np.where(usable[:, None], (average / average[:, :1]).numpy(), np.nan)
+    errors = np.where(usable, measured.error.numpy(), np.nan)
     return fit_variables(fit_exponentials(rho[:, : lags.fitted + 1], tau_max, errors)).assign(
         autocorrelation=(("unit", "lag"), rho),
-        bias=("unit", np.where(usable, (bias.mean(0) / safe.mean(0)[:, 0]).numpy(), np.nan)),
-        mean=("unit", np.where(finite, measured.mean.mean(0).numpy(), np.nan)),
-        variance=("unit", np.where(finite, average[:, 0].numpy(), np.nan)),
+        bias=("unit", np.where(usable, (measured.bias / average[:, 0]).numpy(), np.nan)),
+        mean=("unit", np.where(finite, measured.mean.numpy(), np.nan)),
+        variance=("unit", np.where(finite, measured.average[:, 0].numpy(), np.nan)),
         standard_error=("unit", errors),
         dead=("unit", silent.numpy()),
         too_short=("unit", short.numpy()),
         diverged=("unit", ~finite.numpy()),
-        trial_covariance=(("trial", "unit", "lag"), covariance.numpy()),
+        trial_covariance=(("trial", "unit", "lag"), measured.trials.numpy()),
     ).assign_coords(lag=np.arange(lags.largest + 1), unit=np.arange(series.shape[2]))  # fmt: skip
 
 
@@ -261,9 +303,8 @@ def _unmeasured(n_units: int, lags: _Lags, tau_max: float) -> xr.Dataset:
     ).assign_coords(lag=np.arange(lags.largest + 1), unit=np.arange(n_units))  # fmt: skip
 
 
-def _is_silent(series: Tensor) -> Tensor:
-    """Return which units ``[unit]`` all but keep one value, as a neuron does that hardly fires."""
-    samples = series.flatten(0, 1)
+def _is_silent(samples: Tensor) -> Tensor:
+    """Return which units of ``samples [sample, unit]`` all but keep one value, as a neuron does that hardly fires."""
     median = samples.median(0).values
     rounding = 8 * torch.finfo(torch.float32).eps * median.abs() + torch.finfo(torch.float32).tiny
     return ((samples - median).abs() > rounding).sum(0) < FEWEST_CHANGES

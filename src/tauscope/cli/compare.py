@@ -1,4 +1,4 @@
-"""``tauscope compare``: two or more runs side by side on one self-contained HTML page."""
+"""``tauscope compare``: two or more runs side by side on one self-contained HTML page, or distances between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tauscope.cli import flags, pages
+from tauscope.cli import compare_dynamics, flags, pages
 from tauscope.errors import InputError
 from tauscope.report import COMPARISON_GENERATOR
 
@@ -17,19 +17,23 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command."""
     parser.epilog = "exit code: 0 if the page is complete; 3 if a run or a figure is missing in it"
     parser.add_argument("paths", type=Path, nargs="+", metavar="run", help="run folders, two or more")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", default=Path("comparison.html"), help="the page")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the page (default: comparison.html)")
     parser.add_argument(
         "--results", type=Path, metavar="FOLDER", help="the --output of tauscope analyze; by default each run's own"
     )
     flags.add_own(parser)
+    compare_dynamics.add(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    """Write the page and return the exit code."""
+    """Write the page, or measure distances, and return the exit code."""
+    if options.metric is not None:
+        return compare_dynamics.run(options, console)
+    compare_dynamics.refuse(options)
     flags.own(options)
     folders, unusable = _run_folders(options.paths)
     measured = folders if options.results is None else _measured(folders, options.results)
-    target = Path(os.path.abspath(options.output))
+    target = Path(os.path.abspath(options.output or "comparison.html"))
     pages.require_ours(target, COMPARISON_GENERATOR)
 
     from tauscope.report import comparison_page

@@ -21,7 +21,7 @@ from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.jobs.signals import collect_signals
 from tauscope.learning.state import Training
 from tauscope.learning.training import train
-from tauscope.runs.config import SETUPS, Config, allow, config_of, is_own, kind_of
+from tauscope.runs.config import SETUPS, Config, allow, config_of, is_own, kind_of, task_names
 from tauscope.runs.config.own import FLAGS
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.run import Run, read_config
@@ -37,11 +37,12 @@ def add(parser: flags.Parser) -> None:
     task = given["task"]
     if task is None:
         lines = [f"  {name:<10}{config_of({'task': name}).template().question}" for name in SETUPS]
+        lines.append(f"  {'neurogym:ID':<10}  an environment of neurogym (needs the extra 'neurogym')")
         lines.append(f"  {'module:Class':<10}  a task of your own")
         parser.epilog = "\n".join(["tasks, whose own options tauscope train --task NAME --help lists:", *lines])
     allow(given)
     # Flags of other tasks are known too, so that they are refused by what they belong to.
-    kinds = tuple(dict.fromkeys([kind_of("parity" if task is None else task), *map(kind_of, SETUPS)]))
+    kinds = tuple(dict.fromkeys([kind_of("parity" if task is None else task), *map(kind_of, task_names())]))
     parser.set_defaults(kinds=kinds)
     flags.add_dataclasses(parser, kinds, None if task is None else kinds[0])
     network = parser.add_argument_group("shorthands")

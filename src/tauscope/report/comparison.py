@@ -101,7 +101,7 @@ def comparison_page(folders: Sequence[Path], measured: Sequence[Path] | None = N
     from tauscope._version import __version__
 
     labels = short_names(folders)
-    groups = _groups(folders)
+    groups = kinds_of(folders)
     runs = list(map(_read, folders, folders if measured is None else measured, labels, groups))
     return render(
         "compare.html",
@@ -139,7 +139,7 @@ def _read(folder: Path, home: Path, label: str, group: str) -> _Run:
     )
 
 
-def _groups(folders: Sequence[Path]) -> list[str]:
+def kinds_of(folders: Sequence[Path]) -> list[str]:
     """Return the curriculum of every run, with the options in which runs of the same curriculum differ."""
     configs = [_config(folder) for folder in folders]
     kinds = [{name: value for name, value in config.identity().items() if name not in _NOT_COMPARED}

@@ -5,24 +5,28 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tauscope._lazy import torch
+from tauscope.runs.config.own import package_of
 
 FLUSHED, KEPT = "flushed", "kept"
 """What becomes of subnormal numbers, see `tauscope.models.kernels.subnormals`."""
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment(device: str, task: str = "") -> dict[str, Any]:
     """Return what a result depends on beside its configuration.
 
     Parameters
     ----------
     device : str
         Where the run computes.
+    task : str
+        Name of the run's task; of a task of another package, the version of that package is told too.
 
     Returns
     -------
@@ -46,6 +50,8 @@ def environment(device: str) -> dict[str, Any]:
         commit = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False).stdout.strip() or None
     except (OSError, subprocess.SubprocessError):
         commit = None
+    package = package_of(task)
+    drawn_by = {} if package is None else {package: getattr(sys.modules.get(package), "__version__", None)}
     return {
         "tauscope": __version__,
         "git_commit": commit,
@@ -61,6 +67,7 @@ def environment(device: str) -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "started": now(),
+        **drawn_by,
     }
 
 

@@ -24,7 +24,7 @@ class Recording:
     Attributes
     ----------
     activity : array [trial, time, unit]
-        In float64.
+        In float64; NaN behind the end of a trial that is shorter than others.
     dt : float, optional
         Duration of a step, where the file tells it.
     time_unit : str, optional
@@ -113,14 +113,11 @@ def _from_table(path: Path, variable: None) -> Recording:
     if words:
         raise InputError(f"{path} has words in the column {words[0]!r}: expected numbers in every unit's column")
     trials = [rows for _, rows in table.groupby("trial", sort=False)] if "trial" in table else [table]
-    lengths = sorted({len(rows) for rows in trials})
-    if len(lengths) > 1:
-        raise InputError(
-            f"{path} has trials of {lengths[0]} to {lengths[-1]} rows: expected the same number in each, such as "
-            f"{lengths[0]}"
-        )
     dt = _time_step([rows["time"].to_numpy() for rows in trials], path) if "time" in table else None
-    return Recording(np.stack([rows[units].to_numpy(dtype=np.float64) for rows in trials]), dt)
+    activity = np.full((len(trials), max(map(len, trials)), len(units)), np.nan)
+    for row, rows in zip(activity, trials, strict=True):
+        row[: len(rows)] = rows[units].to_numpy(dtype=np.float64)
+    return Recording(activity, dt)
 
 
 def _from_netcdf(path: Path, variable: str | None) -> Recording:

@@ -15,7 +15,7 @@ from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.state import Training
 from tauscope.runs import checkpoints, published
 from tauscope.runs.config import Config, config_of
-from tauscope.runs.config.own import NotNamedError
+from tauscope.runs.config.own import PACKAGES, NotNamedError
 from tauscope.runs.environment import KEPT, environment
 from tauscope.runs.files import remove_unfinished, write_atomically
 from tauscope.runs.folder import (
@@ -185,7 +185,7 @@ class Run:
             )
         if state is not None:
             self._require_fit(state)
-        here, sessions = environment(self.device), self._sessions()
+        here, sessions = environment(self.device, self.config.task), self._sessions()
         remove_unfinished(self.folder, OWN_FILES)
         checkpoints.turn_states(self.folder)
         if state is not None and not state.get("flushes_subnormals", False):
@@ -194,9 +194,9 @@ class Run:
             # What version 0.1 did not write down cannot be compared.
             before = {"products": here["products"], "subnormals": here["subnormals"]} | sessions[-1]
             notices += [
-                f"{name} was {before.get(name)} and is {here[name]}: the result will not be bitwise the same"
-                for name in ("torch", "threads", "device", "capability", "products", "subnormals")
-                if before.get(name) != here[name]
+                f"{name} was {before.get(name)} and is {here.get(name)}: the result will not be bitwise the same"
+                for name in ("torch", "threads", "device", "capability", "products", "subnormals", *PACKAGES)
+                if before.get(name) != here.get(name)
             ]
         history = [] if state is None else state["history"]
         if history:

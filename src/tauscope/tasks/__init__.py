@@ -12,6 +12,7 @@ from tauscope.tasks.gym import Gymnasium
 from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
 from tauscope.tasks.navigation import CodedTask, HeadDirection, PathIntegration
+from tauscope.tasks.neurogym import Neurogym
 from tauscope.tasks.text import Text
 from tauscope.tasks.tracking import Tracking
 
@@ -46,6 +47,7 @@ __all__ = [
     "Head",
     "HeadDirection",
     "History",
+    "Neurogym",
     "Parity",
     "PathIntegration",
     "Stage",

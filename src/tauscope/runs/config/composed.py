@@ -90,7 +90,7 @@ class Config:
     @property
     def name(self) -> str:
         """Name of the run's folder."""
-        names = self.setup.names or _names
+        names = self.setup.names or default_names
         usual = self.__dataclass_fields__["engine"].default
         engine = [] if self.engine == usual else [self.engine]
         gradient = [self.gradient] if self.gradient != "bptt" else []
@@ -254,7 +254,7 @@ def _plain(config: Config) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
 
 
-def _names(options: Config) -> list[str]:
+def default_names(options: Config) -> list[str]:
     """Return the parts of a folder's name: ``{task}[_options that are not the defaults]``."""
     affixes = own_curriculum(options)
     for known in fields(options):

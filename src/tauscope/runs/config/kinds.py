@@ -53,7 +53,9 @@ def config_of(options: Mapping[str, Any]) -> Config:
     task = options.get("task", "parity")
     kind = kind_of(task)
     for name in options:
-        others = [] if name in kind.__dataclass_fields__ else [known for known in SETUPS if name in fields_of(known)]
+        others = (
+            [] if name in kind.__dataclass_fields__ else [known for known in task_names() if name in fields_of(known)]
+        )
         if others:
             raise InputError(f"{name} is an option of the tasks {', '.join(others)}: expected none for task {task!r}")
     return kind.from_dict({"task": task, **options})
@@ -62,6 +64,17 @@ def config_of(options: Mapping[str, Any]) -> Config:
 def fields_of(task: str) -> dict[str, Field[Any]]:
     """Return the options of a task of the package, by name."""
     return kind_of(task).__dataclass_fields__
+
+
+def task_names() -> list[str]:
+    """Return the names of all tasks; of those of other packages, what stands before their names.
+
+    Examples
+    --------
+    >>> task_names()[-1]
+    'neurogym:'
+    """
+    return [*SETUPS, *(f"{package}:" for package in own.PACKAGES)]
 
 
 _KINDS: dict[str, type[Config]] = {}
@@ -73,8 +86,8 @@ def kind_of(task: object) -> type[Config]:
     Parameters
     ----------
     task : str
-        A key of `SETUPS` or a published code or spelling of one; or ``module:Class`` of a task that the user named, see
-        `own.allow`, which may be a `Setup` too.
+        A key of `SETUPS` or a published code or spelling of one; ``neurogym:`` and the name of an environment; or
+        ``module:Class`` of a task that the user named, see `own.allow`, which may be a `Setup` too.
 
     Raises
     ------
@@ -89,6 +102,9 @@ def kind_of(task: object) -> type[Config]:
     name = str(task)
     if own.is_own(name):
         place, found = name, own.known(name, "task")
+    elif (package := own.package_of(name)) is not None:
+        name, place = package, own.PACKAGES[package]
+        found = imported(place, "setup")
     else:
         name = _known(name)
         place = SETUPS[name]
@@ -109,7 +125,7 @@ def _known(task: str) -> str:
         codes = ", ".join(f"{code} ({known})" for code, known in PUBLISHED_CODES.items())
         raise InputError(f"task {task!r} is unknown: expected {codes}")
     if name not in SETUPS:
-        raise InputError(f"task {task!r} is unknown: {nearest(name, SETUPS)}")
+        raise InputError(f"task {task!r} is unknown: {nearest(name, task_names())}")
     return name
 
 

@@ -15,6 +15,10 @@ from typing import Any
 from tauscope._named import imported
 from tauscope.errors import InputError
 
+PACKAGES = {"neurogym": "tauscope.runs.setups.neurogym:NEUROGYM"}
+"""Where the setup of the tasks of another package lies, by what stands before the colon of such a task's name; no code of a
+user's own is imported for one."""
+
 FLAGS = {"task": "--task", "curriculum_type": "-c"}
 """Options that can name code of a user's own, and their flags; a cell is imported where a network is built."""
 
@@ -30,10 +34,22 @@ def is_own(value: object) -> bool:
 
     Examples
     --------
-    >>> is_own("mytasks:Recall"), is_own("parity")
-    (True, False)
+    >>> is_own("mytasks:Recall"), is_own("parity"), is_own("neurogym:GoNogo-v0")
+    (True, False, False)
     """
-    return isinstance(value, str) and ":" in value
+    return isinstance(value, str) and ":" in value and package_of(value) is None
+
+
+def package_of(task: str) -> str | None:
+    """Return the package that a task's name stands for a task of: a key of `PACKAGES`, or ``None``.
+
+    Examples
+    --------
+    >>> package_of("neurogym:GoNogo-v0"), package_of("mytasks:Recall")
+    ('neurogym', None)
+    """
+    package, colon, _ = task.partition(":")
+    return package if colon and package in PACKAGES else None
 
 
 def allow(options: Mapping[str, Any]) -> None:
