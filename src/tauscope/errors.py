@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import numbers
 import operator
 import re
@@ -161,8 +162,8 @@ def require_instance(name: str, value: object, kind: type | tuple[type, ...], ex
     raise InputError(f"{name} is {given}: expected {example}")
 
 
-def require_positive(name: str, value: object) -> None:
-    """Raise an `InputError` unless the value is a number above 0.
+def require_positive(name: str, value: object, *, finite: bool = False) -> None:
+    """Raise an `InputError` unless the value is a number above 0, and a finite one where that is asked.
 
     Examples
     --------
@@ -170,3 +171,5 @@ def require_positive(name: str, value: object) -> None:
     """
     if not (isinstance(value, numbers.Real) and float(value) > 0):
         raise InputError(f"{name} is {value!r}: expected a number above 0")
+    if finite and not math.isfinite(value):
+        raise InputError(f"{name} is {value!r}: expected a finite number above 0")

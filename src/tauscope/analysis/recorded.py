@@ -14,10 +14,11 @@ from torch import Tensor
 
 from tauscope.analysis.autocorrelation import autocovariance, finite_length_bias, standard_error
 from tauscope.analysis.bootstrap import one_sided, resamples, uncertainty
+from tauscope.analysis.checked import checked
 from tauscope.analysis.exponential_fits import TAU_MAX, fit_exponentials
 from tauscope.analysis.fit_quality import with_goodness
 from tauscope.analysis.timescales import fit_variables, with_units
-from tauscope.errors import InputError, require_at_least, require_count, require_positive
+from tauscope.errors import InputError, require_at_least, require_count, require_instance, require_positive
 
 DIMENSIONS = ("trial", "time", "unit")
 """The order of a recording's dimensions."""
@@ -57,6 +58,7 @@ class _Lags:
         return cls(max_lag, fit_lags)
 
 
+@checked
 def timescales_of(
     activity: ArrayLike | Tensor | xr.DataArray,
     dt: float = 1.0,
@@ -129,7 +131,10 @@ def timescales_of(
     (array([0.09, 0.09, 0.1 ]), 's')
     """
     series = _series(activity)
-    require_positive("dt", dt)
+    require_positive("dt", dt, finite=True)
+    if time_unit is not None:
+        require_instance("time_unit", time_unit, str, "a text, such as 'ms'")
+        require_count("length of time_unit", len(time_unit.strip()))
     n_trials, n_steps, n_units = series.shape
     if bootstrap is None:
         bootstrap = 50 if n_trials > 1 else 0

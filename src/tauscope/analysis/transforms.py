@@ -218,7 +218,7 @@ def perturb(
     with torch.no_grad():
         for weight in perturbed_weights(twin, which):
             if space == "raw" and weight.role == "tau":
-                for kept in _raw(weight):
+                for kept in trained_in_place(weight):
                     kept.add_(_change(kept, torch.ones_like(kept), epsilon, generator, norm))
                 continue
             tensor, movable = weight.tensor, weight.movable
@@ -242,13 +242,23 @@ def _change(
     d = movable * normal(tuple(tensor.shape), generator).to(tensor)
     if only_grows:
         d = d.abs()
-    if norm == "largest":
-        return epsilon * d / (d.abs().max() or 1.0)
-    return epsilon * (movable * tensor).norm() * d / d.norm()
+    # Of nothing that can be moved, nothing is.
+    size = d.norm() if norm == "relative" else d.abs().amax() if d.numel() else d.new_zeros(())
+    if not size:
+        return torch.zeros_like(tensor)
+    return epsilon * d / size if norm == "largest" else epsilon * (movable * tensor).norm() * d / size
 
 
-def _raw(weight: Weight) -> tuple[Tensor, ...]:
-    """Return what is trained in the place of timescales; where they are fixed, themselves."""
+def trained_in_place(weight: Weight) -> tuple[Tensor, ...]:
+    """Return what is trained in the place of a weight; where it is fixed, itself.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> model = ts.LeakyRNN(3, tau=4.0, generator=torch.Generator().manual_seed(0))
+    >>> trained_in_place(model.weights()["cells.0.raw_tau"])
+    (tensor([4., 4., 4.]),)
+    """
     return weight.parameters or (weight.tensor,)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from tauscope._lazy import torch
-from tauscope.errors import InputError, require_at_least, require_instance, require_probability
+from tauscope.errors import DivergedError, InputError, require_at_least, require_instance, require_probability
 from tauscope.learning.learners import BPTT, Generators, Piece
 from tauscope.learning.online import Backward, Credit, Online, Plain, as_start
 from tauscope.tasks.base import OUT, Stage
@@ -180,7 +180,14 @@ class ActorCritic:
 
     def _answer(self, state: tuple[State, ...]) -> Tensor:
         """Return logits and value of a state, ``[batch, action + 1]``."""
-        return self.model.readout(self.model.hidden(state), self.heads)[:, 0]
+        answer = self.model.readout(self.model.hidden(state), self.heads)[:, 0]
+        if not answer.isfinite().all():
+            # No action can be drawn of it.
+            raise DivergedError(
+                "the network diverged: what it says of its next action is not finite; expected finite numbers, try a smaller "
+                "learning rate"
+            )
+        return answer
 
     def _credit(self) -> Credit:
         return Plain() if isinstance(self.gradient, BPTT) else self.gradient.credit(self.model)
