@@ -113,7 +113,7 @@ def _number(value: Any) -> Any:
     if not isinstance(value, numbers.Real) or math.isnan(value):
         raise TypeError
     # Of whole numbers NumPy knows no larger ones.
-    return float(value) if abs(value) >= 2**63 else value
+    return float(value) if abs(float(value)) >= 2**63 else value
 
 
 def _truth(value: Any) -> bool:

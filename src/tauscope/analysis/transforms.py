@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tauscope._draws import normal
 from tauscope.analysis.checked import checked
-from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.errors import InputError, NotApplicableError, require_at_least, require_choice
 from tauscope.models.cell import Cell, State
 from tauscope.models.leaky import LeakyCell
 from tauscope.models.model import Model
@@ -321,7 +321,7 @@ def perturbed_weights(model: Model, which: str) -> list[Weight]:
 
     Raises
     ------
-    InputError
+    NotApplicableError
         If a layer has none that are known.
 
     Examples
@@ -342,7 +342,7 @@ def perturbed_weights(model: Model, which: str) -> list[Weight]:
     for cell in cells:
         if not _of_role(cell.weights(), which):
             kind = type(cell.intact).__name__
-            raise InputError(
+            raise NotApplicableError(
                 f"{kind} has no {which} parameters that are known: expected a cell whose `weights` has some"
             )
     return [weight for cell in cells for weight in _of_role(cell.weights(), which)]
