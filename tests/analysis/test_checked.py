@@ -152,6 +152,29 @@ def test_numbers_and_words_of_another_kind_are_refused_before_anything_is_comput
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["x", None, {}, [[1, "a"]], [[1], [1, 2]], object(), 1j])
+def test_matrices_and_times_that_are_no_numbers_are_refused(value: Any) -> None:
+    matrix = np.eye(3)
+    calls: dict[str, Callable[[], object]] = {
+        "recurrent": lambda: analysis.wave_spectrum(value, matrix),
+        "operator": lambda: analysis.wave_spectrum(matrix, value),
+        "boundary": lambda: analysis.wave_operator(value),
+        "readout": lambda: analysis.readout_basis(matrix, value, matrix[:1]),
+        "coordinates": lambda: analysis.travelling_waves(value, np.ones((4, 1, 3))),
+        "trials": lambda: analysis.bin_spikes([[0.1]], 0.1, value),
+        "spike_times": lambda: analysis.bin_spikes([value], 0.1, [(0.0, 1.0)]),
+        "autocorrelation": lambda: analysis.fit_exponentials(value),
+    }
+    for name, call in calls.items():
+        if value is None and name == "spike_times":
+            continue  # NumPy takes it for a time that is not known
+        with pytest.raises(InputError, match=r"expected|no trials") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"^threshold is 'x': expected a number"):
+        analysis.wave_spectrum(matrix, matrix, threshold="x")  # type: ignore[arg-type]
+
+
 def test_whole_numbers_of_numpy_and_torch_are_taken() -> None:
     expected = analysis.dimensionality(network(), n_trials=2, n_steps=60, burn_in=5)
     found = analysis.dimensionality(network(), n_trials=torch.tensor(2), n_steps=np.int64(60), burn_in=np.int8(5))  # type: ignore[arg-type]

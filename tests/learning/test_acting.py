@@ -11,7 +11,7 @@ from torch import Tensor
 
 import tauscope as ts
 from tauscope.learning.acting import ActorCritic
-from tauscope.learning.learners import BPTT
+from tauscope.learning.learners import BPTT, Supervised
 from tauscope.learning.online import RTRL, Immediate
 from tauscope.learning.recipe import generators
 from tauscope.models import ELSTMCell
@@ -162,6 +162,12 @@ def test_what_an_actor_cannot_be_made_of_is_refused() -> None:
     dense = ts.Model([ts.GRUCell(4, 5, generator)], ts.Heads(5, ["out"], 4, True, generator))
     with pytest.raises(ts.InputError, match="not element-wise"):
         ActorCritic(dense, CueGame(), RTRL(5))
+    with pytest.raises(ts.InputError, match="the network is of type str: expected a tauscope Model"):
+        ActorCritic("gru", CueGame())  # type: ignore[arg-type]
+    with pytest.raises(ts.InputError, match="gradient is of type str: expected an object with credit and pieces"):
+        ActorCritic(dense, CueGame(), "rtrl")  # type: ignore[arg-type]
+    with pytest.raises(ts.InputError, match="gradient is the class RTRL itself"):
+        Supervised(dense, ts.Parity(), gradient=RTRL)  # type: ignore[arg-type]
     with pytest.raises(ts.InputError, match="discount"):
         ActorCritic(dense, CueGame(), discount=1.5)
     with pytest.raises(ts.InputError, match="is acted in"):

@@ -12,9 +12,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tauscope.analysis.recording import Network
-from tauscope.errors import InputError, require_instance
+from tauscope.errors import InputError, require_instance, shown
 from tauscope.models.model import Model, require_model, wrapper_of
 from tauscope.tasks.base import Task
 from tauscope.tasks.binary import BinaryMemoryTask
@@ -98,7 +99,21 @@ def plain(name: str, annotation: str, value: Any) -> Any:
         except (TypeError, ValueError, OverflowError, RuntimeError):
             continue
     expected = " or ".join(_PLAIN[option][1] for option in options if option != "None")
-    raise InputError(f"{name} is {_shown(value)}: expected {expected}")
+    raise InputError(f"{name} is {shown(value)}: expected {expected}")
+
+
+def real_array(name: str, value: Any) -> NDArray[np.float64]:
+    """Return an array of real numbers, or refuse what is none.
+
+    Examples
+    --------
+    >>> real_array("boundary", [[1, 0]])
+    array([[1., 0.]])
+    """
+    try:
+        return np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise InputError(f"{name} is {shown(value)}: expected an array of real numbers") from None
 
 
 def _whole(value: Any) -> int:
@@ -158,10 +173,3 @@ _PLAIN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "Sequence[str]": (_several(_text), "several texts"),
 }
 """How a value is taken for what an annotation says, or refused by an error, and what that is in words."""
-
-
-def _shown(value: object) -> str:
-    """Return a value in few words."""
-    if isinstance(value, torch.Tensor | np.ndarray) and value.ndim:
-        return f"of shape {tuple(value.shape)}"
-    return " ".join(repr(value).split())[:60]

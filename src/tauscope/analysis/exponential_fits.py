@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tauscope.analysis.checked import real_array
 from tauscope.errors import InputError, require_positive
 
 Array = NDArray[np.float64]
@@ -100,7 +101,7 @@ def fit_exponentials(
     >>> fits.n_exponentials.tolist(), fits.tau.round(3).tolist()
     ([1, 2], [5.0, 20.0])
     """
-    data = np.asarray(autocorrelation, dtype=np.float64)
+    data = real_array("autocorrelation", autocorrelation)
     if data.ndim == 0 or data.shape[-1] < 5:
         raise InputError(f"autocorrelation has shape {data.shape}: expected [..., lag] with at least 5 lags")
     require_positive("tau_max", tau_max)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tauscope.analysis.autocorrelation import autocovariance, finite_length_bias, standard_error
 from tauscope.analysis.bootstrap import one_sided, resamples, uncertainty
-from tauscope.analysis.checked import checked
+from tauscope.analysis.checked import checked, real_array
 from tauscope.analysis.exponential_fits import TAU_MAX, fit_exponentials
 from tauscope.analysis.fit_quality import with_goodness
 from tauscope.analysis.timescales import fit_variables, with_units
@@ -190,9 +190,12 @@ def bin_spikes(
            [0., 0., 0., 0.]])
     """
     require_positive("width of a bin", width)
-    bounds = np.asarray(trials, dtype=np.float64).reshape(-1, 2)
-    if not len(bounds):
+    bounds = real_array("trials", trials)
+    if not bounds.size:
         raise InputError("no trials: expected the start and the stop of at least one")
+    if bounds.ndim != 2 or bounds.shape[1] != 2:
+        raise InputError(f"trials are of shape {bounds.shape}: expected [trial, 2], the start and the stop of each")
+    require_instance("spike_times", spike_times, Sequence | np.ndarray, "the times of the spikes of every unit")
     shortest = float((bounds[:, 1] - bounds[:, 0]).min())
     # A trial that lasts a whole number of bins has them all, however its length is rounded.
     n_bins = int(np.floor(shortest / width * (1 + 1e-9) + 1e-9)) if np.isfinite(shortest) else 0
@@ -200,7 +203,7 @@ def bin_spikes(
         raise InputError(f"a bin of {width:g} does not fit into the shortest trial, of {shortest:g}: expected less")
     counts = np.zeros((len(bounds), n_bins, len(spike_times)))
     for unit, times in enumerate(spike_times):
-        ordered = np.sort(np.asarray(times, dtype=np.float64).reshape(-1))
+        ordered = np.sort(real_array(f"spike_times of unit {unit}", times).reshape(-1))
         for trial, start in enumerate(bounds[:, 0]):
             edges = np.searchsorted(ordered, start + width * np.arange(n_bins + 1))
             counts[trial, :, unit] = np.diff(edges)

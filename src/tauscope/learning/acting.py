@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from tauscope._lazy import torch
 from tauscope.errors import DivergedError, InputError, require_at_least, require_instance, require_probability
+from tauscope.learning.checks import require_methods
 from tauscope.learning.learners import BPTT, Generators, Piece
 from tauscope.learning.online import Backward, Credit, Online, Plain, as_start
 from tauscope.tasks.base import OUT, Stage
@@ -93,6 +94,11 @@ class ActorCritic:
     heads: tuple[str, ...] = (OUT,)
 
     def __post_init__(self) -> None:
+        from tauscope.models.model import require_model
+
+        require_model(self.model)
+        if not isinstance(self.gradient, BPTT):
+            require_methods("gradient", self.gradient, "credit", "pieces")
         require_instance("environment", self.environment, Environment, "an Environment, such as ts.tasks.CueGame()")
         require_probability("discount", self.discount)
         require_at_least("value_cost", self.value_cost, 0.0)
