@@ -20,7 +20,9 @@ from tauscope.errors import (
     require_count,
     require_file_name,
     require_instance,
+    require_positive,
     require_probability,
+    shown,
 )
 
 NAMES = ["cumulative", "sliding", "single", "single_nocurr"]
@@ -107,3 +109,29 @@ def test_names_that_some_system_takes_for_no_file_are_refused(name: str) -> None
 @pytest.mark.parametrize("name", ["N2_N3", "0.5", ".a", "console", "com10", "a b", "été", "x" * 100, "a+b", "2afc"])
 def test_other_names_are_names_of_files(name: str) -> None:
     require_file_name("stage", name)
+
+
+@pytest.mark.parametrize(
+    "value", [np.zeros((2, 2)), torch.zeros(3, 2), np.ones(2), ["a\nb"], {"a": np.eye(40)}, "x" * 500]
+)
+def test_whatever_is_refused_is_refused_in_a_short_line(value: Any) -> None:
+    for require in (require_at_least, require_count, require_choice, require_positive, require_probability):
+        with pytest.raises(InputError) as caught:
+            require(
+                "it", value, *([1] if require is require_at_least else [["a"]] if require is require_choice else [])
+            )  # type: ignore[operator]
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 200
+    assert len(shown(value)) < 100
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_truth_value_counts_nothing(value: bool) -> None:
+    with pytest.raises(InputError, match=f"units is {value}: expected a whole number"):
+        require_count("units", value, 0)
+
+
+def test_a_number_above_0_may_have_to_be_finite() -> None:
+    require_positive("clip", math.inf)
+    with pytest.raises(InputError, match="dt is inf: expected a finite number above 0"):
+        require_positive("dt", math.inf, finite=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import numbers
 import operator
 import re
@@ -52,6 +53,24 @@ def nearest(value: object, options: Iterable[object]) -> str:
     return f"expected one of {', '.join(names)}{hint}"
 
 
+def shown(value: object) -> str:
+    """Return a value in a line of few words; of an array or a tensor its shape.
+
+    Examples
+    --------
+    >>> shown("paritty"), shown([1, 2])
+    ("'paritty'", '[1, 2]')
+    """
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, tuple) and shape:
+        return f"of shape {tuple(shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+_LONGEST_SHOWN = 80
+
+
 def require_choice(name: str, value: object, options: Iterable[object]) -> None:
     """Raise an `InputError` unless the value is one of the options.
 
@@ -60,8 +79,12 @@ def require_choice(name: str, value: object, options: Iterable[object]) -> None:
     >>> require_choice("task", "parity", ["parity", "dms"])
     """
     options = list(options)
-    if value not in options:
-        raise InputError(f"{name} {value!r} is unknown: {nearest(value, options)}")
+    try:
+        known = bool(value in options)
+    except (TypeError, ValueError, RuntimeError):  # an array or a tensor of several numbers
+        known = False
+    if not known:
+        raise InputError(f"{name} {shown(value)} is unknown: {nearest(shown(value), options)}")
 
 
 def require_at_least(name: str, value: float, minimum: float) -> None:
@@ -74,7 +97,7 @@ def require_at_least(name: str, value: float, minimum: float) -> None:
     try:
         enough = bool(value >= minimum)
     except (TypeError, ValueError, RuntimeError):  # also an array or a tensor of several numbers
-        raise InputError(f"{name} is {value!r}: expected a number of at least {minimum}") from None
+        raise InputError(f"{name} is {shown(value)}: expected a number of at least {minimum}") from None
     if not enough:
         raise InputError(f"{name} is {value}: expected at least {minimum} (nearest valid value: {minimum})")
 
@@ -98,9 +121,11 @@ def require_count(name: str, value: object, minimum: int = 1) -> None:
     >>> require_count("batch size", 256)
     """
     try:
+        if isinstance(value, bool):  # which Python takes for 0 or 1, and torch for neither
+            raise TypeError
         number = operator.index(cast(SupportsIndex, value))
     except TypeError:
-        raise InputError(f"{name} is {value!r}: expected a whole number of at least {minimum}") from None
+        raise InputError(f"{name} is {shown(value)}: expected a whole number of at least {minimum}") from None
     require_at_least(name, number, minimum)
 
 
@@ -114,7 +139,7 @@ def require_probability(name: str, value: float) -> None:
     try:
         probable = bool(0 <= value <= 1)
     except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"{name} is {value!r}: expected a probability, such as 0.5") from None
+        raise InputError(f"{name} is {shown(value)}: expected a probability, such as 0.5") from None
     if not probable:
         raise InputError(f"{name} is {value}: expected a probability (nearest valid value: {float(value > 1)})")
 
@@ -172,12 +197,14 @@ def require_instance(name: str, value: object, kind: type | tuple[type, ...], ex
     raise InputError(f"{name} is {given}: expected {example}")
 
 
-def require_positive(name: str, value: object) -> None:
-    """Raise an `InputError` unless the value is a number above 0.
+def require_positive(name: str, value: object, *, finite: bool = False) -> None:
+    """Raise an `InputError` unless the value is a number above 0, and a finite one where that is asked.
 
     Examples
     --------
     >>> require_positive("lr", 0.1)
     """
     if not (isinstance(value, numbers.Real) and float(value) > 0):
-        raise InputError(f"{name} is {value!r}: expected a number above 0")
+        raise InputError(f"{name} is {shown(value)}: expected a number above 0")
+    if finite and not math.isfinite(value):
+        raise InputError(f"{name} is {value}: expected a finite number above 0")

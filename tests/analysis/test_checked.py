@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import xarray as xr
@@ -14,7 +15,8 @@ import tauscope as ts
 from defaults import DEFAULTS, default
 from tauscope import InputError, analysis
 from tauscope.models import BalancedRNN
-from tauscope.tasks import Tracking
+from tauscope.tasks import DelayedSine, Tracking
+from tauscope.tasks.text import Text
 
 OF_NETWORKS = {
     name: found
@@ -96,6 +98,95 @@ def test_what_is_no_task_is_refused(name: str, task: Any) -> None:
 def test_chance_of_an_analysis_comes_from_a_generator(generator: Any) -> None:
     with pytest.raises(InputError, match=r"^generator is .*: expected a torch.Generator, or None"):
         analysis.dimensionality(network(), generator=generator)
+
+
+PLAIN = {
+    (name, parameter.name, option)
+    for name, found in (OF_NETWORKS | {"timescales_of": analysis.timescales_of}).items()
+    for parameter in inspect.signature(found).parameters.values()
+    for option in ("int", "float", "bool", "str", "Sequence[int]", "Sequence[float]", "Sequence[str]")
+    if str(parameter.annotation).removesuffix(" | None") == option
+}
+"""Analyses, their parameters of one plain type, and that type."""
+
+OTHERS = {
+    "int": ["3", 2.5, float("nan"), True, [1, 2], torch.tensor([1, 2]), torch.tensor(2.0), int],
+    "float": ["0.1", None, float("nan"), 1j, [0.1], np.ones(2)],
+    "bool": ["no", 2, 0.5, None, np.ones(2)],
+    "str": [3, None, b"test", ["test"], np.ones(2)],
+    "Sequence[int]": [3, "12", [2.5], [None], 1j],
+    "Sequence[float]": [0.1, "0.1", ["x"], [float("nan")], {}],
+    "Sequence[str]": ["tau", 3, [1], None.__class__],
+}
+
+
+def test_there_are_plain_parameters() -> None:
+    assert {
+        ("timescales", "n_trials", "int"),
+        ("perturbation_error", "parts", "Sequence[str]"),
+        ("reactivation", "k", "float"),
+        ("bits_per_character", "reset", "bool"),
+        ("timescales_of", "bootstrap", "int"),
+    } <= PLAIN
+
+
+@pytest.mark.parametrize(("name", "parameter", "option"), sorted(PLAIN))
+def test_numbers_and_words_of_another_kind_are_refused_before_anything_is_computed(
+    name: str, parameter: str, option: str
+) -> None:
+    found = getattr(analysis, name)
+    task = next((str(p.annotation) for p in inspect.signature(found).parameters.values() if p.name == "task"), "")
+    tasks = {"Text": Text("hmm:2"), "Tracking": Tracking(), "DelayedResponseTask": DelayedSine()}
+    given = {"model": network(), "activity": np.zeros((1, 9, 1)), "task": tasks.get(task, ts.Parity())}
+    given = {known: value for known, value in given.items() if known in inspect.signature(found).parameters}
+    for value in OTHERS[option]:
+        if value is None and "None" in str(inspect.signature(found).parameters[parameter].annotation):
+            continue
+        rest = arguments(found, **given)
+        # What stands before it is right, or not looked at.
+        before = list(rest)[: list(rest).index(parameter)] if parameter in rest else list(rest)
+        if any(rest[known] is None for known in before):
+            continue
+        with pytest.raises(InputError, match=rf"^{parameter} is .*: expected ") as caught:
+            found(**rest | {parameter: value})
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["x", None, {}, [[1, "a"]], [[1], [1, 2]], object(), 1j])
+def test_matrices_and_times_that_are_no_numbers_are_refused(value: Any) -> None:
+    matrix = np.eye(3)
+    calls: dict[str, Callable[[], object]] = {
+        "recurrent": lambda: analysis.wave_spectrum(value, matrix),
+        "operator": lambda: analysis.wave_spectrum(matrix, value),
+        "boundary": lambda: analysis.wave_operator(value),
+        "readout": lambda: analysis.readout_basis(matrix, value, matrix[:1]),
+        "coordinates": lambda: analysis.travelling_waves(value, np.ones((4, 1, 3))),
+        "trials": lambda: analysis.bin_spikes([[0.1]], 0.1, value),
+        "spike_times": lambda: analysis.bin_spikes([value], 0.1, [(0.0, 1.0)]),
+        "autocorrelation": lambda: analysis.fit_exponentials(value),
+    }
+    for name, call in calls.items():
+        if value is None and name == "spike_times":
+            continue  # NumPy takes it for a time that is not known
+        with pytest.raises(InputError, match=r"expected|no trials") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"^threshold is 'x': expected a number"):
+        analysis.wave_spectrum(matrix, matrix, threshold="x")  # type: ignore[arg-type]
+
+
+def test_whole_numbers_of_numpy_and_torch_are_taken() -> None:
+    expected = analysis.dimensionality(network(), n_trials=2, n_steps=60, burn_in=5)
+    found = analysis.dimensionality(network(), n_trials=torch.tensor(2), n_steps=np.int64(60), burn_in=np.int8(5))  # type: ignore[arg-type]
+    assert found.equals(expected)
+    with pytest.raises(InputError, match=r"^protocol is of type float: expected a Protocol"):
+        analysis.ablation(network(), ts.Parity(), 2, n=1, protocol=0.5)  # type: ignore[arg-type]
+    for tau in ([1.0], "fast", 3.0, np.ones((6, 1)), {}):
+        with pytest.raises(InputError, match=r"^tau is of shape .*: expected 6 numbers, one a unit"):
+            analysis.ablation(network(), ts.Parity(), 2, tau=tau)  # type: ignore[arg-type]
+    for groups in (3, None, "random", [3]):
+        with pytest.raises(InputError, match=r"^groups is .*: expected several texts"):
+            analysis.ablation(network(), ts.Parity(), 2, groups=groups)  # type: ignore[arg-type]
 
 
 RESULTS: dict[str, Callable[[], xr.Dataset | xr.DataArray]] = {

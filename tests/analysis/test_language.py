@@ -116,6 +116,15 @@ def test_a_state_that_is_set_back_sees_no_more_than_a_window() -> None:
     assert bits_per_character(known, task) > 10
 
 
+def test_windows_that_do_not_fill_a_part_are_no_longer_for_that() -> None:
+    """Of 20 000 characters, two windows of 8000 are asked, and what is left over is not seen."""
+    task = Text("hmm:2", window=8000)
+    known = network(task, counting, 1, lambda h: torch.where(h <= 8000, 0.0, 50.0) * torch.eye(8)[0], None)
+    assert bits_per_character(known, task, reset=True) == pytest.approx(3.0, abs=1e-6)
+    assert task.rows("test", 2, 8000).targets.shape == (8000, 2, 1)
+    assert task.rows("test", 2).targets.shape == (9999, 2, 1)
+
+
 def test_a_trained_network_is_asked_every_character_once_in_order() -> None:
     task = Text("hmm:3", window=20)
     model = build_model("cp", 5, n_inputs=8, n_outputs=8, n_heads=1, generator=torch.Generator().manual_seed(0))

@@ -16,7 +16,7 @@ from tauscope import Heads, InputError, Model
 from tauscope.analysis import perturb, perturbation_error
 from tauscope.analysis.linear_memory import linear_loss
 from tauscope.analysis.perturbation_error import BETAS
-from tauscope.models import GRUCell, ResidualCell
+from tauscope.models import GRUCell, ResidualCell, State
 from tauscope.tasks import Functional
 
 FEW = {"sizes": (0.01, 0.1), "n_draws": 2, "n_trials": 16}
@@ -145,6 +145,48 @@ def test_parametrised_and_pruned_weights_keep_what_they_are() -> None:
     assert (twin.cells[0].recurrent_weights[masked] == 0).all()
 
 
+def test_fixed_timescales_are_moved_to_the_worst_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = ts.LeakyRNN(6, tau=3.0, afunc="tanh", n_heads=1, generator=generator)
+    task = ts.Parity([2], length=9)
+    result = perturbation_error(model, task, parts=["tau"], sizes=[1.5], n_draws=3, n_trials=64, worst_steps=4)
+    assert (result["worst_error"] >= result["error"]).all()
+    assert (model.tau == 3).all()
+
+
+class Overflowing(LinearCell):
+    """Units that are no numbers as soon as a weight of the input is above 2."""
+
+    def step(self, x: torch.Tensor, state: State, noise: torch.Tensor | None = None) -> State:
+        (h,) = super().step(x, state, noise)
+        return (h + torch.where(self.input.amax() > 2, torch.nan, 0.0),)
+
+
+@pytest.mark.parametrize("diverged", [False, True])
+def test_a_network_that_diverges_has_an_infinite_error_where_answers_are_counted_too(diverged: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    cell = Overflowing(1, 4, generator)
+    model = Model([cell], Heads(4, ["N2"], 2, False, generator))
+    if diverged:
+        with torch.no_grad():
+            cell.input.fill_(3.0)
+    result = perturbation_error(
+        model, ts.Parity([2], length=6), parts=["all"], sizes=[0.01, 9.0], n_draws=2, n_trials=8
+    )
+    assert np.isinf(result["error"].values[0]).tolist() == [diverged, diverged, True]
+    assert np.isnan(result["beta_star"].item()) == diverged
+
+
+@pytest.mark.parametrize("norm", ["relative", "largest"])
+def test_where_nothing_can_be_moved_nothing_is(norm: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    alone = ts.LeakyRNN(1, n_heads=1, generator=generator)  # without a diagonal, one unit has no recurrent weight
+    no_terms = ts.build_model("cp", 4, rank=0, n_heads=1, generator=generator)
+    for model, which in ((alone, "recurrent"), (alone, "all"), (no_terms, "all")):
+        moved = perturb(model, which, 0.1, generator, norm=norm)
+        assert all(parameter.isfinite().all() for parameter in moved.parameters())
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [
@@ -163,6 +205,7 @@ def test_parametrised_and_pruned_weights_keep_what_they_are() -> None:
         ({"tolerance": math.nan}, "tolerance is nan"),
         ({"tolerance": -1}, "tolerance is -1"),
         ({"worst_steps": -1}, "worst_steps is -1"),
+        ({"worst_steps": 2, "space": "tau"}, "worst_steps is 2 with space 'tau': expected space 'raw'"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, object], line: str) -> None:

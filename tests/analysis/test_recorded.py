@@ -119,9 +119,17 @@ def test_named_dimensions_may_come_in_any_order_and_tensors_are_arrays() -> None
         (np.zeros((2, 30, 2)), {"bootstrap": -1}, "bootstrap is -1"),
         (np.zeros((1, 30, 2)), {"bootstrap": 5}, "at least 2 trials"),
         (np.ones((2, 30, 2)), {"tau_max": 0}, "tau_max is 0"),
+        (np.ones((2, 30, 2)), {"tau_max": 1e-300}, r"tau_max is 1e-300: expected 0.01 to 1e\+09 lags"),
+        (np.ones((2, 30, 2)), {"tau_max": 1e300}, r"nearest valid value: 1e\+09"),
+        (np.zeros((2, 30, 2)), {"dt": np.inf}, "dt is inf: expected a finite number above 0"),
+        (np.zeros((2, 30, 2)), {"dt": "0.1"}, "dt is '0.1': expected a number"),
+        (np.zeros((2, 30, 2)), {"time_unit": " "}, "length of time_unit is 0"),
+        (np.zeros((2, 30, 2)), {"time_unit": 1}, "time_unit is 1: expected a text"),
     ],
 )
-def test_bad_input_is_refused_in_a_line(activity: NDArray[np.float64], options: dict[str, float], message: str) -> None:
+def test_bad_input_is_refused_in_a_line(
+    activity: NDArray[np.float64], options: dict[str, object], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         timescales_of(activity, **options)  # type: ignore[arg-type]
 

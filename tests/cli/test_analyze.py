@@ -15,7 +15,7 @@ from tauscope.measurements import MEASUREMENTS, WHAT, Subject
 from tauscope.measurements import keeping as measuring
 from tauscope.measurements.keeping import subject_of
 from tauscope.runs import published
-from tauscope.runs.checkpoints import save_weights
+from tauscope.runs.checkpoints import load_weights, save_weights
 from tauscope.runs.results import load_result
 from trial_runs import TRIALS, learn_nothing
 
@@ -270,6 +270,37 @@ def test_a_delay_that_is_too_short_for_a_timescale_is_passed_over(
     folder = learn_nothing(tmp_path, replace(TRIALS, delay_steps=(6,)))
     assert main(["analyze", "all", str(folder), "--last"]) == 0
     assert "rnn_N2_N2 timescales: a delay of 6 steps is too short" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "stage", "lacking"),
+    [
+        ("--task cue-game --span 2", "task", ("performance", "perturbation_error")),
+        ("--task history --cell ssm --horizons 3", "horizon3", ("connectivity",)),
+        ("--task cue --cell bilinear --span 2", "task", ("connectivity",)),
+        ("--task parity --cell egru --max_N 3", "N2_N2", ("connectivity", "perturbation_recurrent")),
+    ],
+)
+def test_recurrent_weights_and_answers_that_are_not_there_are_passed_over(
+    line: str,
+    stage: str,
+    lacking: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(WHAT, "all", lacking)
+    few = ["-nn", "4", "--epochs", "1", "--steps_per_epoch", "1", "--batch_size", "2", "--test_steps", "1"]
+    assert main(["train", "-b", str(tmp_path), *line.split(), *few]) == 0
+    (folder,) = tmp_path.iterdir()
+    # What was not solved in an epoch is measured all the same.
+    save_weights(folder / f"rnn_{stage}", load_weights(folder / "rnn_init"))
+    capsys.readouterr()
+    assert main(["analyze", "all", str(folder), "--last"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert all(name in said.out for name in lacking)
+    assert not list(folder.glob("analysis/*.nc"))
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

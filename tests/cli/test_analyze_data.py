@@ -63,6 +63,8 @@ def test_a_network_is_drawn_beside_the_recording(data: Path, capsys: pytest.Capt
         ("timescales --data {data}x", "does not exist"),
         ("timescales --data {data} --n_steps 5", "--n_steps is decided by a recording"),
         ("timescales --data {data} --dt -1", "dt is -1.0"),
+        ("timescales --data {data} --dt inf", "dt is inf: expected a finite number above 0"),
+        ("timescales --data {data} --tau_max 1e-300", "tau_max is 1e-300: expected 0.01"),
         ("timescales --data {data} --bin_width 0.1", "for spike times"),
         ("timescales --data {data} --step 1", "without a network"),
         ("timescales --data {data} --variable activ", "did you mean 'activity'"),

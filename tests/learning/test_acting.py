@@ -12,7 +12,7 @@ from torch import Tensor
 import gyms
 import tauscope as ts
 from tauscope.learning.acting import ActorCritic
-from tauscope.learning.learners import BPTT
+from tauscope.learning.learners import BPTT, Supervised
 from tauscope.learning.online import RTRL, Immediate
 from tauscope.learning.recipe import generators
 from tauscope.models import ELSTMCell
@@ -223,12 +223,48 @@ def test_what_an_actor_cannot_be_made_of_is_refused() -> None:
     dense = ts.Model([ts.GRUCell(4, 5, generator)], ts.Heads(5, ["out"], 4, True, generator))
     with pytest.raises(ts.InputError, match="not element-wise"):
         ActorCritic(dense, CueGame(), RTRL(5))
+    with pytest.raises(ts.InputError, match="the network is of type str: expected a tauscope Model"):
+        ActorCritic("gru", CueGame())  # type: ignore[arg-type]
+    with pytest.raises(ts.InputError, match="gradient is of type str: expected an object with credit and pieces"):
+        ActorCritic(dense, CueGame(), "rtrl")  # type: ignore[arg-type]
+    with pytest.raises(ts.InputError, match="gradient is the class RTRL itself"):
+        Supervised(dense, ts.Parity(), gradient=RTRL)  # type: ignore[arg-type]
     with pytest.raises(ts.InputError, match="discount"):
         ActorCritic(dense, CueGame(), discount=1.5)
     with pytest.raises(ts.InputError, match="the network has 4 outputs: expected 3"):
         ActorCritic(dense, Walk())
     with pytest.raises(ts.InputError, match="is acted in"):
         CueGame().loss(torch.zeros(1), CueGame().sample(1, generator))
+
+
+@pytest.mark.parametrize("name", ["readout", "cell"])
+def test_a_network_that_diverges_ends_the_training_in_a_line(name: str) -> None:
+    """A policy that is no number is none that an action could be drawn of, in training as in a test."""
+    game, generator = CueGame(span=2), torch.Generator().manual_seed(0)
+    model = ts.Model([ts.LeakyCell(4, 5, generator)], ts.Heads(5, ["out"], game.n_actions + 1, True, generator))
+    with torch.no_grad():
+        (model.heads.linears[0] if name == "readout" else model.layers[0].input).weight.fill_(float("inf"))
+    learner = ActorCritic(model, game)
+    with pytest.raises(ts.DivergedError, match="what it says of its next action is not finite"):
+        next(iter(learner.pieces(3, generators(0))))
+    with pytest.raises(ts.DivergedError, match="not finite"), torch.no_grad():
+        learner.test(3, 1, "test", generators(0))
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"engine": "adjoint"}, "engine is adjoint for CueGame, which is acted in: expected loop"),
+        ({"activity_cost": 0.5}, "activity cost is 0.5 for CueGame, which is acted in: expected 0.0"),
+        ({"duplicates": (1, 2)}, r"duplicates is \(1, 2\) for CueGame"),
+        ({"terms": (ts.learning.objectives.Term(1.0, lambda *_: torch.zeros(())),)}, "terms is .* for CueGame"),
+    ],
+)
+def test_what_an_actor_critic_does_not_do_is_refused(options: dict[str, Any], line: str) -> None:
+    game, model = CueGame(span=2), network(CueGame(span=2))
+    stages = ts.Curriculum([ts.Stage("game")], ts.Criterion("return", threshold=0.95))
+    with pytest.raises(ts.InputError, match=line):
+        ts.train(model, game, stages, ts.Recipe(epochs=1, **options))
 
 
 def changed(**parts: Any) -> type[Environment]:

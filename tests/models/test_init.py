@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from scipy import stats
 
-from tauscope.models import init
+from tauscope import InputError
+from tauscope.models import (
+    ElementwiseGRUCell,
+    ELSTMCell,
+    GRUCell,
+    NoisyGRUCell,
+    NoisyRateCell,
+    ResidualCell,
+    SSMCell,
+    init,
+)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 0.1), (1.0, 2.0), (-0.3, 0.3)])
@@ -46,3 +57,12 @@ def test_the_generator_is_the_only_source() -> None:
     assert torch.equal(one.weight, same.weight)
     assert torch.equal(one.bias, same.bias)
     assert not torch.equal(one.weight, other.weight)
+
+
+@pytest.mark.parametrize(
+    "make", [ResidualCell, SSMCell, ELSTMCell, ElementwiseGRUCell, NoisyRateCell, NoisyGRUCell, GRUCell]
+)
+@pytest.mark.parametrize("sizes", [(0, 4), (-1, 4), (2.5, 4), ("2", 4), (2, 0), (2, None), (2, True)])
+def test_cells_of_no_inputs_or_units_are_refused(make: Any, sizes: tuple[Any, Any], generator: torch.Generator) -> None:
+    with pytest.raises(InputError, match=r"number of (inputs|units) is .*: expected"):
+        make(*sizes, generator)

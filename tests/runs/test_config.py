@@ -152,6 +152,8 @@ def test_there_is_a_head_for_every_N_that_is_asked() -> None:
         ({"tau": 0.5}, r"tau is 0\.5: expected at least 1\.0"),
         ({"tau": math.inf}, "tau is inf: expected a finite number"),
         ({"lr": math.nan}, "lr is nan: expected a finite number"),
+        ({"tau": 1e39}, "tau is 1e[+]39: expected a number that single precision holds, 1e-38 to 3.4e[+]38 in size"),
+        ({"lr": 1e-320}, "lr is 1e-320: expected a number that single precision holds"),
         ({"lr": -0.1}, r"lr is -0\.1: expected a number above 0"),
         ({"clip": 0.0}, "clip is 0.0"),
         ({"momentum": 1.5}, "momentum is 1.5"),

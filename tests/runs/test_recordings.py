@@ -147,3 +147,72 @@ def test_what_holds_no_recording_is_refused_with_what_was_expected(tmp_path: Pat
             load_recording(tmp_path / "flat.npy", **options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="did you mean 'rates'"):
         load_recording(tmp_path / "two.npz", variable="rate")
+
+
+NAMED = "a,b\n" + "0.5,1\n0.25,2\n" * 9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (NAMED.removeprefix("a,b\n"), r"begins with the numbers 0.5, 1: expected the names of its columns"),
+        (NAMED.replace("a,b", "-1,3"), "begins with the numbers -1, 3"),
+        (NAMED.replace("a,b", "nan,inf"), "begins with the numbers"),
+        # Counts of spikes without names: pandas tells equal ones apart.
+        (NAMED.replace("a,b", "0,0"), "begins with the numbers"),
+        # What a table's index leaves behind.
+        (NAMED.replace("a,b", ",b"), "a column without a name: expected a name for every unit, and no index"),
+        (NAMED.replace("a,b", "a, "), "a column without a name"),
+        # More fields than names would be taken for an index, or left out.
+        (NAMED.replace("a,b", "a"), "more fields in a row than names in its first line"),
+        ("a;b\n" + "0,5;1,5\n" * 9, "more fields in a row than names"),
+        (
+            "a;b\n" + "0.5;1.5\n" * 9,
+            "words in the column 'a;b': expected numbers in every unit's column, separated by commas",
+        ),
+        # Rows without a trial would be left out.
+        ("trial,a\n1,0.5\n,0.25\n1,0.5\n", "no trial in its row 3: expected a trial in every row"),
+    ],
+)
+def test_a_table_that_would_be_read_as_another_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_recording(tmp_path / "a.csv")
+
+
+def test_columns_of_trials_and_times_are_known_however_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Trial, TIME ,a\n" + "".join(f"{i // 4},{i % 4 * 0.5},{i}\n" for i in range(8)))
+    recording = load_recording(tmp_path / "a.csv")
+    assert recording.activity[..., 0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert recording.dt == 0.5
+    # A unit can have a number for its name.
+    (tmp_path / "b.csv").write_text(NAMED.replace("a,b", "12,7"))
+    assert load_recording(tmp_path / "b.csv").activity.shape == (1, 18, 2)
+
+
+@pytest.mark.parametrize("dt", [-1.0, 0.0, np.nan, np.inf, [0.1, 0.2], "fast", 1 + 2j, [], True])
+def test_a_time_step_that_is_none_is_refused_with_its_file(tmp_path: Path, dt: Any) -> None:
+    np.savez(tmp_path / "a.npz", activity=ACTIVITY, dt=dt)
+    with pytest.raises(InputError, match=r"a.npz holds a dt of .*: expected one number above 0"):
+        load_recording(tmp_path / "a.npz")
+
+
+def test_a_time_step_may_be_an_array_of_one_number(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", activity=ACTIVITY, dt=np.array([[0.5]]))
+    assert load_recording(tmp_path / "a.npz").dt == 0.5
+
+
+def test_files_of_no_array_and_of_more_than_memory_holds_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "none.npz", dt=1.0)
+    with pytest.raises(InputError, match=r"holds no array: expected one \[trial, time, unit\]"):
+        load_recording(tmp_path / "none.npz")
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 10, 10), }"
+    (tmp_path / "huge.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + header.ljust(117) + b"\n")
+    with pytest.raises(InputError, match=r"huge.npy needs more memory than there is"):
+        load_recording(tmp_path / "huge.npy")
+
+
+def test_the_unit_of_times_since_a_date_is_that_of_a_step(tmp_path: Path) -> None:
+    time = ("time", np.arange(8) * 0.5, {"units": "seconds since 2020-01-01"})
+    xr.Dataset({"rates": (("trial", "time", "unit"), ACTIVITY)}, {"time": time}).to_netcdf(tmp_path / "a.nc")
+    assert load_recording(tmp_path / "a.nc").time_unit == "seconds"

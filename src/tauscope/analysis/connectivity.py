@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tauscope.analysis.checked import checked
-from tauscope.errors import InputError
+from tauscope.errors import InputError, NotApplicableError
 from tauscope.models.cell import Cell
 from tauscope.models.model import Model
 
@@ -31,7 +31,7 @@ def recurrent_matrices(cell: Cell) -> dict[str, Tensor]:
 
     Raises
     ------
-    InputError
+    NotApplicableError
         If the cell has none that are known.
 
     Examples
@@ -42,7 +42,7 @@ def recurrent_matrices(cell: Cell) -> dict[str, Tensor]:
     """
     matrices = _matrices(cell)
     if not matrices:
-        raise InputError(
+        raise NotApplicableError(
             f"{type(cell).__name__} has no recurrent weights to measure: expected a cell whose `weights` has some"
         )
     return matrices

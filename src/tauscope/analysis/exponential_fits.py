@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tauscope.errors import InputError
+from tauscope.analysis.checked import real_array
+from tauscope.errors import InputError, require_positive
 
 Array = NDArray[np.float64]
 
 TAU_MAX = 100.0
+# Beyond these λ = exp(-1/τ) is 0 or 1 in double precision, or all but that.
+_SHORTEST, _LONGEST = 0.01, 1e9
 # A root-mean-square residual below the rounding of float32 activity is a perfect fit: no model can improve on it.
 _PERFECT_MEAN_SQUARE = 1e-14
 # The rounding of residual sums of order one: a step that promises less cannot be told from none.
@@ -83,7 +86,7 @@ def fit_exponentials(
     Raises
     ------
     InputError
-        If there are fewer than five lags or `tau_max` is not positive.
+        If there are fewer than five lags or `tau_max` is not between 0.01 and 1e9 lags.
 
     Notes
     -----
@@ -98,11 +101,15 @@ def fit_exponentials(
     >>> fits.n_exponentials.tolist(), fits.tau.round(3).tolist()
     ([1, 2], [5.0, 20.0])
     """
-    data = np.asarray(autocorrelation, dtype=np.float64)
+    data = real_array("autocorrelation", autocorrelation)
     if data.ndim == 0 or data.shape[-1] < 5:
         raise InputError(f"autocorrelation has shape {data.shape}: expected [..., lag] with at least 5 lags")
-    if not 0 < tau_max < np.inf:
-        raise InputError(f"tau_max is {tau_max}: expected a positive number of lags")
+    require_positive("tau_max", tau_max)
+    if not _SHORTEST <= tau_max <= _LONGEST:
+        valid = min(max(tau_max, _SHORTEST), _LONGEST)
+        raise InputError(
+            f"tau_max is {tau_max}: expected {_SHORTEST} to {_LONGEST:g} lags (nearest valid value: {valid:g})"
+        )
     series = data.reshape(-1, data.shape[-1])
     finite = np.isfinite(series).all(-1)
     errors = np.zeros(len(series)) if standard_error is None else np.broadcast_to(standard_error, data.shape[:-1])

@@ -11,11 +11,11 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from tauscope.analysis.checked import checked
+from tauscope.analysis.checked import checked, plain
 from tauscope.analysis.simulation import warm_up_for
 from tauscope.analysis.transforms import PERTURBED, ablate, perturb
 from tauscope.analysis.variants import run_variants
-from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.errors import InputError, require_at_least, require_choice, require_instance
 from tauscope.models.cell import State
 from tauscope.models.model import Model
 from tauscope.models.weights import sharing_copy
@@ -185,16 +185,18 @@ def ablation(
     """
     generator = generator or torch.Generator().manual_seed(0)
     seed = generator.initial_seed()
-    tau = model.tau if tau is None else tau
-    timescales = None if tau is None else torch.as_tensor(tau, device="cpu").detach().double().cpu().numpy()
-    if not isinstance(groups, Mapping):
-        groups = select_units(groups, n, model.n_units, timescales, generator)
+    timescales = _timescales(model.tau if tau is None else tau, model.n_units)
+    if isinstance(groups, Mapping):
+        for name, units in groups.items():
+            plain(f"group {name}", "Sequence[int]", units)
+    else:
+        groups = select_units(plain("groups", "Sequence[str]", groups), n, model.n_units, timescales, generator)
     sets = list(groups.values()) if together else [[unit] for units in groups.values() for unit in units]
     if not sets:
         raise InputError("no units to ablate: expected at least one")
     tested = _with_head(model, N)
     variants = [ablate(tested, units, mode) for units in ([], *sets)]
-    trials = _Trials.draw(model, task, N, protocol or Protocol(), generator)
+    trials = _Trials.draw(model, task, N, protocol, generator)
     state = tuple(tuple(tensor.expand(len(variants), *tensor.shape) for tensor in layer) for layer in trials.state)
     inputs, noise = trials.inputs[:, None].expand(-1, len(variants), -1, -1), trials.noise
     if noise is not None:
@@ -267,7 +269,7 @@ def perturbation(
     generator = generator or torch.Generator().manual_seed(0)
     seed = generator.initial_seed()
     sizes = sorted({0.0, *(EPSILONS[which] if epsilons is None else epsilons)})
-    trials = _Trials.draw(model, task, N, protocol or Protocol(), generator)
+    trials = _Trials.draw(model, task, N, protocol, generator)
     tested, n_trials = _with_head(model, N), trials.protocol.n_trials
     variants = [perturb(tested, which, size, generator) for size in sizes for _ in range(n_trials)]
     # Every trial of every size is a variant of its own, with one stream.
@@ -309,8 +311,10 @@ class _Trials:
 
     @classmethod
     def draw(
-        cls, model: Model, task: BinaryMemoryTask, N: int, protocol: Protocol, generator: torch.Generator
+        cls, model: Model, task: BinaryMemoryTask, N: int, protocol: Protocol | None, generator: torch.Generator
     ) -> _Trials:
+        protocol = Protocol() if protocol is None else protocol
+        require_instance("protocol", protocol, Protocol, "a Protocol, such as Protocol(n_trials=20)")
         warm_up = warm_up_for(N) if protocol.warm_up is None else protocol.warm_up
         if warm_up < N - 1:
             raise InputError(f"warm-up is {warm_up}: expected at least N - 1 = {N - 1}, to know every answer")
@@ -346,6 +350,18 @@ class _Trials:
             coords={"trial": np.arange(self.protocol.n_trials)},
             attrs={"chance": self.chance, **asdict(self.protocol)},
         )
+
+
+def _timescales(tau: ArrayLike | Tensor | None, n_units: int) -> NDArray[np.float64] | None:
+    """Return a timescale for every unit, ``[unit]``, or refuse what is none."""
+    if tau is None:
+        return None
+    values = tau.detach().cpu().numpy() if isinstance(tau, Tensor) else np.asarray(tau)
+    if values.dtype.kind not in "iuf" or values.shape != (n_units,):
+        raise InputError(
+            f"tau is of shape {values.shape} and type {values.dtype}: expected {n_units} numbers, one a unit"
+        )
+    return values.astype(np.float64)
 
 
 def _with_head(model: Model, N: int) -> Model:

@@ -71,7 +71,7 @@ def bits_per_character(
     generator = generator_for(model, generator)
     if reset:
         n_rows = (len(task.part(split)) - 1) // task.window
-    batch = task.rows(split, n_rows)
+    batch = task.rows(split, n_rows, task.window if reset else None)
     state, bits, n = None, 0.0, 0.0
     for inputs, targets in zip(batch.inputs.split(_STEPS), batch.targets.split(_STEPS), strict=True):
         trace = run(model, inputs, generator, heads=list(task.heads), state=state)

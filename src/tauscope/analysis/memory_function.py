@@ -81,6 +81,9 @@ def memory_function(
     if not np.isfinite(amplitude) or amplitude == 0:
         raise InputError(f"amplitude is {amplitude}: expected a finite number that is not 0, such as 1.0")
     generator = generator_for(model, generator)
+    largest = torch.finfo(model.hidden(model.initial_state(1)).dtype).max
+    if abs(amplitude) > largest:
+        raise InputError(f"amplitude is {amplitude}: expected at most {largest:g}, the largest number of the network")
     head = model.heads.names[-1] if head is None else head
     model.heads.index(head)
     seed = generator.initial_seed()

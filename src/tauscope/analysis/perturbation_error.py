@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tauscope.analysis.checked import checked
-from tauscope.analysis.transforms import PARTS, SPACES, perturb, perturbed_weights
+from tauscope.analysis.transforms import PARTS, SPACES, perturb, perturbed_weights, trained_in_place
 from tauscope.errors import InputError, require_at_least, require_at_most, require_choice, require_count
 from tauscope.models.model import Model
 from tauscope.models.trace import generator_for, run
@@ -104,6 +105,10 @@ def perturbation_error(
         require_at_most(name, value, MOST)
     require_at_least("tolerance", tolerance, 0.0)
     require_choice("space", space, SPACES)
+    if worst_steps and space != "raw":
+        raise InputError(
+            f"worst_steps is {worst_steps} with space {space!r}: expected space 'raw', in which gradients are"
+        )
     betas = _betas(sizes)
     model = _answering(model, list(task.heads))
     chosen = _parts(model, parts)
@@ -114,7 +119,9 @@ def perturbation_error(
     found = [perturbations.of(model, part, betas, trials) for part in chosen]
     errors, changes, worst = (np.stack(values) for values in zip(*found, strict=True))
     largest = np.maximum.accumulate(errors.max(axis=2), axis=1)
-    borne = np.array(betas)[(largest <= largest[:, :1] + tolerance).sum(axis=1) - 1]
+    # A network that diverges as it is bears nothing.
+    n_borne = ((largest <= largest[:, :1] + tolerance) & np.isfinite(largest)).sum(axis=1)
+    borne = np.where(n_borne > 0, np.array(betas)[n_borne - 1], np.nan)
     what, dims = {"units": task.metric.replace("_", " ")}, ("part", "beta")
     result = xr.Dataset(
         {
@@ -175,7 +182,11 @@ class _Trials:
 
     def error(self, model: Model) -> float:
         """Return the mean error over heads; infinite where a network diverges."""
-        part, whole = self.task.tally(self.outputs(model), self.batch)
+        outputs = self.outputs(model)
+        if not outputs.isfinite().all():
+            # The largest of what is no number would be an answer.
+            return math.inf
+        part, whole = self.task.tally(outputs, self.batch)
         score = (part / whole).double().cpu().numpy()
         if METRICS[self.task.metric] == "more":
             score = np.array([head.optimum for head in self.task.heads.values()]) - score
@@ -229,7 +240,7 @@ def _tau_change(model: Model, moved: Model) -> float:
 def _ascended(model: Model, part: str, beta: float, loss: Callable[[Model], Tensor], n_steps: int) -> Model:
     """Return a network moved uphill: by steps along the sign of the loss's gradient, no number further than β."""
     twin = masked_copy(model)
-    chosen = list(dict.fromkeys(kept for weight in perturbed_weights(twin, part) for kept in weight.parameters))
+    chosen = list(dict.fromkeys(kept for weight in perturbed_weights(twin, part) for kept in trained_in_place(weight)))
     start = [kept.detach().clone() for kept in chosen]
     for kept in chosen:
         kept.requires_grad_()

@@ -188,9 +188,7 @@ def reactivation(
 def _require(
     k: float, sigma: float | None, n_steps: int, n_trajectories: int, n_samples: int, decoder: Decoder | None
 ) -> None:
-    require_positive("k", k)
-    if k == math.inf:
-        raise InputError(f"k is {k}: expected a finite number above 0, such as 2")
+    require_positive("k", k, finite=True)
     require_at_least("sigma", 0.0 if sigma is None else sigma, 0.0)
     require_count("n_steps", n_steps, 20)
     require_count("n_trajectories", n_trajectories, 2)

@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tauscope.analysis.bootstrap import one_sided, resamples, uncertainty
+from tauscope.analysis.checked import checked, real_array
 from tauscope.analysis.exponential_fits import TAU_MAX, fit_exponentials
 from tauscope.analysis.fit_quality import with_goodness
 from tauscope.analysis.timescales import fit_variables, with_units
 from tauscope.analysis.trial_covariance import of_equal, of_unequal
-from tauscope.errors import InputError, require_at_least, require_count, require_positive
+from tauscope.errors import InputError, require_at_least, require_count, require_instance, require_positive
 
 DIMENSIONS = ("trial", "time", "unit")
 """The order of a recording's dimensions."""
@@ -57,6 +58,7 @@ class _Lags:
         return cls(max_lag, fit_lags)
 
 
+@checked
 def timescales_of(
     activity: ArrayLike | Tensor | xr.DataArray | Sequence[ArrayLike],
     dt: float = 1.0,
@@ -133,7 +135,10 @@ def timescales_of(
     (array([0.09, 0.09, 0.1 ]), 's')
     """
     series, lengths = _series(activity)
-    require_positive("dt", dt)
+    require_positive("dt", dt, finite=True)
+    if time_unit is not None:
+        require_instance("time_unit", time_unit, str, "a text, such as 'ms'")
+        require_count("length of time_unit", len(time_unit.strip()))
     n_trials, longest, n_units = series.shape
     n_steps = _usual_length(lengths)
     if bootstrap is None:
@@ -193,9 +198,12 @@ def bin_spikes(
            [0., 0., 0., 0.]])
     """
     require_positive("width of a bin", width)
-    bounds = np.asarray(trials, dtype=np.float64).reshape(-1, 2)
-    if not len(bounds):
+    bounds = real_array("trials", trials)
+    if not bounds.size:
         raise InputError("no trials: expected the start and the stop of at least one")
+    if bounds.ndim != 2 or bounds.shape[1] != 2:
+        raise InputError(f"trials are of shape {bounds.shape}: expected [trial, 2], the start and the stop of each")
+    require_instance("spike_times", spike_times, Sequence | np.ndarray, "the times of the spikes of every unit")
     duration = bounds[:, 1] - bounds[:, 0]
     # A trial that lasts a whole number of bins has them all, however its length is rounded.
     n_bins = np.floor(np.where(np.isfinite(duration), duration, 0) / width * (1 + 1e-9) + 1e-9).astype(int)
@@ -204,7 +212,7 @@ def bin_spikes(
         raise InputError(f"a bin of {width:g} does not fit into the shortest trial, of {shortest:g}: expected less")
     counts = np.full((len(bounds), n_bins.max(), len(spike_times)), np.nan)
     for unit, times in enumerate(spike_times):
-        ordered = np.sort(np.asarray(times, dtype=np.float64).reshape(-1))
+        ordered = np.sort(real_array(f"spike_times of unit {unit}", times).reshape(-1))
         for trial, (start, n) in enumerate(zip(bounds[:, 0], n_bins, strict=True)):
             edges = np.searchsorted(ordered, start + width * np.arange(n + 1))
             counts[trial, :n, unit] = np.diff(edges)

@@ -148,10 +148,10 @@ def start_states(model: Model, start: str, batch: Batch, final: States, n_trials
     if start == "active":
         return active
     if start == "common":
-        return tuple(tuple(part[:1].expand(n_trials, -1) for part in layer) for layer in active)
+        return tuple(tuple(part[:1].expand(n_trials, *part.shape[1:]) for part in layer) for layer in active)
 
     def shuffle(part: Tensor) -> Tensor:
-        chosen = torch.randint(len(part), (n_trials, part.shape[1]), generator=generator, device=generator.device)
+        chosen = torch.randint(len(part), (n_trials, *part.shape[1:]), generator=generator, device=generator.device)
         return part.gather(0, chosen)
 
     return tuple(tuple(shuffle(part) for part in layer) for layer in final)

@@ -119,6 +119,7 @@ def random_bits(
     tensor([[-1.,  1.],
             [-1.,  1.]])
     """
+    require_at_least("repeat", repeat, 1)
     n_bits = -(-n_steps // repeat)
     draws = uniform((n_bits, len(p), n_channels), generator)
     bits = (draws < p[:, None]).float().repeat_interleave(repeat, dim=0)[:n_steps]

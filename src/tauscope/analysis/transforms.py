@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tauscope._draws import normal
 from tauscope.analysis.checked import checked
-from tauscope.errors import InputError, require_at_least, require_choice
+from tauscope.errors import InputError, NotApplicableError, require_at_least, require_choice
 from tauscope.models.cell import Cell, State
 from tauscope.models.leaky import LeakyCell
 from tauscope.models.model import Model
@@ -218,7 +218,7 @@ def perturb(
     with torch.no_grad():
         for weight in perturbed_weights(twin, which):
             if space == "raw" and weight.role == "tau":
-                for kept in _raw(weight):
+                for kept in trained_in_place(weight):
                     kept.add_(_change(kept, torch.ones_like(kept), epsilon, generator, norm))
                 continue
             tensor, movable = weight.tensor, weight.movable
@@ -242,13 +242,23 @@ def _change(
     d = movable * normal(tuple(tensor.shape), generator).to(tensor)
     if only_grows:
         d = d.abs()
-    if norm == "largest":
-        return epsilon * d / (d.abs().max() or 1.0)
-    return epsilon * (movable * tensor).norm() * d / d.norm()
+    # Of nothing that can be moved, nothing is.
+    size = d.norm() if norm == "relative" else d.abs().amax() if d.numel() else d.new_zeros(())
+    if not size:
+        return torch.zeros_like(tensor)
+    return epsilon * d / size if norm == "largest" else epsilon * (movable * tensor).norm() * d / size
 
 
-def _raw(weight: Weight) -> tuple[Tensor, ...]:
-    """Return what is trained in the place of timescales; where they are fixed, themselves."""
+def trained_in_place(weight: Weight) -> tuple[Tensor, ...]:
+    """Return what is trained in the place of a weight; where it is fixed, itself.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> model = ts.LeakyRNN(3, tau=4.0, generator=torch.Generator().manual_seed(0))
+    >>> trained_in_place(model.weights()["cells.0.raw_tau"])
+    (tensor([4., 4., 4.]),)
+    """
     return weight.parameters or (weight.tensor,)
 
 
@@ -311,7 +321,7 @@ def perturbed_weights(model: Model, which: str) -> list[Weight]:
 
     Raises
     ------
-    InputError
+    NotApplicableError
         If a layer has none that are known.
 
     Examples
@@ -332,7 +342,7 @@ def perturbed_weights(model: Model, which: str) -> list[Weight]:
     for cell in cells:
         if not _of_role(cell.weights(), which):
             kind = type(cell.intact).__name__
-            raise InputError(
+            raise NotApplicableError(
                 f"{kind} has no {which} parameters that are known: expected a cell whose `weights` has some"
             )
     return [weight for cell in cells for weight in _of_role(cell.weights(), which)]

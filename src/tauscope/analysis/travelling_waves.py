@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from tauscope.analysis.checked import real_array
 from tauscope.errors import InputError
 
 Array = NDArray[np.float64]
@@ -31,7 +32,7 @@ def project(coordinates: ArrayLike, states: ArrayLike) -> xr.DataArray:
     >>> project(np.eye(2)[:, None], np.arange(4.0).reshape(2, 1, 2))[0, 0, :, 0].values
     array([0., 1.])
     """
-    D, h = np.asarray(coordinates, dtype=float), np.asarray(states, dtype=float)
+    D, h = real_array("coordinates", coordinates), real_array("states", states)
     if D.ndim != 3 or h.ndim != 3 or D.shape[2] != h.shape[2]:
         raise InputError(
             f"coordinates have shape {D.shape}, states {h.shape}: expected [lag, component, unit], [time, trial, unit]"
@@ -83,7 +84,7 @@ def travelling_waves(coordinates: ArrayLike, states: ArrayLike, boundary: ArrayL
     >>> float(result.wave_correlation.round(6)), float(result.unit_correlation.round(6))
     (1.0, 1.0)
     """
-    substrate, h = project(coordinates, states).values, np.asarray(states, dtype=float)
+    substrate, h = project(coordinates, states).values, real_array("states", states)
     n_lags, dim = substrate.shape[2:]
     if n_lags < 2 or len(h) < 2:
         raise InputError(f"{n_lags} lags, {len(h)} steps: expected at least 2 of each, to see something travel")
@@ -91,7 +92,7 @@ def travelling_waves(coordinates: ArrayLike, states: ArrayLike, boundary: ArrayL
     travels = _correlation(after[:, :-1], before[:, 1:])
     enters = np.nan
     if boundary is not None:
-        F = np.asarray(boundary, dtype=float)
+        F = real_array("boundary", boundary)
         if F.shape != (dim, n_lags * dim):
             raise InputError(f"boundary has shape {F.shape}: expected {(dim, n_lags * dim)}")
         enters = _correlation(after[:, -1], before.reshape(-1, n_lags * dim) @ F.T).mean()

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
+from tauscope.analysis.checked import checked, real_array
 from tauscope.analysis.wave_operator import wave_operator
 from tauscope.analysis.wave_spectrum import SLOW, Complex, square_matrix
 from tauscope.errors import InputError, require_at_least
@@ -57,6 +58,7 @@ def slow_modes(matrix: ArrayLike, threshold: float = SLOW) -> SlowModes:
     return SlowModes(values[slow], V, np.linalg.solve(U @ V, U))
 
 
+@checked
 def readout_basis(
     recurrent: ArrayLike, readout: ArrayLike, boundary: ArrayLike, *, threshold: float = SLOW
 ) -> xr.Dataset:
@@ -111,7 +113,7 @@ def readout_basis(
     >>> float(result.intertwining_error.round(6))
     0.0
     """
-    W, F = square_matrix("recurrent", recurrent), np.asarray(boundary, dtype=float)
+    W, F = square_matrix("recurrent", recurrent), real_array("boundary", boundary)
     C, theory = _readout(readout, W, F), wave_operator(F)
     modes, n_lags = slow_modes(W, threshold), len(theory) // len(F)
     said = np.stack([C @ modes.right * modes.phases**j for j in range(n_lags + 1)])
@@ -188,7 +190,7 @@ def variable_memories(recurrent: ArrayLike, readout: ArrayLike, n_lags: int) -> 
 
 
 def _readout(readout: ArrayLike, W: Array, F: Array | None) -> Array:
-    C = np.asarray(readout, dtype=float)
+    C = real_array("readout", readout)
     rows = "d" if F is None else str(len(F))
     if C.ndim != 2 or C.shape[1] != len(W) or (F is not None and len(C) != len(F)) or not np.isfinite(C).all():
         raise InputError(f"readout has shape {C.shape}: expected a finite matrix [{rows}, {len(W)}]")

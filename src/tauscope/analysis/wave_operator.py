@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from tauscope.analysis.checked import checked, real_array
 from tauscope.errors import InputError
 
 Array = NDArray[np.float64]
@@ -57,7 +58,7 @@ def wave_operator(boundary: ArrayLike) -> Array:
            [0., 0., 1.],
            [1., 0., 0.]])
     """
-    F = np.asarray(boundary, dtype=float)
+    F = real_array("boundary", boundary)
     if F.ndim != 2 or not F.size or F.shape[1] % F.shape[0]:
         raise InputError(f"boundary has shape {F.shape}: expected [d, s · d], such as (4, 16)")
     dim, size = F.shape
@@ -84,7 +85,7 @@ def substrate_period(operator: ArrayLike, *, longest: int = 10_000) -> int:
     >>> substrate_period(wave_operator([[-1.0, 0.0, 0.0]]))
     6
     """
-    operator = np.asarray(operator, dtype=float)
+    operator = real_array("operator", operator)
     lasting = np.linalg.matrix_power(operator, len(operator))
     moved = lasting
     for period in range(1, longest + 1):
@@ -94,6 +95,7 @@ def substrate_period(operator: ArrayLike, *, longest: int = 10_000) -> int:
     raise InputError(f"the substrate does not repeat within {longest} steps: expected F with one ±1 in each row")
 
 
+@checked
 def embedding(
     boundary: ArrayLike, n_units: int, *, amplitude: float = 0.01, generator: torch.Generator | None = None
 ) -> Weights:

@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
+from tauscope.analysis.checked import checked, real_array
 from tauscope.errors import InputError, require_at_least
 
 Array = NDArray[np.float64]
@@ -26,7 +27,7 @@ def square_matrix(name: str, given: ArrayLike) -> Array:
     Traceback (most recent call last):
     tauscope.errors.InputError: recurrent has shape (1, 2): expected a finite square matrix [to, from]
     """
-    matrix = np.asarray(given, dtype=float)
+    matrix = real_array(name, given)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
         raise InputError(f"{name} has shape {matrix.shape}: expected a finite square matrix [to, from]")
     return matrix
@@ -104,6 +105,7 @@ def null_phase_error(expected: ArrayLike, *, n_matrices: int = 20, generator: to
     return np.array([match_phases(expected, np.linalg.eigvals(matrix))[1].mean() for matrix in Q])
 
 
+@checked
 def wave_spectrum(
     recurrent: ArrayLike,
     operator: ArrayLike,

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         raise InputError(f"{options.what} of a recording: expected timescales, which alone needs no network")
     results = [_kept(Path(path)) for path in options.paths]
     if options.step is not None:
-        require_positive("step", options.step)
+        require_positive("step", options.step, finite=True)
         if not results:
             raise InputError(
                 f"--step {options.step:g} without a network: expected a run or a checkpoint to compare with"
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     reading = {name: getattr(options, name) for name in _READING[:-1] if getattr(options, name) is not None}
     for name in ("dt", "bin_width"):
         if name in reading:
-            require_positive(name, reading[name])
+            require_positive(name, reading[name], finite=True)
     if not options.data.is_file():
         raise InputError(f"{options.data} does not exist: expected a file with recorded activity")
     flags.use_threads(options.threads)

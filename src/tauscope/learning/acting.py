@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from tauscope._lazy import torch
-from tauscope.errors import InputError, require_at_least, require_instance, require_probability
+from tauscope.errors import DivergedError, InputError, require_at_least, require_instance, require_probability
+from tauscope.learning.checks import require_methods
 from tauscope.learning.learners import BPTT, Generators, Piece
 from tauscope.learning.online import Backward, Credit, Online, Plain, as_start
 from tauscope.learning.policies import Choices, Gaussian, Policy
@@ -96,6 +97,11 @@ class ActorCritic:
     heads: tuple[str, ...] = (OUT,)
 
     def __post_init__(self) -> None:
+        from tauscope.models.model import require_model
+
+        require_model(self.model)
+        if not isinstance(self.gradient, BPTT):
+            require_methods("gradient", self.gradient, "credit", "pieces")
         require_instance("environment", self.environment, Environment, "an Environment, such as ts.tasks.CueGame()")
         require_probability("discount", self.discount)
         require_at_least("value_cost", self.value_cost, 0.0)
@@ -183,7 +189,14 @@ class ActorCritic:
 
     def _answer(self, state: tuple[State, ...]) -> Tensor:
         """Return what a state says of the next action, and its value, ``[batch, output]``."""
-        return self.model.readout(self.model.hidden(state), self.heads)[:, 0]
+        answer = self.model.readout(self.model.hidden(state), self.heads)[:, 0]
+        if not answer.isfinite().all():
+            # No action can be drawn of it.
+            raise DivergedError(
+                "the network diverged: what it says of its next action is not finite; expected finite numbers, try a smaller "
+                "learning rate"
+            )
+        return answer
 
     @property
     def _policy(self) -> Policy:

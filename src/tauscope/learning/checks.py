@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from tauscope.errors import InputError, require_instance
 from tauscope.learning.curricula import Curriculum
-from tauscope.tasks.base import Stage
+from tauscope.tasks.base import Stage, Task
 
 if TYPE_CHECKING:
     from tauscope.learning.learners import Learner
+    from tauscope.learning.recipe import Recipe
     from tauscope.models.model import Model
 
 
@@ -70,6 +71,24 @@ def require_own_engine(learner: Learner | None, engine: str) -> None:
             f"engine is {engine!r} beside a learner that is given: expected engine 'loop', and a learner such as "
             f"Supervised(model, task, gradient=BPTT(engine={engine!r}))"
         )
+
+
+def require_plain(recipe: Recipe, task: Task) -> None:
+    """Refuse what a recipe asks of answers, where a network acts in a task instead.
+
+    Examples
+    --------
+    >>> import tauscope as ts
+    >>> require_plain(ts.Recipe(activity_cost=0.1), ts.tasks.CueGame())
+    Traceback (most recent call last):
+    tauscope.errors.InputError: activity cost is 0.1 for CueGame, which is acted in: expected 0.0
+    """
+    for name, none in (("engine", "loop"), ("duplicates", None), ("activity_cost", 0.0), ("terms", ())):
+        given = getattr(recipe, name)
+        if given != none:
+            raise InputError(
+                f"{name.replace('_', ' ')} is {given} for {type(task).__name__}, which is acted in: expected {none}"
+            )
 
 
 def require_trainable(model: Model, learner: Learner, stages: Iterable[Stage]) -> None:

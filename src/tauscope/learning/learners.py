@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from tauscope._lazy import torch
 from tauscope.errors import require_choice, require_count
+from tauscope.learning.checks import require_methods
 from tauscope.learning.objectives import Term
 from tauscope.models.names import ENGINES
 from tauscope.tasks.base import OUT, Stage, Task
@@ -161,6 +162,7 @@ class Supervised:
 
     def __post_init__(self) -> None:
         if not isinstance(self.gradient, BPTT):
+            require_methods("gradient", self.gradient, "credit", "pieces")
             # A network that it cannot serve is refused here.
             self.gradient.credit(self.model)
 

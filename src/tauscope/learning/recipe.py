@@ -134,7 +134,7 @@ class Recipe:
                 require_count(name, getattr(self, name))
         for name in ("betas", "terms", "duplicates"):
             values = getattr(self, name)
-            if values is not None:
+            if values is not None or name != "duplicates":
                 require_instance(name, values, Iterable, "a tuple")
                 object.__setattr__(self, name, tuple(values))
         if len(self.betas) != 2:

@@ -189,9 +189,10 @@ def learner_of(model: Model, task: Task, recipe: Recipe) -> Learner:
     Raises
     ------
     InputError
-        If the network cannot be trained by that gradient.
+        If the network cannot be trained by that gradient, or the recipe asks what an actor-critic does not do.
     """
     gradient = gradient_of(recipe.gradient, recipe.every, recipe.engine)
     if isinstance(task, Environment):
+        require_plain(recipe, task)
         return ActorCritic(model, task, gradient)
     return Supervised(model, task, recipe.objective, gradient, recipe.duplicates)

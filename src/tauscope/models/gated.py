@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from tauscope._draws import require_generator
+from tauscope.errors import require_count
 from tauscope.models import init
 from tauscope.models.cell import State
 from tauscope.models.kernels.gates import GRUGates, LSTMGates
@@ -33,6 +34,7 @@ class _GatedCell(TwoPartCell):
     def __init__(self, n_inputs: int, n_units: int, generator: torch.Generator) -> None:
         super().__init__(n_inputs, n_units)
         require_generator(generator)
+        require_count("number of inputs", n_inputs)
         # Made on the meta device, so that torch's own initialisation draws nothing from the global generator.
         self.rnn = self.kind(self.n_inputs, self.n_units, device="meta", dtype=torch.float32).to_empty(
             device=generator.device

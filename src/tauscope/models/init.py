@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tauscope._draws import require_generator
+from tauscope.errors import require_count
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -70,6 +71,8 @@ def linear(n_in: int, n_out: int, generator: torch.Generator, bias: bool = True)
     torch.Size([2, 4])
     """
     require_generator(generator)
+    require_count("number of inputs", n_in)
+    require_count("number of units", n_out)
     module = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias, dtype=torch.float32, device=generator.device)
     linear_(module.weight, module.bias, generator)
     return module

@@ -20,6 +20,9 @@ TAU_MAPS = (
 )
 """Names that `tauscope.models.TauMap` takes; the second is another name of the first."""
 
+RESIDUAL_ACTIVATIONS = ("identity", "hardtanh", "tanh")
+"""Nonlinearities of a `tauscope.models.ResidualCell`, with slope 1 at 0."""
+
 BALANCED_STARTS = ("balanced", "ei")
 """Initial weights of a balanced network: all units alike, or excitatory and inhibitory ones."""
 

@@ -13,11 +13,11 @@ from tauscope.errors import require_choice
 from tauscope.models import init
 from tauscope.models.cell import State, reference_of
 from tauscope.models.kernels.activations import ACTIVATIONS
+from tauscope.models.names import RESIDUAL_ACTIVATIONS
 from tauscope.models.timescales import TauMap
 from tauscope.models.two_parts import Maps, TwoPartCell
 from tauscope.models.weights import Weight
 
-RESIDUAL_ACTIVATIONS = ("identity", "hardtanh", "tanh")
 SLOWEST, FASTEST = 0.05, 0.95
 """Between which the initial decay rates a step are drawn, evenly in their logarithm."""
 

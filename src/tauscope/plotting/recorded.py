@@ -40,7 +40,7 @@ def plot_timescale_comparison(results: Mapping[str, xr.Dataset], step: float = 1
     InputError
         If there is nothing to draw, or two recordings have different time units.
     """
-    require_positive("step", step)
+    require_positive("step", step, finite=True)
     units = {str(result.attrs["time_unit"]) for result in results.values() if "time_unit" in result.attrs}
     if not results or len(units) > 1:
         raise InputError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,10 @@ def load_recording(path: Path, *, variable: str | None = None, bin_width: float 
         raise
     except ImportError as error:
         raise InputError(f"{path} needs pynwb: expected it installed, by pip install 'tauscope[nwb]'") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{path} needs more memory than there is: expected a smaller recording, or wider bins"
+        ) from error
     except (OSError, ValueError, LookupError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DamagedFileError(f"{path} cannot be read: {reason}") from error
@@ -95,29 +100,76 @@ def _from_numpy(path: Path, variable: str | None) -> Recording:
             return Recording(_in_trials(content, path))
         arrays = {name: content[name] for name in content.files}
     dt = arrays.pop("dt", None)
+    if dt is not None and (dt.dtype.kind not in "iuf" or dt.size != 1 or not 0 < dt.item() < np.inf):
+        raise InputError(f"{path} holds a dt of {str(dt.tolist())[:40]}: expected one number above 0, such as 0.01")
     name = _chosen(path, variable, arrays)
-    return Recording(_in_trials(arrays[name], path), None if dt is None else float(dt))
+    return Recording(_in_trials(arrays[name], path), None if dt is None else float(dt.item()))
 
 
 def _from_table(path: Path, variable: None) -> Recording:
     del variable
     import pandas as pd
 
-    table = pd.read_csv(path)
-    units = [name for name in table.columns if name not in ("trial", "time")]
+    with warnings.catch_warnings():
+        # What pandas warns of is that it leaves fields out.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            table = pd.read_csv(path, index_col=False)
+        except pd.errors.ParserWarning as error:
+            raise InputError(
+                f"{path} has more fields in a row than names in its first line: expected as many, separated by commas"
+            ) from error
+    table.columns = pd.Index([_column(str(name)) for name in table.columns])
+    units = [name for name in table.columns if name not in _ORDERING]
     if not units or not len(table):
         raise InputError(
             f"{path} has {len(table)} rows and {len(units)} columns of units: expected at least one of each"
         )
-    words = [str(name) for name in units if table[name].dtype.kind not in "iufb"]
+    _require_names(path, units)
+    words = [name for name in units if table[name].dtype.kind not in "iufb"]
     if words:
-        raise InputError(f"{path} has words in the column {words[0]!r}: expected numbers in every unit's column")
+        raise InputError(
+            f"{path} has words in the column {words[0]!r}: expected numbers in every unit's column, separated by commas"
+        )
+    if "trial" in table and table["trial"].isna().any():
+        row = int(table["trial"].isna().to_numpy().argmax())
+        raise InputError(f"{path} has no trial in its row {row + 2}: expected a trial in every row, or no such column")
     trials = [rows for _, rows in table.groupby("trial", sort=False)] if "trial" in table else [table]
     dt = _time_step([rows["time"].to_numpy() for rows in trials], path) if "time" in table else None
     activity = np.full((len(trials), max(map(len, trials)), len(units)), np.nan)
     for row, rows in zip(activity, trials, strict=True):
         row[: len(rows)] = rows[units].to_numpy(dtype=np.float64)
     return Recording(activity, dt)
+
+
+_ORDERING = ("trial", "time")
+"""Columns of a table that are no units."""
+
+
+def _column(name: str) -> str:
+    """Return the name of a column without spaces around it; of trials and times in lower case."""
+    name = name.strip()
+    return name.lower() if name.lower() in _ORDERING else name
+
+
+def _require_names(path: Path, units: Sequence[str]) -> None:
+    """Refuse a table whose first line holds no names of units: a row of numbers, or the gap above an index."""
+    unnamed = [name for name in units if not name or name.startswith("Unnamed: ")]
+    if unnamed:
+        raise InputError(
+            f"{path} has a column without a name: expected a name for every unit, and no index, as of to_csv(index=False)"
+        )
+    # A unit can have a number for its name.
+    if all(map(_is_number, units)) and not all(name.isdecimal() for name in units):
+        raise InputError(f"{path} begins with the numbers {', '.join(units)[:40]}: expected the names of its columns")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _from_netcdf(path: Path, variable: str | None) -> Recording:
@@ -136,10 +188,10 @@ def _from_netcdf(path: Path, variable: str | None) -> Recording:
         array = array.expand_dims("trial")
     dt, unit = None, None
     if "time" in array.coords:
+        # Of "seconds since 2020-01-01", the unit of a step is the first word.
         dt, unit = _time_step([array["time"].to_numpy()], path), array["time"].attrs.get("units")
-    return Recording(
-        _in_trials(array.transpose(*_DIMENSIONS).to_numpy(), path), dt, unit if unit is None else str(unit)
-    )
+        unit = unit if unit is None else str(unit).partition(" since ")[0]
+    return Recording(_in_trials(array.transpose(*_DIMENSIONS).to_numpy(), path), dt, unit)
 
 
 def _from_nwb(path: Path, bin_width: float) -> Recording:
@@ -179,6 +231,8 @@ def _chosen(path: Path, variable: str | None, found: Iterable[Any]) -> Any:
         return variable
     if "activity" in names:
         return "activity"
+    if not names:
+        raise InputError(f"{path} holds no array: expected one [trial, time, unit]")
     if len(names) != 1:
         raise InputError(f"{path} holds {len(names)} arrays: {nearest('activity', names)}, given by --variable")
     return names[0]

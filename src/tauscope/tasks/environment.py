@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tauscope._draws import require_draw
 from tauscope._lazy import torch
-from tauscope.errors import InputError
+from tauscope.errors import InputError, NotApplicableError
 from tauscope.tasks.base import OUT, Batch, Head, Task
 
 if TYPE_CHECKING:
@@ -134,13 +134,13 @@ class Environment(Task):
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Refuse to judge answers: what they bring shows in what comes after them."""
         del outputs, batch
-        raise InputError(
+        raise NotApplicableError(
             f"{type(self).__name__} is acted in: expected the learner ActorCritic, and the scores of its tests"
         )
 
     def tally(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Refuse to judge answers, as `loss` does."""
         del outputs, batch
-        raise InputError(
+        raise NotApplicableError(
             f"{type(self).__name__} is acted in: expected the learner ActorCritic, and the scores of its tests"
         )

@@ -129,7 +129,7 @@ class Text(ClassificationTask):
         steps = torch.arange(self.window + 1, device=generator.device)
         return self.batch_of(text[first + steps[:, None]])
 
-    def rows(self, split: str, n_rows: int) -> Batch:
+    def rows(self, split: str, n_rows: int, longest: int | None = None) -> Batch:
         """Return a whole part of the text, cut into so many rows of equal length that are read side by side.
 
         Parameters
@@ -138,11 +138,13 @@ class Text(ClassificationTask):
             Part of the text.
         n_rows : int
             Number of rows.
+        longest : int, optional
+            Characters of a row at most.
 
         Returns
         -------
         Batch
-            As `sample` returns it. The few characters that fill no row are left out.
+            As `sample` returns it. The characters at the end that fill no row are left out.
 
         Raises
         ------
@@ -153,6 +155,7 @@ class Text(ClassificationTask):
         if not 1 <= n_rows < len(text):
             raise InputError(f"rows are {n_rows}: expected 1 ... {len(text) - 1}, fewer than the text has characters")
         length = (len(text) - 1) // n_rows
+        length = length if longest is None else min(length, longest)
         return self.batch_of(text[: length * n_rows + 1].unfold(0, length + 1, length).t())
 
     def batch_of(self, characters: Tensor) -> Batch:

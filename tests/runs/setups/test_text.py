@@ -154,6 +154,7 @@ def test_training_is_given_up_without_a_gain(tmp_path: Path, poem: Path) -> None
         (["--cell", "second-order"], "did you mean 'second_order'"),
         (["--vocabulary", "abc"], "expected none outside the vocabulary"),
         (["--sha256", "0" * 64], "has changed"),
+        (["--cell", "residual"], "afunc is leakyrelu with cell 'residual': expected one of identity, hardtanh, tanh"),
         (["--schedule", "plato"], "did you mean 'plateau'"),
         (["--patience", "0"], "patience is 0: expected at least 1"),
     ],

@@ -65,8 +65,12 @@ def values(part: object, *names: str) -> dict[str, Any]:
     return {name: getattr(part, name) for name in names}
 
 
+_SMALLEST, _LARGEST = 1e-38, 3.4e38
+"""Sizes of numbers in single precision."""
+
+
 def check_options(options: Any) -> None:
-    """Refuse an option of a dataclass that is not of its type, not one of its choices, no finite number, or too small."""
+    """Refuse an option of a dataclass that is not of its type, not one of its choices, no finite number, too large or too small."""
     hints = _hints(options.__class__)
     for known in fields(options):
         name, value, about = known.name, getattr(options, known.name), known.metadata
@@ -74,6 +78,10 @@ def check_options(options: Any) -> None:
             raise InputError(f"{name} is {_short(value)}: expected {_words(hints[name])}")
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{name} is {value}: expected a finite number")
+        if isinstance(value, float) and value and not _SMALLEST <= abs(value) <= _LARGEST:
+            raise InputError(
+                f"{name} is {value}: expected a number that single precision holds, {_SMALLEST} to {_LARGEST} in size"
+            )
         choices = about.get("choices")
         if value is None:
             continue

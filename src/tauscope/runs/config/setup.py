@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tauscope.errors import InputError
 from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.recipe import Recipe
-from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK, TAU_MAPS
+from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK, RESIDUAL_ACTIVATIONS, TAU_MAPS
 from tauscope.runs.config.base import OWN_CLASS, OWN_NAME, check_options, has_default, option, values
 from tauscope.runs.config.own import refusing
 from tauscope.runs.config.recipes import RecipeOptions
@@ -186,6 +186,11 @@ class Network:
     def __post_init__(self) -> None:
         check_options(self)
         settle_tau_map(self)
+        if self.cell in _RESIDUAL and self.afunc not in RESIDUAL_ACTIVATIONS:
+            known = ", ".join(RESIDUAL_ACTIVATIONS)
+            raise InputError(
+                f"afunc is {self.afunc} with cell {self.cell!r}: expected one of {known}, such as afunc tanh"
+            )
 
     def build(self, task: Task, heads: Mapping[str, Head], generator: torch.Generator) -> Model:
         """Return the network for a task, with fresh weights."""
