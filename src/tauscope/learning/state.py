@@ -12,7 +12,7 @@ import numpy as np
 from tauscope._lazy import torch
 from tauscope.errors import InputError, require_instance
 from tauscope.learning.acting import ActorCritic
-from tauscope.learning.checks import require_methods, require_own_engine, require_trainable
+from tauscope.learning.checks import require_methods, require_own_engine, require_plain, require_trainable
 from tauscope.learning.curricula import Curriculum, require_fitting, stage_name
 from tauscope.learning.learners import Learner, Supervised
 from tauscope.learning.online import gradient_of
