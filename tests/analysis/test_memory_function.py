@@ -98,7 +98,7 @@ def test_a_network_without_memory_or_that_diverges_has_no_half_life() -> None:
         ({"amplitude": 0}, "amplitude is 0: expected a finite number that is not 0"),
         ({"amplitude": math.inf}, "amplitude is inf"),
         ({"n_steps": 3}, "number of steps is 3: expected at least 4"),
-        ({"n_steps": 8.5}, "number of steps is 8.5: expected a whole number"),
+        ({"n_steps": 8.5}, "n_steps is 8.5: expected a whole number"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, object], line: str) -> None:

@@ -195,7 +195,7 @@ def bin_spikes(
         raise InputError("no trials: expected the start and the stop of at least one")
     if bounds.ndim != 2 or bounds.shape[1] != 2:
         raise InputError(f"trials are of shape {bounds.shape}: expected [trial, 2], the start and the stop of each")
-    require_instance("spike_times", spike_times, Sequence | np.ndarray, "the times of the spikes of every unit")
+    require_instance("spike_times", spike_times, (Sequence, np.ndarray), "the times of the spikes of every unit")
     shortest = float((bounds[:, 1] - bounds[:, 0]).min())
     # A trial that lasts a whole number of bins has them all, however its length is rounded.
     n_bins = int(np.floor(shortest / width * (1 + 1e-9) + 1e-9)) if np.isfinite(shortest) else 0
