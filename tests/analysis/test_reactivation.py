@@ -216,7 +216,7 @@ def test_a_network_of_bits_is_read_in_the_components_of_its_task() -> None:
     [
         ({"k": 0.0}, "k is 0.0: expected a number above 0"),
         ({"k": -1.0}, "k is -1.0"),
-        ({"k": math.nan}, "k is nan: expected a number"),
+        ({"k": math.nan}, "k is nan: expected a number above 0"),
         ({"k": math.inf}, "k is inf"),
         ({"sigma": -0.1}, "sigma is -0.1"),
         ({"n_steps": 5}, "n_steps is 5: expected at least 20"),
