@@ -99,7 +99,7 @@ def test_a_network_without_memory_or_that_diverges_has_no_half_life() -> None:
         ({"amplitude": math.inf}, "amplitude is inf"),
         ({"n_steps": 3}, "number of steps is 3: expected at least 4"),
         ({"n_steps": 10**20}, "number of steps is 100000000000000000000: expected at most 10000000"),
-        ({"n_steps": 8.5}, "number of steps is 8.5: expected a whole number"),
+        ({"n_steps": 8.5}, "n_steps is 8.5: expected a whole number"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, object], line: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import numbers
 import operator
 from collections.abc import Callable, Iterable
@@ -125,7 +124,8 @@ def _whole(value: Any) -> int:
 def _number(value: Any) -> Any:
     if isinstance(value, torch.Tensor | np.ndarray) and value.ndim == 0:
         value = value.item()
-    if not isinstance(value, numbers.Real) or math.isnan(value):
+    # Of what range it has to be, an analysis says itself; what is not a number is in none.
+    if not isinstance(value, numbers.Real):
         raise TypeError
     # Of whole numbers NumPy knows no larger ones.
     return float(value) if abs(float(value)) >= 2**63 else value

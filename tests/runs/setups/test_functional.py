@@ -184,7 +184,7 @@ def test_a_saved_network_keeps_its_map(tmp_path: Path, tau_map: str) -> None:
         (["--tau-map", "exp", "--cell", "bilinear"], "tau_map is exp, an option of the cells leaky, residual, ssm"),
         (["--tau-map", "exp", "-T", "2"], "tau_map is exp with tau 2: expected no tau, which fixes the timescales"),
         (["--task", "functional", "--rho", "poll"], "rho 'poll' is unknown"),
-        (["--task", "functional", "-a", "relu"], "activation function 'relu' is unknown: expected one of identity, hardtanh, tanh"),
+        (["--task", "functional", "-a", "relu"], "afunc is relu with cell 'residual': expected one of identity, hardtanh, tanh"),
         (["--task", "functional", "--cell", "lstm", "--mixed_decay", "yes"], "mixed_decay is True, an option of the residual cell"),
         (["--task", "functional", "--stop_below", "-1"], "stop_below is -1.0: expected at least 0"),
         (["--task", "functional", "--n_steps", "0"], "number of steps is 0"),
