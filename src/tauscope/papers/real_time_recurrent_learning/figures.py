@@ -101,7 +101,7 @@ def parity(results: Results) -> Figure | None:
                 ax.plot(np.arange(1, len(solved) + 1), np.maximum.accumulate(solved), color=colour, lw=1.6 - 0.3 * i,
                         drawstyle="steps-post", ls="--" if "bptt" in name else "-", label=None if j else label)  # fmt: skip
             for key, marker in (("tau_mean", "o"), ("tau_net_mean", "s")):
-                found = results.values("timescales", name, lambda result, key=key: q.timescale(result, key))
+                found = [q.timescale(result, key) for result in results.measured("timescales", name)]
                 scales.plot([i] * len(found), found, marker, ls="none", ms=4, mfc="none", color=colour)
         ax.set(xlabel="epoch", ylabel="largest N solved", ylim=(0, None))
         integer_ticks(ax.xaxis, ax.yaxis)
