@@ -55,9 +55,7 @@ PARITY = tuple(
 
 CONDITIONS = (*GAMES, *SHOWN, *COPIES, *PARITY)
 
-MEASURES = (
-    Measure("timescales", tuple(condition.name for condition in (*GAMES[:2], *PARITY))),
-)  # fmt: skip
+MEASURES = (Measure("timescales", tuple(condition.name for condition in PARITY)),)
 
 
 def _scaled(
@@ -87,8 +85,8 @@ SMOKE = Scale(
 
 QUICK = Scale(
     name="quick",
-    cost="an estimated 20 minutes on 2 processors, 50 MB of disk: the cue game over 20 steps, 400 000 frames, and copying up to 3 bits; "
-    "64 units",
+    cost="an estimated 20 minutes on 2 processors, 50 MB of disk: the cue game over 20 steps, 400 000 frames, copying up to 3 bits, and "
+    "N-parity; 64 units",
     networks=5,
     options={"num_neurons": 64},
     by_condition=_scaled(

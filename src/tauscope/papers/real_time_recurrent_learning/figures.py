@@ -99,18 +99,18 @@ def parity(results: Results) -> Figure | None:
             for j, network in enumerate(one for one in results.of(name) if one.history):
                 solved = [record["Ns"][-1] if record["solved"] else 1 for record in network.history]
                 ax.plot(np.arange(1, len(solved) + 1), np.maximum.accumulate(solved), color=colour, lw=1.6 - 0.3 * i,
-                        ls="--" if "bptt" in name else "-", label=None if j else label)  # fmt: skip
+                        drawstyle="steps-post", ls="--" if "bptt" in name else "-", label=None if j else label)  # fmt: skip
             for key, marker in (("tau_mean", "o"), ("tau_net_mean", "s")):
-                found = results.values("timescales", name, lambda result, key=key: q.timescale(result, key))
+                found = [q.timescale(result, key) for result in results.measured("timescales", name)]
                 scales.plot([i] * len(found), found, marker, ls="none", ms=4, mfc="none", color=colour)
-        ax.set(xlabel="epoch", ylabel="largest N solved")
+        ax.set(xlabel="epoch", ylabel="largest N solved", ylim=(0, None))
         integer_ticks(ax.xaxis, ax.yaxis)
         finish(ax, n_columns=2)
         scales.set_xticks(
             range(len(names)), [results.label(name).removesuffix(" N-parity") for name in names], rotation=90
         )
         scales.set(ylabel="mean timescale (steps)", ylim=(0, None), xlim=(-0.5, len(names) - 0.5))
-        finish(scales, title="circles: τ, squares: τ_net")
+        scales.set_title("circles: τ, squares: τ_net")
     return figure
 
 
