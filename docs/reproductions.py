@@ -91,7 +91,10 @@ def readme_table() -> str:
 def claims_table(name: str = IN_DETAIL) -> str:
     """Return the table of a paper's claims in Markdown: of each the first inequality that was judged, and the verdict."""
     kept = json.loads((DOCS / "results" / name / "claims.json").read_text())
-    rows = ["| claim | the first inequality that was judged: ours (mean ± STD over networks) | verdict |", "|---|---|---|"]
+    rows = [
+        "| claim | the first inequality that was judged: ours (mean ± STD over networks) | verdict |",
+        "|---|---|---|",
+    ]
     for claim in kept["claims"]:
         judged = [finding for finding in claim["findings"] if finding["verdict"] != "not judged"]
         first = f"{judged[0]['statement']}: {judged[0]['ours']}" if judged else claim["reason"]

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tauscope as ts
 from tauscope.cli import flags, main, train
 from tauscope.cli.flags import Parser
-from tauscope.runs.config import SETUPS, Config, kind_of
+from tauscope.runs.config import Config, kind_of, task_names
 from tauscope.tasks import POPULATION_TASKS, TASKS
 
-KINDS = tuple(dict.fromkeys(map(kind_of, SETUPS)))
+KINDS = tuple(dict.fromkeys(map(kind_of, task_names())))
 
 MemoryConfig = kind_of("de1")
 TrackingConfig = kind_of("tracking")
@@ -124,6 +124,7 @@ def test_gru_and_lstm_are_shorthands() -> None:
     assert [parser().parse_all([flag]).cell for flag in ("--gru", "--lstm")] == ["gru", "lstm"]
 
 
+@settings(deadline=None)
 @given(st.sampled_from([flag for action in parser()._actions for flag in action.option_strings if len(flag) > 4]))
 def test_an_unknown_flag_is_answered_with_the_nearest_one(flag: str) -> None:
     wrong = flag[:-1] + "q"

@@ -133,7 +133,9 @@ def _from_table(path: Path, variable: None) -> Recording:
         )
     if "trial" in table and table["trial"].isna().any():
         missing = int(table["trial"].isna().to_numpy().argmax())
-        raise InputError(f"{path} has no trial in its row {missing + 2}: expected a trial in every row, or no such column")
+        raise InputError(
+            f"{path} has no trial in its row {missing + 2}: expected a trial in every row, or no such column"
+        )
     trials = [rows for _, rows in table.groupby("trial", sort=False)] if "trial" in table else [table]
     dt = _time_step([rows["time"].to_numpy() for rows in trials], path) if "time" in table else None
     activity = np.full((len(trials), max(map(len, trials)), len(units)), np.nan)
