@@ -109,7 +109,7 @@ def test_any_two_groups_are_compared(runs: dict[str, list[str]], tmp_path: Path)
         (["--metric", "dsb"], "did you mean 'dsa'"),
         (["--metric", "dsa"], "all runs are of one kind"),
         (["--metric", "dsa", "--against", "SAME"], "is named twice"),
-        (["--metric", "dsa", "--against", "nowhere"], "nowhere does not exist"),
+        (["--metric", "dsa", "--against", "nowhere"], "no checkpoint nowhere in"),
         (["--metric", "dsa", "--against", "OTHER", "--rank", "0"], "rank is 0"),
         (["--metric", "dsa", "--against", "OTHER", "--rank", "99"], "rank is 99: expected at most 50"),
         (["--metric", "dsa", "--against", "OTHER", "--n-trials", "0"], "n_trials is 0"),
