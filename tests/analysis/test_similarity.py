@@ -52,7 +52,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> type[StandIn]:
     module = types.ModuleType("DSA")
     module.DSA = StandIn  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "DSA", module)
-    monkeypatch.setattr(metadata, "version", lambda _: "2.0.stand-in")
+    known = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "2.0.stand-in" if name == "dsa-metric" else known(name))
     return StandIn
 
 

@@ -49,7 +49,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("DSA")
     module.DSA = StandIn  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "DSA", module)
-    monkeypatch.setattr(metadata, "version", lambda _: "2.0.stand-in")
+    known = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "2.0.stand-in" if name == "dsa-metric" else known(name))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_any_two_groups_are_compared(runs: dict[str, list[str]], tmp_path: Path)
         (["--metric", "dsb"], "did you mean 'dsa'"),
         (["--metric", "dsa"], "all runs are of one kind"),
         (["--metric", "dsa", "--against", "SAME"], "is named twice"),
-        (["--metric", "dsa", "--against", "nowhere"], "nowhere does not exist"),
+        (["--metric", "dsa", "--against", "nowhere"], "no checkpoint nowhere in"),
         (["--metric", "dsa", "--against", "OTHER", "--rank", "0"], "rank is 0"),
         (["--metric", "dsa", "--against", "OTHER", "--rank", "99"], "rank is 99: expected at most 50"),
         (["--metric", "dsa", "--against", "OTHER", "--n-trials", "0"], "n_trials is 0"),
