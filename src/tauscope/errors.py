@@ -84,7 +84,9 @@ def require_choice(name: str, value: object, options: Iterable[object]) -> None:
     except (TypeError, ValueError, RuntimeError):  # an array or a tensor of several numbers
         known = False
     if not known:
-        raise InputError(f"{name} {shown(value)} is unknown: {nearest(value if isinstance(value, str) else shown(value), options)}")
+        raise InputError(
+            f"{name} {shown(value)} is unknown: {nearest(value if isinstance(value, str) else shown(value), options)}"
+        )
 
 
 def require_at_least(name: str, value: float, minimum: float) -> None:

@@ -291,7 +291,7 @@ def states(marker: Path, honest: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     yield "no dictionary", state(saved([1]))
     yield "nothing by name", state(saved({}))
     for key in honest:
-        # States of earlier versions do not say whether subnormal numbers were flushed, nor what solvers told.
+        # States of earlier versions do not say whether subnormal numbers were flushed, what solvers told, nor how many frames there were.
         if key not in ("flushes_subnormals", "told_sums", "frames"):
             yield f"without {key}", state(saved({name: one for name, one in honest.items() if name != key}))
         yield f"text for {key}", state(saved(honest | {key: "text"}))
