@@ -275,7 +275,7 @@ def test_a_delay_that_is_too_short_for_a_timescale_is_passed_over(
 @pytest.mark.parametrize(
     ("line", "stage", "lacking"),
     [
-        ("--task cue-game --span 2", "task", ("performance", "perturbation_error")),
+        ("--task cue-game --span 2", "task", ("performance", "perturbation_error", "credit")),
         ("--task history --cell ssm --horizons 3", "horizon3", ("connectivity",)),
         ("--task cue --cell bilinear --span 2", "task", ("connectivity",)),
         ("--task parity --cell egru --max_N 3", "N2_N2", ("connectivity", "perturbation_recurrent")),

@@ -3,6 +3,7 @@
 from tauscope.analysis.accuracy import evaluate
 from tauscope.analysis.balance import balance, input_balance
 from tauscope.analysis.connectivity import connectivity
+from tauscope.analysis.credit import credit
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.exponential_fits import fit_exponentials
 from tauscope.analysis.fit_quality import is_described, with_goodness
@@ -55,6 +56,7 @@ __all__ = [
     "bits_per_character",
     "character_matrices",
     "connectivity",
+    "credit",
     "dimensionality",
     "dynamical_similarity",
     "effective_rank",

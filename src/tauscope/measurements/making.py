@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tauscope.analysis.balance import input_balance, input_map
 from tauscope.analysis.connectivity import connectivity, recurrent_matrices
+from tauscope.analysis.credit import Answered, compare, credit
 from tauscope.analysis.dimensionality import dimensionality
 from tauscope.analysis.fixed_points import fixed_points
 from tauscope.analysis.generalisation import generalise
@@ -29,6 +30,7 @@ from tauscope.analysis.sequentiality import peak_order, sequentiality_index, tas
 from tauscope.analysis.timescales import timescales
 from tauscope.analysis.trials import trial_dimensionality, trial_lyapunov, trial_timescales
 from tauscope.errors import InputError, NotApplicableError, require_at_least
+from tauscope.measurements.online_credit import online_gradient
 from tauscope.measurements.retraining import RETRAINING, forgetting, retrain
 from tauscope.measurements.subject import Subject
 from tauscope.models.model import Model
@@ -236,6 +238,20 @@ def measure_memory_function(subject: Subject, **options: Any) -> xr.Dataset:
         return result
     asked = memory_kernel(subject.task.rho, result.sizes["lag"]).abs().numpy()
     return result.assign(target=("lag", asked, {"long_name": "memory that is asked", "units": "1"}))
+
+
+def measure_credit(subject: Subject, **options: Any) -> xr.Dataset:
+    """Compare truncated gradients with the full one, and beside them that of real-time recurrent learning, where there is one."""
+    task = subject.task if subject.bits is None else asked_bits(subject).replace(Ns=(subject.trained[1],))
+    result = credit(subject.model, task, generator=subject.generator(), **options)
+    n_trials, n_answers = (result.attrs[name] for name in ("n_trials", "n_answers"))
+    answered = Answered.of(subject.model, task, n_trials, n_answers, subject.generator())
+    if (online := online_gradient(answered)) is None:
+        return result
+    cosine, ratio = compare(online, answered.full())
+    return result.assign(
+        rtrl_cosine=((), cosine, result["cosine"].attrs), rtrl_norm_ratio=((), ratio, result["norm_ratio"].attrs)
+    )
 
 
 def measure_retraining(subject: Subject, n_Ns: int = RETRAINED, **recipe: Any) -> xr.Dataset:

@@ -8,6 +8,9 @@ import xarray as xr
 from tauscope.analysis.fit_quality import is_described, with_goodness
 from tauscope.analysis.timescales import timescales_summary
 
+MOST_OF_THE_GRADIENT = 0.9
+"""Cosine from which on a gradient counts as near to the full one."""
+
 
 def timescale_numbers(result: xr.Dataset) -> dict[str, float]:
     """Sum up timescales; of units without timescales of their own, τ_net alone. Poor fits count in no mean of τ_net."""
@@ -184,6 +187,23 @@ def memory_numbers(result: xr.Dataset) -> dict[str, float]:
     if "target" not in result:
         return numbers
     return numbers | {"largest difference from what is asked": float(abs(result["memory"] - result["target"]).max())}
+
+
+def credit_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return how much of the full gradient is in the shortest window, and the window from which on most of it is."""
+    shortest, enough = result.isel(window=0), (result["cosine"] >= MOST_OF_THE_GRADIENT).values
+    # From there on, since the cosine need not grow with the window.
+    from_there = np.logical_and.accumulate(enough[::-1])[::-1]
+    found = {
+        f"cosine with the full gradient at k = {int(shortest['window'])}": float(shortest["cosine"]),
+        f"norm over that of the full gradient at k = {int(shortest['window'])}": float(shortest["norm_ratio"]),
+        f"credit for a cosine of {MOST_OF_THE_GRADIENT:g} (steps)": float(
+            result["window"][from_there].min() if from_there.any() else np.nan
+        ),
+    }
+    if "rtrl_cosine" in result:
+        found["cosine with the full gradient (RTRL)"] = float(result["rtrl_cosine"])
+    return found
 
 
 def forgetting_numbers(result: xr.Dataset) -> dict[str, float]:

@@ -248,6 +248,25 @@ MEASUREMENTS: dict[str, Listed] = {
         "linear network, the size of the weight of an input so long ago.",
         main=("half of all memory *",),
     ),
+    "credit": Listed(
+        measure=_made("measure_credit"),
+        hands_on=("analysis.credit:credit",),
+        figures={
+            "": Figure(
+                "credit:plot_credit",
+                "Cosine of the truncated gradient with the full one, and its norm, against the steps of credit; of element-wise "
+                "networks also the cosine of real-time recurrent learning (RTRL).",
+            )
+        },
+        numbers=_numbers("credit_numbers"),
+        lacks=_made("lacks_question"),
+        cost=0.1,
+        title="Credit in time",
+        about="How far back in time the gradient of the loss reaches: the gradient in which every answer is followed back for k "
+        "steps, beside that of full backpropagation on the same trials. A cosine near 1 says that training with k steps of "
+        "credit would move the weights the same way; one step is the immediate derivative.",
+        main=("cosine with the full gradient at k = 1", "credit for a cosine of *"),
+    ),
     "retraining": Listed(
         measure=_made("measure_retraining"),
         hands_on=("learning.recipe:Recipe",),
