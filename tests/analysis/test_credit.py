@@ -120,6 +120,7 @@ def test_every_answer_is_followed_back_for_k_steps(name: str, n_answers: int, he
     whole = followed_back(parts, T, n_answers)
     answered = Answered.of(model, task, B, T, generator())
     result = credit(model, task, windows=[1, 2, 5, T - 1, T, 50], n_trials=B, generator=generator())
+    assert result["window"].values.tolist() == [1, 2, 5, T - 1, T], "what is longer than a trial is its length"
     for k in result["window"].values:
         expected = followed_back(parts, k, n_answers)
         found = answered.full() if k >= T else answered.truncated(k)

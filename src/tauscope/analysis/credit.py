@@ -47,7 +47,7 @@ def credit(
     task : Task
         What is asked.
     windows : sequence of int, optional
-        Steps k; by default 1, 2, 4, … up to the length of a trial. What is longer than the trial is all of it.
+        Steps k; by default 1, 2, 4, … up to the length of a trial. What is longer than a trial counts as its length.
     n_trials : int
         Trials of the loss, the same for all gradients.
     n_answers : int
@@ -89,7 +89,7 @@ def credit(
     generator = generator_for(model, generator)
     seed, answered = generator.initial_seed(), Answered.of(model, task, n_trials, n_answers, generator)
     n_steps, full = len(answered.inputs), answered.full()
-    lengths = _doubling(n_steps) if lengths is None else lengths
+    lengths = _doubling(n_steps) if lengths is None else sorted({min(k, n_steps) for k in lengths})
     compared = [compare(full if k >= n_steps else answered.truncated(k), full) for k in lengths]
     cosines, ratios = np.array(compared).T
     return xr.Dataset(
@@ -258,7 +258,7 @@ def _lengths(windows: Sequence[int]) -> list[int]:
     for window in windows:
         require_count("a window", window)
         require_at_most("a window", window, MOST)
-    return sorted({int(window) for window in windows})
+    return [int(window) for window in windows]
 
 
 def _doubling(n_steps: int) -> list[int]:
