@@ -96,13 +96,7 @@ def perturbation_error(
     >>> dict(result.error.sizes), bool((result.error.diff("beta") >= 0).all())
     ({'part': 1, 'beta': 3}, True)
     """
-    for name, value, least in (
-        ("number of draws", n_draws, 1),
-        ("number of trials", n_trials, 1),
-        ("worst_steps", worst_steps, 0),
-    ):
-        require_count(name, value, least)
-        require_at_most(name, value, MOST)
+    _require_counts(n_draws, n_trials, worst_steps)
     require_at_least("tolerance", tolerance, 0.0)
     require_choice("space", space, SPACES)
     if worst_steps and space != "raw":
@@ -119,9 +113,7 @@ def perturbation_error(
     found = [perturbations.of(model, part, betas, trials) for part in chosen]
     errors, changes, worst = (np.stack(values) for values in zip(*found, strict=True))
     largest = np.maximum.accumulate(errors.max(axis=2), axis=1)
-    # A network that diverges as it is bears nothing.
-    n_borne = ((largest <= largest[:, :1] + tolerance) & np.isfinite(largest)).sum(axis=1)
-    borne = np.where(n_borne > 0, np.array(betas)[n_borne - 1], np.nan)
+    borne = _borne(largest, np.array(betas), tolerance)
     what, dims = {"units": task.metric.replace("_", " ")}, ("part", "beta")
     result = xr.Dataset(
         {
@@ -139,6 +131,20 @@ def perturbation_error(
         at_worst = np.maximum(np.maximum.accumulate(worst, axis=1), largest)
         result["worst_error"] = (dims, at_worst, {"long_name": "worst error", **what})
     return result
+
+
+def _borne(largest: NDArray[np.float64], betas: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
+    """Return the largest β of every part whose error is at most E(0) + tolerance."""
+    n = ((largest <= largest[:, :1] + tolerance) & np.isfinite(largest)).sum(axis=1)
+    # A network that diverges as it is bears nothing.
+    return np.where(n > 0, betas[n - 1], np.nan)
+
+
+def _require_counts(n_draws: int, n_trials: int, worst_steps: int) -> None:
+    counts = (("number of draws", n_draws, 1), ("number of trials", n_trials, 1), ("worst_steps", worst_steps, 0))
+    for name, value, least in counts:
+        require_count(name, value, least)
+        require_at_most(name, value, MOST)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from tauscope._lazy import exports
+from tauscope.measurements.asking import WHAT, askable
 from tauscope.measurements.measurement import Measurement
-from tauscope.measurements.registry import MEASUREMENTS, WHAT, askable
+from tauscope.measurements.registry import MEASUREMENTS
 
 if TYPE_CHECKING:
     from tauscope.measurements.numbers import number_table
