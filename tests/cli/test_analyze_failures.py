@@ -208,3 +208,12 @@ def test_pages_and_tables_are_written_without_their_pictures(
     page = Path(FIRST, "report.html").read_text()
     assert "cannot start the backend" in page
     assert "spectral radius" in page
+
+
+def test_an_option_that_is_wrong_for_every_network_is_said_once(
+    runs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "credit", *runs, "--windows", "0"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert "a window is 0: expected at least 1 (nearest valid value: 1) (and so for 1 other network)" in line
+    assert not any(Path(run, "analysis").exists() for run in runs)

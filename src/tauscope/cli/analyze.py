@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tauscope._words import count
 from tauscope.cli import analyze_data, flags
 from tauscope.cli.measurement_flags import add_options, given_options
 from tauscope.cli.measurement_progress import MeasurementsDisplay, print_costs, where
@@ -248,7 +249,8 @@ def _report(
     """
     table = Table("network", "measurement", "quantity", "value")
     passed_over: dict[tuple[Path, str], list[str]] = {}
-    failures = list(unusable.values())
+    refused: dict[tuple[str, str], list[Path]] = {}
+    failed: list[str] = []
     unforeseen = False
     for job in jobs:
         asked, outcome = job.arguments[0], outcomes[job.name]
@@ -259,10 +261,13 @@ def _report(
             table.add_row(escape(where(asked.checkpoint)) if i == 0 else "", asked.name if i == 0 else "", *row)
         if measured.lacking and asked.name not in by_name:
             passed_over.setdefault((asked.checkpoint, measured.lacking), []).append(asked.name)
+        elif measured.problem and not measured.unforeseen:
+            refused.setdefault((asked.name, measured.problem), []).append(asked.checkpoint)
         elif measured.lacking or measured.problem:
-            failures.append(f"{asked.checkpoint} {asked.name}: {measured.lacking or measured.problem}")
-        failures += [f"{asked.target.with_name(name)} cannot be drawn, its result is kept: {why}"
-                     for name, why in measured.undrawn.items()]  # fmt: skip
+            failed.append(f"{asked.checkpoint} {asked.name}: {measured.lacking or measured.problem}")
+        failed += [f"{asked.target.with_name(name)} cannot be drawn, its result is kept: {why}"
+                   for name, why in measured.undrawn.items()]  # fmt: skip
+    failures = [*unusable.values(), *_said_once(refused), *failed]
     for failure in failures:
         flags.print_error(failure)
     for (checkpoint, why), names in passed_over.items():
@@ -278,6 +283,14 @@ def _report(
     if not failures:
         return 0
     return FAILED if table.row_count or passed_over or unforeseen else 2
+
+
+def _said_once(refused: Mapping[tuple[str, str], Sequence[Path]]) -> list[str]:
+    """Return a line for every measurement and reason: an option that is wrong is wrong for every network."""
+    return [
+        f"{first} {name}: {why}" + (f" (and so for {count(len(others), 'other network')})" if others else "")
+        for (name, why), (first, *others) in refused.items()
+    ]
 
 
 def _checkpoints(paths: Sequence[Path], last: bool) -> tuple[list[Path], dict[Path, str]]:
