@@ -25,7 +25,7 @@ extensions = [
     "paper_tables",
     "myst_parser",
 ]
-exclude_patterns = ["_build", "examples", "results/*/claims.md"]
+exclude_patterns = ["_build", "examples", "results/**/claims.md"]
 default_role = "py:obj"
 highlight_language = "python"
 

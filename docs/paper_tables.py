@@ -1,7 +1,8 @@
 """The directive ``paper-table``: tables made from a paper's module, so that the pages agree with the module.
 
 ``.. paper-table:: emergent-timescales claims`` shows the paper's claims; ``conditions``, ``measures``, ``scales`` and
-``figures`` are the other tables, and ``results`` shows the claims table of the committed reproduction in ``results/``.
+``figures`` are the other tables, and ``results`` shows the claims table of the committed reproduction in ``results/``;
+``.. paper-table:: emergent-timescales results standard`` that of its folder ``standard``.
 ``.. papers::`` shows every paper that was reproduced, with a picture and the count of verdicts.
 """
 
@@ -26,11 +27,11 @@ def _options(options: dict[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in options.items())
 
 
-def _conditions(found: Paper) -> Rows:
+def _conditions(found: Paper, _: str) -> Rows:
     return [(condition.name, condition.label, _options(dict(condition.options))) for condition in found.conditions]
 
 
-def _measures(found: Paper) -> Rows:
+def _measures(found: Paper, _: str) -> Rows:
     labels = {condition.name: condition.label for condition in found.conditions}
     where = {"each": "several N", "last": "largest N"}
     return [
@@ -39,7 +40,7 @@ def _measures(found: Paper) -> Rows:
     ]
 
 
-def _scales(found: Paper) -> Rows:
+def _scales(found: Paper, _: str) -> Rows:
     for scale in found.scales.values():
         left_out = sum(options is None for options in scale.by_condition.values())
         trained = f"{len(found.conditions) - left_out} of {len(found.conditions)}"
@@ -51,22 +52,22 @@ def _scales(found: Paper) -> Rows:
         yield scale.name, scale.cost, trained, str(scale.networks), beyond or "none"
 
 
-def _claims(found: Paper) -> Rows:
+def _claims(found: Paper, _: str) -> Rows:
     return [(claim.key, claim.statement, claim.where) for claim in found.claims]
 
 
-def _figures(found: Paper) -> Rows:
+def _figures(found: Paper, _: str) -> Rows:
     return [(f"{figure.name}.png", figure.caption) for figure in found.figures]
 
 
-def _results(found: Paper) -> Rows:
-    with (Path(__file__).parent / "results" / found.name / "claims.csv").open(newline="") as file:
+def _results(found: Paper, folder: str) -> Rows:
+    with (Path(__file__).parent / "results" / found.name / folder / "claims.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             effect = row["effect"] or row["reason"]
             yield row["claim"], row["inequality"], row["published"], row["ours"], row["n"], effect, row["verdict"]
 
 
-TABLES: dict[str, tuple[tuple[str, ...], tuple[int, ...], Callable[[Paper], Rows]]] = {
+TABLES: dict[str, tuple[tuple[str, ...], tuple[int, ...], Callable[[Paper, str], Rows]]] = {
     "conditions": (("condition", "label", "options"), (20, 35, 45), _conditions),
     "measures": (("measurement", "conditions", "at"), (25, 60, 15), _measures),
     "scales": (
@@ -85,15 +86,16 @@ class PaperTable(SphinxDirective):
     """A table of a paper's module."""
 
     required_arguments = 2
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the table."""
-        name, what = self.arguments
+        name, what, folder = (*self.arguments, "")[:3]
         heading, widths, rows = TABLES[what]
         group = nodes.tgroup(cols=len(heading))
         group += [nodes.colspec(colwidth=width) for width in widths]
         group += nodes.thead("", _row(heading))
-        group += nodes.tbody("", *(_row(row) for row in rows(paper(name))))
+        group += nodes.tbody("", *(_row(row) for row in rows(paper(name), folder)))
         return [nodes.table("", group, classes=["colwidths-given"])]
 
 

@@ -20,6 +20,9 @@ README = DOCS.parent / "README.md"
 IN_DETAIL = "emergent-timescales"
 """The paper whose claims are in README.md."""
 
+LARGER = "standard"
+"""Scale whose results lie in a folder of this name, in the folder of the scale ``quick``."""
+
 _BLOCK = r"(<!-- {0}: [^\n]*-->\n).*?(<!-- end of {0} -->)"
 
 
@@ -31,6 +34,8 @@ class Reproduction:
     ----------
     name, title, citation : str
         As in ``tauscope reproduce NAME``; who wrote it, and where it is published.
+    scale : str
+        The largest one whose results are committed.
     picture : str
         Path of a figure, relative to ``docs/``.
     verdicts : dict of int
@@ -40,6 +45,7 @@ class Reproduction:
     name: str
     title: str
     citation: str
+    scale: str
     picture: str
     verdicts: dict[str, int]
 
@@ -56,7 +62,7 @@ class Reproduction:
             f"{number} {verdict if number == 1 else words.get(verdict, verdict)}"
             for verdict, number in self.verdicts.items()
         ]
-        return f"of {sum(self.verdicts.values())} claims {', '.join(counts)}"
+        return f"scale {self.scale}: of {sum(self.verdicts.values())} claims {', '.join(counts)}"
 
 
 def reproductions() -> list[Reproduction]:
@@ -65,14 +71,25 @@ def reproductions() -> list[Reproduction]:
     return [_reproduction(name) for name in PAPERS if name in found]
 
 
-def _reproduction(name: str) -> Reproduction:
+def results_of(name: str) -> Path:
+    """Return the folder with the results of a paper at the largest scale that is committed."""
     folder = DOCS / "results" / name
+    return folder / LARGER if (folder / LARGER).is_dir() else folder
+
+
+def _reproduction(name: str) -> Reproduction:
+    folder = results_of(name)
     kept = json.loads((folder / "claims.json").read_text())
     drawn = [figure.name for figure in paper(name).figures if (folder / f"{figure.name}.png").exists()]
     verdicts = Counter(claim["verdict"] for claim in kept["claims"])
     ordered = {verdict: verdicts[verdict] for verdict in sorted(verdicts, key=lambda verdict: verdict != "holds")}
     return Reproduction(
-        name, kept["title"], f"{kept['authors']}, {kept['reference']}", f"results/{name}/{drawn[0]}.png", ordered
+        name,
+        kept["title"],
+        f"{kept['authors']}, {kept['reference']}",
+        kept["scale"],
+        (folder / f"{drawn[0]}.png").relative_to(DOCS).as_posix(),
+        ordered,
     )
 
 
@@ -90,7 +107,7 @@ def readme_table() -> str:
 
 def claims_table(name: str = IN_DETAIL) -> str:
     """Return the table of a paper's claims in Markdown: of each the first inequality that was judged, and the verdict."""
-    kept = json.loads((DOCS / "results" / name / "claims.json").read_text())
+    kept = json.loads((results_of(name) / "claims.json").read_text())
     rows = [
         "| claim | the first inequality that was judged: ours (mean ± STD over networks) | verdict |",
         "|---|---|---|",

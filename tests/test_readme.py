@@ -31,7 +31,7 @@ def test_the_table_of_papers_is_made_from_the_results(reproductions: ModuleType)
     found = {path.parent.name for path in (ROOT / "docs" / "results").glob("*/claims.json")}
     assert {entry.name for entry in reproductions.reproductions()} == found
     for entry in reproductions.reproductions():
-        claims = (ROOT / "docs" / "results" / entry.name / "claims.md").read_text()
+        claims = (reproductions.results_of(entry.name) / "claims.md").read_text()
         assert sum(entry.verdicts.values()) == len(re.findall(r"^\| \*\*", claims, re.MULTILINE))
         assert entry.verdicts.get("holds", 0) == len(re.findall(r"\*\*✓ holds\*\*", claims))
 

@@ -70,6 +70,8 @@ def test_a_network_is_drawn_beside_the_recording(data: Path, capsys: pytest.Capt
         ("timescales --data {data} --variable activ", "did you mean 'activity'"),
         ("timescales nowhere --data {data}", "nowhere"),
         ("timescales --dt 1 {data}", "--dt without a recording"),
+        ("timescales --data {data} --jobs 4", "--jobs 4 with a recording: expected it with networks alone"),
+        ("timescales --data {data} --device cpu", "--device cpu with a recording"),
     ],
 )
 def test_bad_lines_are_refused_and_write_nothing(

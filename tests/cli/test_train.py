@@ -21,6 +21,7 @@ import torch
 from sweeping import plain, result
 from tauscope.cli import main
 from tauscope.learning import curricula
+from tauscope.learning.state import Training
 from tauscope.runs.checkpoints import load_state
 from tauscope.runs.config import kind_of
 from tauscope.runs.folder import read_metrics
@@ -250,14 +251,11 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path, processes: Processes
     assert processes(tmp_path / "straight").code == 0
     size = (tmp_path / "straight" / NAME / "rnn_init").stat().st_size
     # First there is no room for the initial network, then none for a state, then for what comes after a state.
-    for limit, kept in (
-        (size - 1, {"config.json", "environment.json"}),
-        (size, {"config.json", "environment.json", "rnn_init", "metrics.jsonl"}),
-    ):
+    for limit in (size - 1, size):
         ended = processes(tmp_path / "full", "--save-every", "0", limit=limit)
         assert ended.code == 2
         assert "File too large; expected a writable folder with room for" in one_line(ended.err)
-        assert set(tree(tmp_path / "full" / NAME)) == kept | {"run.lock"}
+        assert not (tmp_path / "full").exists()
     steps = ["--time-limit", "0"]
     assert processes(tmp_path / "full", *steps).code == 0
     state, _ = load_state(tmp_path / "full" / NAME)
@@ -373,6 +371,31 @@ def test_a_signal_handler_of_the_user_is_put_back(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     train(tmp_path)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_run_for_which_there_is_no_memory_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(tmp_path / "runs", "--batch_size", str(10**15)) == 2
+    assert one_line(capsys.readouterr().err).startswith("tauscope: error: not enough memory: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("all_solved")
+def test_a_run_that_fails_later_keeps_its_epochs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Run.save_epoch
+
+    def fails_at_the_second(run: Run, training: Training, name: str | None) -> None:
+        if training.epoch == 2:
+            raise MemoryError
+        kept(run, training, name)
+
+    monkeypatch.setattr(Run, "save_epoch", fails_at_the_second)
+    assert train(tmp_path, "--epochs", "3") == 2
+    one_line(capsys.readouterr().err)
+    assert len(read_metrics(tmp_path / NAME)) == 1
+    monkeypatch.undo()
+    assert train(tmp_path, "--epochs", "3") == 0
 
 
 def test_diverged_training_ends_with_3_and_keeps_what_was_saved(

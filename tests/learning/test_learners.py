@@ -93,6 +93,56 @@ def test_truncated_gradients_are_those_of_a_loop_that_forgets_at_every_window(
         torch.testing.assert_close(own, other, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("window", [1, 3, 5])
+def test_a_head_that_a_window_does_not_ask_adds_nothing_to_its_loss(window: int) -> None:
+    Ns = list(range(2, 9))
+    task = ts.Parity(Ns, labels="every", length=12)
+    model = ts.build_model(n_units=5, n_heads=len(Ns), generator=torch.Generator().manual_seed(0))
+    learner = Supervised(model, task, gradient=BPTT(window), heads=tuple(task.heads))
+    losses = [piece.loss.item() for piece in learner.pieces(4, generators(2))]
+
+    draws = generators(2)
+    batch = task.sample(4, draws["data"])
+    states, _ = model(batch.inputs, model.initial_state(4, draws["state"]))
+    errors = (
+        -model.readout(states, tuple(task.heads)).log_softmax(-1).gather(-1, batch.targets[..., None]).mean(1)[..., 0]
+    )
+    expected = []
+    for first in range(0, 12, window):
+        asked = [[step for step in range(first, min(first + window, 12)) if step + 1 >= N] for N in Ns]
+        if any(asked):
+            means = [errors[steps, head].mean().item() for head, steps in enumerate(asked) if steps]
+            expected.append(sum(means))
+    assert losses == pytest.approx(expected, rel=1e-5)
+
+
+@dataclass(frozen=True)
+class Seldom(Echo):
+    """Ask one trial in so many."""
+
+    one_in: int = 10
+
+    def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> ts.Batch:
+        batch = super().sample(batch_size, generator, split)
+        asked = torch.rand(1, batch_size, 1, 1, generator=generator) < 1 / self.one_in
+        return ts.Batch(batch.inputs, batch.targets, weight=asked.double(), hold=batch.hold)
+
+
+@pytest.mark.parametrize("window", [None, 4])
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        (Seldom(one_in=10**9), r"^Seldom asks nothing in 100 trials: every weight is 0, expected weights above 0"),
+        (Seldom(), r"^Seldom asks nothing in the 1 trials of epoch 1, step \d+: .* try larger batches$"),
+    ],
+)
+def test_a_task_that_asks_nothing_is_refused_by_name(task: Seldom, why: str, window: int | None) -> None:
+    curriculum = ts.Curriculum([ts.Stage("only")], ts.Criterion("fractional_loss", epochs=1))
+    model, recipe = network(), ts.Recipe(epochs=1, steps_per_epoch=50, batch_size=1, test_steps=1)
+    with pytest.raises(ts.InputError, match=why):
+        ts.train(model, task, curriculum, recipe, learner=Supervised(model, task, gradient=BPTT(window)))
+
+
 def test_a_window_of_a_step_at_least() -> None:
     with pytest.raises(ts.InputError, match="window is 0: expected at least 1"):
         BPTT(0)

@@ -164,8 +164,11 @@ NAMED = "a,b\n" + "0.5,1\n0.25,2\n" * 9
         (NAMED.replace("a,b", ",b"), "a column without a name: expected a name for every unit, and no index"),
         (NAMED.replace("a,b", "a, "), "a column without a name"),
         # More fields than names would be taken for an index, or left out.
-        (NAMED.replace("a,b", "a"), "more fields in a row than names in its first line"),
-        ("a;b\n" + "0,5;1,5\n" * 9, "more fields in a row than names"),
+        (NAMED.replace("a,b", "a"), "2 fields in its line 2 and 1 names in its first"),
+        ("a;b\n" + "0,5;1,5\n" * 9, "3 fields in its line 2 and 1 names"),
+        # Fewer would be samples that are none.
+        (NAMED + "0.5\n", "1 fields in its line 20 and 2 names in its first: expected as many"),
+        ('"the first\nunit",b\n' + "0.5,1\n" * 9 + "\n0.5\n", "1 fields in its line 13 and 2 names"),
         (
             "a;b\n" + "0.5;1.5\n" * 9,
             "words in the column 'a;b': expected numbers in every unit's column, separated by commas",
@@ -178,6 +181,13 @@ def test_a_table_that_would_be_read_as_another_is_refused(tmp_path: Path, text: 
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         load_recording(tmp_path / "a.csv")
+
+
+def test_empty_lines_and_fields_of_a_table_are_read_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\ufeff" + NAMED + "\n,3\n\n", encoding="utf-8")
+    activity = load_recording(tmp_path / "a.csv").activity[0]
+    np.testing.assert_array_equal(activity[-1], [np.nan, 3])
+    assert len(activity) == 19
 
 
 def test_columns_of_trials_and_times_are_known_however_they_are_written(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def timescales_of(
         ``timescale_high``, and the autocorrelation windows ``acw_50`` and ``acw_0``, NaN where `max_lag` does not reach
         them. Flags of units that are not fitted: ``dead`` (fewer than 10 samples differ from the unit's median),
         ``too_short`` (the recording holds fewer than 10 independent samples of the unit, or a trial fewer than 10
-        steps) and ``diverged`` (a sample that is no finite number).
+        steps) and ``diverged`` (a sample that is no finite number, or too large to be squared).
 
     Raises
     ------
@@ -276,6 +276,8 @@ def _measured(series: Tensor, lengths: Tensor, lags: _Lags, tau_max: float, corr
         measured = of_equal(known, lags.largest, correct_bias)
     else:
         measured = of_unequal(known, lengths, lags.largest, correct_bias)
+    # Squares of finite numbers may be none.
+    finite &= measured.average[:, 0].isfinite()
     silent = finite & _is_silent(known[inside[..., 0]])
     # The bias of white noise may take more than there is; what has no variance left cannot be fitted either.
     varying = finite & ~silent & (measured.average[:, 0] > 0)

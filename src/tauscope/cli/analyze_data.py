@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _READING = ("dt", "time_unit", "variable", "bin_width", "step")
 _OPTIONS = ("max_lag", "fit_lags", "tau_max", "correct_bias", "bootstrap")
+_OF_NETWORKS = {"device": "auto", "jobs": 1, "epochs": 20, "cell": None, "task": None, "curriculum_type": None}
+"""Flags that a recording has no use for, and what they are if nobody gives them."""
 
 
 def add(parser: flags.Parser) -> None:
@@ -67,6 +69,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """
     if options.what != "timescales":
         raise InputError(f"{options.what} of a recording: expected timescales, which alone needs no network")
+    for name, default in _OF_NETWORKS.items():
+        if getattr(options, name) != default:
+            raise InputError(f"--{name} {getattr(options, name)} with a recording: expected it with networks alone")
     results = [_kept(Path(path)) for path in options.paths]
     if options.step is not None:
         require_positive("step", options.step, finite=True)

@@ -105,12 +105,10 @@ class BPTT:
     def parts(self, batch: Batch) -> Iterator[Batch]:
         """Yield the windows of a batch, each with the answers that fall into it, possibly none."""
         n_steps, n_answers = len(batch.inputs), len(batch.targets)
-        if self.window is None or self.window >= n_steps:
-            yield batch
-            return
+        window = n_steps if self.window is None else min(self.window, n_steps)
         weight = None if batch.weight is None else batch.weight.expand_as(batch.targets)
-        for first in range(0, n_steps, self.window):
-            last = min(first + self.window, n_steps)
+        for first in range(0, n_steps, window):
+            last = min(first + window, n_steps)
             shown = slice(first, last)
             asked = slice(*(max(step - (n_steps - n_answers), 0) for step in (first, last)))
             if weight is not None and not weight[asked].any():

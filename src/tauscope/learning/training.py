@@ -207,6 +207,11 @@ def _step(training: Training) -> float:
         losses.append(loss)
         told.append(piece.info)
         training.frames += piece.frames
+    if not losses:
+        raise InputError(
+            f"{type(training.task).__name__} asks nothing in the {recipe.batch_size} trials of epoch {training.epoch + 1}, step "
+            f"{training.step + 1}: expected a weight above 0, try larger batches"
+        )
     for name in told[0]:
         training.told_sums[name] = training.told_sums.get(name, 0.0) + sum(info[name] for info in told) / len(told)
     return sum(losses) / len(losses)

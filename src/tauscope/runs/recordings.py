@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import csv
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -87,7 +87,16 @@ def load_recording(path: Path, *, variable: str | None = None, bin_width: float 
         raise InputError(
             f"{path} needs more memory than there is: expected a smaller recording, or wider bins"
         ) from error
-    except (OSError, ValueError, LookupError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        EOFError,
+        RuntimeError,
+        csv.Error,
+        zipfile.BadZipFile,
+    ) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DamagedFileError(f"{path} cannot be read: {reason}") from error
 
@@ -110,15 +119,8 @@ def _from_table(path: Path, variable: None) -> Recording:
     del variable
     import pandas as pd
 
-    with warnings.catch_warnings():
-        # What pandas warns of is that it leaves fields out.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            table = pd.read_csv(path, index_col=False)
-        except pd.errors.ParserWarning as error:
-            raise InputError(
-                f"{path} has more fields in a row than names in its first line: expected as many, separated by commas"
-            ) from error
+    _require_equal_rows(path)
+    table = pd.read_csv(path, index_col=False)
     table.columns = pd.Index([_column(str(name)) for name in table.columns])
     units = [name for name in table.columns if name not in _ORDERING]
     if not units or not len(table):
@@ -142,6 +144,19 @@ def _from_table(path: Path, variable: None) -> Recording:
     for row, rows in zip(activity, trials, strict=True):
         row[: len(rows)] = rows[units].to_numpy(dtype=np.float64)
     return Recording(activity, dt)
+
+
+def _require_equal_rows(path: Path) -> None:
+    """Refuse a table with a row that was cut off, or is too long, which pandas would fill up, or cut."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        names = next(rows, [])
+        for row in rows:
+            if row and len(row) != len(names):
+                raise InputError(
+                    f"{path} has {len(row)} fields in its line {rows.line_num} and {len(names)} names in its first: expected as "
+                    "many, separated by commas"
+                )
 
 
 _ORDERING = ("trial", "time")

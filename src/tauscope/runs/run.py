@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from tauscope._lazy import torch
-from tauscope.errors import DamagedFileError, InputError
+from tauscope.errors import DamagedFileError, DivergedError, InputError
 from tauscope.learning.state import Training
 from tauscope.runs import checkpoints, published
 from tauscope.runs.config import Config, config_of
@@ -111,7 +111,7 @@ def asked_for(config: Config, records: list[dict[str, Any]]) -> tuple[list[dict[
 
 
 class Run:
-    """A run folder, open for writing by this process alone.
+    """A run folder, open for writing by this process alone; a run that fails before anything of it is kept leaves nothing.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Run:
         self.config = self._settle(config)
         self._model = self.config.model(device)
         self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
-        self._unguarded = ""
+        self._unguarded, self._fresh = "", False
         self._lock = self._claim()
         try:
             self._sign()
@@ -149,7 +149,13 @@ class Run:
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # A network that diverged in its first steps can be looked at.
+        failed = kind is not None and issubclass(kind, Exception) and not issubclass(kind, DivergedError)
+        if failed and self._fresh and not self._has_results():
+            for name in (INITIAL, METRICS, ENVIRONMENT, CONFIG):
+                with contextlib.suppress(OSError):
+                    (self.folder / name).unlink()
         self.close()
 
     def close(self) -> None:
@@ -204,6 +210,7 @@ class Run:
             history[-1]["finished"] = asked_for(self.config, history)[1]
             self._write_history(history)
         options = self.config.to_dict()
+        self._fresh = not (self.folder / CONFIG).exists()
         self._write_json(CONFIG, options | {CHECKSUM: checksum_of(options)})
         self._write_json(ENVIRONMENT, [*sessions, here])
         if state is None:
@@ -268,6 +275,11 @@ class Run:
 
     def _unwritable(self, error: OSError) -> InputError:
         return InputError(f"cannot write to {self.folder}: {error.strerror}; expected a writable folder with room")
+
+    def _has_results(self) -> bool:
+        """Return whether a step was kept, without which a run that failed is none."""
+        kept = any((self.folder / name).exists() for name in checkpoints.STATES)
+        return kept or bool(read_metrics(self.folder))
 
     def _remove_made(self) -> None:
         """Remove the folders that were made for this run, if they hold nothing."""

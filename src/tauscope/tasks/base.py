@@ -248,22 +248,22 @@ def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
     values : Tensor [answer, batch, head]
         What is averaged.
     weight : Tensor broadcastable to ``values``, or None
-        Weights; their sum must be positive for every head.
+        Weights, none negative.
 
     Returns
     -------
     Tensor [head]
-        The weighted mean of every head.
+        The weighted mean of every head; 0 of a head that is not asked, as in a window before its first answer.
 
     Examples
     --------
-    >>> weighted_mean(torch.tensor([[[1.0]], [[3.0]]]), torch.tensor([[[0.0]], [[1.0]]]))
-    tensor([3.])
+    >>> weighted_mean(torch.tensor([[[1.0, 5.0]], [[3.0, 5.0]]]), torch.tensor([[[0.0, 0.0]], [[1.0, 0.0]]]))
+    tensor([3., 0.])
     """
     if weight is None:
         return values.mean(dim=(0, 1))
     part, whole = weighted_sums(values, weight)
-    return part / whole
+    return part / torch.where(whole > 0, whole, 1.0)
 
 
 def weighted_sums(values: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:

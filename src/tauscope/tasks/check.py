@@ -18,7 +18,7 @@ from tauscope.errors import InputError
 from tauscope.tasks.base import Batch, Stage, Task, fields_of
 from tauscope.tasks.environment import Environment
 
-_TRIALS = 2
+_TRIALS, _TRIALS_TO_ASK = 2, 100
 
 
 def check_task(task: Task) -> None:
@@ -32,8 +32,8 @@ def check_task(task: Task) -> None:
     Raises
     ------
     InputError
-        If inputs are not ``[time, batch, channel]`` of ``n_inputs`` channels, there are more answers than steps, or the
-        loss or the two sums of a tally are not ``[head]``; or if the same generator draws other trials a second time.
+        If inputs are not ``[time, batch, channel]`` of ``n_inputs`` channels, there are more answers than steps, none of
+        them is asked, or the loss or the two sums of a tally are not ``[head]``; or if the same generator draws other trials a second time.
 
     Examples
     --------
@@ -65,8 +65,22 @@ def check_task(task: Task) -> None:
             f"{name} cannot judge answers of shape {tuple(outputs.shape)} (answer, batch, head, output): {error}"
         ) from error
     _require_shape(f"the loss of {name}", loss, (n_heads,))
+    _require_asked(task, batch)
     for part in sums:
         _require_shape(f"a sum of the tally of {name}", part, (n_heads,))
+
+
+def _require_asked(task: Task, batch: Batch) -> None:
+    """Refuse a task that asks nothing in as many trials as it takes to tell it from a task that asks rarely."""
+    if batch.weight is None or batch.weight.any():
+        return
+    with _globals_kept():
+        weight = _copied(task).sample(_TRIALS_TO_ASK, torch.Generator().manual_seed(0)).weight
+    if weight is not None and not weight.any():
+        raise InputError(
+            f"{type(task).__name__} asks nothing in {_TRIALS_TO_ASK} trials: every weight is 0, expected weights above 0 where an "
+            "answer is asked"
+        )
 
 
 def _repeated(task: Task) -> Batch:
