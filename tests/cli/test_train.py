@@ -22,10 +22,11 @@ from sweeping import plain, result
 from tauscope.cli import main
 from tauscope.learning import curricula
 from tauscope.learning.state import Training
+from tauscope.runs.asking import read_config
 from tauscope.runs.checkpoints import load_state
 from tauscope.runs.config import kind_of
 from tauscope.runs.folder import read_metrics
-from tauscope.runs.run import Run, read_config
+from tauscope.runs.run import Run
 
 TrainConfig = kind_of("parity")
 

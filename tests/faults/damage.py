@@ -16,11 +16,11 @@ from faults.kills import Condition, Straight
 from faults.server import Server
 from faults.tally import Tally
 from tauscope.errors import InputError
+from tauscope.runs.asking import read_config
 from tauscope.runs.checkpoints import load_weights
 from tauscope.runs.folder import read_json, read_metrics
 from tauscope.runs.published import read_stats
 from tauscope.runs.results import load_result
-from tauscope.runs.run import read_config
 
 CONDITION = Condition("damaged", "-c cumulative --epochs 4 --steps-per-epoch 3 --lr 0.05 --momentum 0.3 --save-every 0")
 REFUSED, SAME, NOT_NOTICED = "refused", "read as it was", "not noticed"

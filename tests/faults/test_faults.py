@@ -20,12 +20,13 @@ from faults.server import Server
 from faults.tally import Tally
 from tauscope.cli import main
 from tauscope.runs import run as runs
+from tauscope.runs.asking import read_config
 from tauscope.runs.checkpoints import load_state
 from tauscope.runs.config import kind_of
 from tauscope.runs.loading import load
 from tauscope.runs.published import read_stats
 from tauscope.runs.results import load_result
-from tauscope.runs.run import Run, read_config
+from tauscope.runs.run import Run
 
 TrainConfig = kind_of("parity")
 

@@ -17,11 +17,12 @@ import tauscope as ts
 from tauscope.learning import curricula
 from tauscope.learning.state import Training
 from tauscope.runs import checkpoints
+from tauscope.runs.asking import asked_for, read_config, require_plausible
 from tauscope.runs.config import Config, kind_of
 from tauscope.runs.environment import environment
 from tauscope.runs.folder import is_locked, read_metrics
 from tauscope.runs.published import read_stats, to_published
-from tauscope.runs.run import Run, asked_for, free_number, read_config, require_plausible
+from tauscope.runs.run import Run, free_number
 from tauscope.runs.survey import look
 
 MemoryConfig = kind_of("de1")

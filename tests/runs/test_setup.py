@@ -20,6 +20,7 @@ from tauscope.learning.recipe import Recipe
 from tauscope.learning.state import Training
 from tauscope.learning.training import train
 from tauscope.models import LeakyCell
+from tauscope.runs.asking import asked_for, read_config
 from tauscope.runs.checkpoints import load_weights
 from tauscope.runs.config import SETUPS, Config, allow, config_of, kind_of, own, task_names
 from tauscope.runs.config.base import option, options_of
@@ -27,7 +28,7 @@ from tauscope.runs.config.kinds import RESERVED, kind_of_setup
 from tauscope.runs.config.setup import Network, Setup, curriculum_from
 from tauscope.runs.folder import read_metrics
 from tauscope.runs.loading import load, trained_task
-from tauscope.runs.run import Run, asked_for, read_config
+from tauscope.runs.run import Run
 from tauscope.tasks import OUT, Batch, Head, Stage, Task
 
 KINDS = tuple(dict.fromkeys(map(kind_of, task_names())))

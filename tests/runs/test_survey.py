@@ -16,8 +16,9 @@ from sweeping import SMALL, keep, record
 from tauscope.errors import DamagedFileError
 from tauscope.jobs.training import note_failure
 from tauscope.runs import survey as watching
+from tauscope.runs.asking import asked_for
 from tauscope.runs.config import Config, config_of
-from tauscope.runs.run import Run, asked_for
+from tauscope.runs.run import Run
 from tauscope.runs.survey import Planned, Sight, look, read_plan, survey, time_left
 
 

@@ -21,10 +21,11 @@ from tauscope.errors import InputError, nearest, require_at_least
 from tauscope.jobs.signals import collect_signals
 from tauscope.learning.state import Training
 from tauscope.learning.training import train
+from tauscope.runs.asking import read_config
 from tauscope.runs.config import SETUPS, Config, allow, config_of, is_own, kind_of, task_names
 from tauscope.runs.config.own import FLAGS
 from tauscope.runs.folder import CONFIG
-from tauscope.runs.run import Run, read_config
+from tauscope.runs.run import Run
 from tauscope.tasks import Task
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tauscope.errors import InputError, nearest
+from tauscope.runs.asking import asked_for, read_config
 from tauscope.runs.config import Config, allow, config_of
 from tauscope.runs.files import write_atomically
 from tauscope.runs.folder import CONFIG, is_locked, read_metrics
-from tauscope.runs.run import asked_for, read_config
 from tauscope.runs.survey import LONGEST_NAME, PLAN
 
 LARGEST_FILE, MOST_RUNS = 1 << 20, 10_000

@@ -13,11 +13,11 @@ from tauscope.errors import DamagedFileError, InputError
 from tauscope.learning.curricula import CURRICULUM_NAMES, SOLVED, range_name
 from tauscope.plotting.training import metric_of, plot_progress, plot_training, raises_N, words
 from tauscope.report.parts import Picture, Problem, Table, drawn, problem
+from tauscope.runs.asking import read_config
 from tauscope.runs.config import Config
 from tauscope.runs.folder import CONFIG, ENVIRONMENT, METRICS, STATS, read_json, read_records
 from tauscope.runs.loading import checkpoints_of, load, trained_Ns, trained_task
 from tauscope.runs.published import read_stats
-from tauscope.runs.run import read_config
 from tauscope.tasks import POPULATION_TASKS, Task
 
 _Tasks = Mapping[str, Task] | None

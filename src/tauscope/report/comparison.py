@@ -24,11 +24,11 @@ from tauscope.report.about import About, describe
 from tauscope.report.measured import MOST_SUMMARIES, Measured, main_numbers, read_results
 from tauscope.report.page import not_measured
 from tauscope.report.parts import Picture, Problem, Table, drawn, render
+from tauscope.runs.asking import read_config
 from tauscope.runs.config import Config
 from tauscope.runs.folder import CONFIG
 from tauscope.runs.loading import checkpoints_of
 from tauscope.runs.results import ANALYSIS
-from tauscope.runs.run import read_config
 from tauscope.tasks import METRICS
 
 _NOT_COMPARED = ("network_number", "seed", "n_heads")

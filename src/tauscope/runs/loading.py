@@ -12,10 +12,11 @@ from tauscope.errors import InputError, nearest
 from tauscope.learning.curricula import range_name
 from tauscope.models.names import ACTIVATION_NAMES, TAU_MAPS
 from tauscope.runs import published
+from tauscope.runs.asking import read_config, require_plausible
 from tauscope.runs.checkpoints import checkpoint_name, load_weights
 from tauscope.runs.config import own
 from tauscope.runs.folder import CONFIG, read_metrics
-from tauscope.runs.run import EPOCH, INITIAL, read_config, require_plausible
+from tauscope.runs.run import EPOCH, INITIAL
 from tauscope.runs.saved import NETWORK, saved_model, saved_task
 from tauscope.tasks import TASKS, Task, head_name
 

@@ -267,8 +267,8 @@ def _progress(
     if last is None and planned is not None:
         return False, planned.epochs
     # What it is asked for has changed, or the record is of version 0.1: only its configuration knows.
+    from tauscope.runs.asking import asked_for
     from tauscope.runs.config import config_of, own
-    from tauscope.runs.run import asked_for
 
     if any(own.is_own(asked.get(name)) for name in own.FLAGS):
         # Nobody named that code here, so that it is not imported: what ended before its epochs did has learnt all.

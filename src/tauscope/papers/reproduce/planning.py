@@ -18,12 +18,12 @@ from tauscope.papers import paper
 from tauscope.papers.reproduce.published import PublishedNetwork, published_networks
 from tauscope.papers.reproduce.studying import PlannedStudy, planned_studies
 from tauscope.papers.vocabulary import Condition, Measure, Paper, Scale
+from tauscope.runs.asking import asked_for, read_config
 from tauscope.runs.checkpoints import checkpoint_name
 from tauscope.runs.config import Config, allow, config_of, kind_of
 from tauscope.runs.files import require_writable
 from tauscope.runs.folder import CONFIG, read_metrics
 from tauscope.runs.loading import trained_Ns
-from tauscope.runs.run import asked_for, read_config
 
 
 @dataclass(frozen=True)
