@@ -219,10 +219,35 @@ def _side_by_side(state: tuple[State, ...]) -> Tensor:
     return torch.cat([tensor.flatten(1) for layer in state for tensor in layer], dim=1)
 
 
-def _advance(
-    step: Callable[..., Tensor], x: Tensor, z: Tensor, Q: Tensor, noise: Tensor | None
+def advance(
+    step: Callable[..., Tensor], x: Tensor, z: Tensor, Q: Tensor, noise: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the next state, the next frame ``[trial, coordinate, exponent]`` and ln of how far it was stretched."""
+    """Take a step, and a frame of tangent vectors with it.
+
+    Parameters
+    ----------
+    step : callable
+        From an input, a state ``[trial, coordinate]`` and noise to the next state, trial by trial, such as of `flatten`.
+    x : Tensor [trial, channel]
+        The input.
+    z : Tensor [trial, coordinate]
+        The state.
+    Q : Tensor [trial, coordinate, exponent]
+        Orthonormal tangent vectors.
+    noise : Tensor [trial, unit], optional
+        Private noise.
+
+    Returns
+    -------
+    tuple of Tensor
+        The next state, the next frame, and ln of how far each of its vectors was stretched, ``[trial, exponent]``.
+
+    Examples
+    --------
+    >>> _, _, grown = advance(lambda x, z, noise: 2 * z, torch.ones(1, 1), torch.ones(1, 1), torch.ones(1, 1, 1))
+    >>> grown.exp()
+    tensor([[2.]], dtype=torch.float64)
+    """
 
     def push(direction: Tensor) -> tuple[Tensor, Tensor]:
         moved, stretched = jvp(lambda point: step(x, point, noise), (z,), (direction,))[:2]
@@ -266,7 +291,7 @@ def _trace(
     trace = {}
     for done, (x, noise, held) in enumerate(shown, start=1 - burn_in):
         before = z, Q
-        z, Q, logarithms = _advance(step, x.to(z), z, Q, noise)
+        z, Q, logarithms = advance(step, x.to(z), z, Q, noise)
         free = torch.ones_like(counted, dtype=torch.bool)
         if held is not None:
             free = ~held[:, None]

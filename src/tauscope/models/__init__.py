@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tauscope.models.elementwise import ELEMENTWISE, ElementwiseCell, ElementwiseGRUCell, ELSTMCell, LeakyUnitsCell
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
+    from tauscope.models.lif import LIFCell, MembraneCell, gamma_timescales, small_world
     from tauscope.models.model import Model
     from tauscope.models.noisy import NoisyCell, NoisyGRUCell, NoisyRateCell
     from tauscope.models.parallel.engines import Adjoint, Parallel
@@ -52,6 +53,7 @@ else:
             ),
             "tauscope.models.gated": ("GATED", "GRUCell", "LSTMCell"),
             "tauscope.models.leaky": ("LeakyCell", "LeakyRNN"),
+            "tauscope.models.lif": ("LIFCell", "MembraneCell", "gamma_timescales", "small_world"),
             "tauscope.models.noisy": ("NoisyCell", "NoisyGRUCell", "NoisyRateCell"),
             "tauscope.models.parallel.engines": ("Adjoint", "Parallel"),
             "tauscope.models.parallel.solve": ("Solution", "solve"),
@@ -97,6 +99,7 @@ __all__ = [
     "GRUCell",
     "Heads",
     "HebbianCell",
+    "LIFCell",
     "LSTMCell",
     "LeakyCell",
     "LeakyRNN",
@@ -104,6 +107,7 @@ __all__ = [
     "Loop",
     "MICell",
     "Maps",
+    "MembraneCell",
     "Model",
     "MultiplicativeCell",
     "NoisyCell",
@@ -127,7 +131,9 @@ __all__ = [
     "Weight",
     "build_model",
     "cell_maker",
+    "gamma_timescales",
     "run",
+    "small_world",
     "solve",
     "user_cell",
 ]

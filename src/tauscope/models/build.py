@@ -16,6 +16,7 @@ from tauscope.models.cell import Cell, layer_sizes
 from tauscope.models.elementwise import ELEMENTWISE
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
+from tauscope.models.lif import LIFCell
 from tauscope.models.model import Model
 from tauscope.models.names import CELLS, RANK
 from tauscope.models.readout import Heads, numbered
@@ -25,6 +26,9 @@ from tauscope.models.ssm import SSMCell
 
 DECAYING: dict[str, Callable[..., Cell]] = {"residual": ResidualCell, "ssm": SSMCell}
 """Cells of trained decay rates, whose options are their own."""
+
+SPIKING: dict[str, Callable[..., Cell]] = {"lif": LIFCell}
+"""Cells that spike, whose options are their own."""
 
 CellMaker = Callable[[int, int, torch.Generator], Cell]
 """From channels of the input, number of units and the source of initial weights to a layer."""
@@ -37,11 +41,11 @@ def cell_maker(name: str, rank: int = RANK, **options: Any) -> CellMaker:
     ----------
     name : str
         ``"gru"``, ``"lstm"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, ``"residual"``, ``"ssm"``,
-        ``"elstm"``, ``"egru"``, ``"leaky_units"``, or a user's own as ``"module:Class"``.
+        ``"elstm"``, ``"egru"``, ``"leaky_units"``, ``"lif"``, or a user's own as ``"module:Class"``.
     rank : int
         Of the second-order term, for ``"cp"`` alone.
     **options
-        Of `ResidualCell` and `SSMCell`, for ``"residual"`` and ``"ssm"`` alone.
+        Of `ResidualCell`, `SSMCell` and `LIFCell`, for ``"residual"``, ``"ssm"`` and ``"lif"`` alone.
 
     Raises
     ------
@@ -55,8 +59,8 @@ def cell_maker(name: str, rank: int = RANK, **options: Any) -> CellMaker:
     """
     if name == "cp":
         return partial(CPCell, rank=rank)
-    if name in DECAYING:
-        return partial(DECAYING[name], **options)
+    if name in DECAYING | SPIKING:
+        return partial((DECAYING | SPIKING)[name], **options)
     known = GATED | SECOND_ORDER | ELEMENTWISE
     if name not in known and ":" not in name:
         raise InputError(f"cell {name!r} is unknown: {nearest(name, [*CELLS, 'module:Class'])}")

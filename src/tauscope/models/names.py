@@ -29,7 +29,14 @@ BALANCED_STARTS = ("balanced", "ei")
 ELEMENTWISE_CELLS = ("elstm", "egru", "leaky_units")
 """Cells of which no unit's recurrence sees another's."""
 
-CELLS = ("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm", *ELEMENTWISE_CELLS)
+SPIKING_CELLS = ("lif",)
+"""Cells that spike, whose step jumps: gradients and Jacobians are those of a surrogate."""
+
+CELLS = (
+    *("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm"),
+    *ELEMENTWISE_CELLS,
+    *SPIKING_CELLS,
+)
 """Cells that `tauscope.models.build_model` knows."""
 
 ENGINES = ("loop", "adjoint", "parallel")
@@ -48,3 +55,5 @@ NOISY_CELLS = ("noisy_rate", "noisy_gru")
 """Cells of the tasks of navigation, whose noise is added to their state."""
 GRADIENTS = ("bptt", "rtrl", "immediate")
 """How the gradient through time can be found: `tauscope.learning.learners.BPTT`, `tauscope.learning.online`."""
+RESETS = ("subtract", "zero")
+"""What a spike does to the membrane of a `tauscope.models.LIFCell`."""

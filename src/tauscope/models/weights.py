@@ -123,6 +123,12 @@ class Weight:
             self._require_kept()
             self.tensor.copy_(tensor)
 
+    def restrict(self, mask: Tensor) -> None:
+        """Hold entries at 0 from now on, in training too: those where the mask, in the shape of the tensor, is 0."""
+        if not parametrize.is_parametrized(self.module, self.name):
+            self._require_kept()
+        parametrize.register_parametrization(self.module, self.name, _Masked(mask.to(self.tensor)))
+
     def freeze(self) -> None:
         """Make the tensor a buffer, with the values that it has now."""
         tensor = self.tensor.detach().clone()
