@@ -9,6 +9,8 @@ from tauscope.errors import DamagedFileError, DivergedError, InputError
 if TYPE_CHECKING:
     from tauscope import analysis
     from tauscope.analysis.accuracy import evaluate
+    from tauscope.analysis.pruning import prune
+    from tauscope.analysis.ridge import fit_readout
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
     from tauscope.learning.interrupts import Interrupted
     from tauscope.learning.recipe import Recipe
@@ -44,6 +46,8 @@ else:
         {
             "tauscope.analysis": ("analysis",),
             "tauscope.analysis.accuracy": ("evaluate",),
+            "tauscope.analysis.pruning": ("prune",),
+            "tauscope.analysis.ridge": ("fit_readout",),
             "tauscope.learning.curricula": (
                 "Criterion",
                 "Curriculum",
@@ -115,11 +119,13 @@ __all__ = [
     "build_model",
     "cumulative",
     "evaluate",
+    "fit_readout",
     "forgetting",
     "ladder",
     "load",
     "load_model",
     "once",
+    "prune",
     "read_stats",
     "retrain",
     "run",

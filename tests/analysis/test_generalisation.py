@@ -13,6 +13,7 @@ from torch import Tensor
 from tauscope import DelayedMatchToSample, InputError, LeakyRNN, Model, Parity, load
 from tauscope.analysis import generalisation as module
 from tauscope.analysis.generalisation import generalise
+from tauscope.analysis.ridge import Sums, ridge_weights
 from tauscope.models.wrapped import wrap
 from zoo import ZOO
 
@@ -77,10 +78,10 @@ def test_weights_are_those_of_augmented_least_squares(n: int, n_states: int, rid
     random = np.random.default_rng(seed)
     x = random.normal(size=(n, n_states)) @ random.normal(size=(n_states, n_states)) + random.normal(size=n_states)
     y = random.choice([-1.0, 1.0], size=(n, 2))
-    sums = module._Sums.zeros(n_states, 2)
+    sums = Sums.zeros(n_states, 2)
     sums.add(torch.from_numpy(x[: n // 2]), torch.from_numpy(y[: n // 2]))
     sums.add(torch.from_numpy(x[n // 2 :]), torch.from_numpy(y[n // 2 :]))
-    weights = module._ridge_weights(sums, [ridge])
+    weights = ridge_weights(sums, [ridge])
     penalty = ridge * n * x.var(axis=0).mean()
     rows = np.block([[x, np.ones((n, 1))], [np.sqrt(penalty) * np.eye(n_states), np.zeros((n_states, 1))]])
     expected = np.linalg.lstsq(rows, np.concatenate([y, np.zeros((n_states, 2))]), rcond=None)[0]

@@ -18,13 +18,23 @@ from tauscope.analysis.linearisation import linearise
 from tauscope.analysis.lyapunov import lyapunov
 from tauscope.analysis.memory_function import memory_function
 from tauscope.analysis.modes import modes
+from tauscope.analysis.node_exponents import node_exponents
 from tauscope.analysis.parallelizability import parallelizability, trial_parallelizability
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.perturbation_error import perturbation_error
+from tauscope.analysis.pruning import LyapunovNoise, prune
+from tauscope.analysis.pruning_rules import (
+    betweenness,
+    delocalise,
+    inverse_participation,
+    lyapunov_matrix,
+    noise_probabilities,
+)
 from tauscope.analysis.reactivation import reactivation
 from tauscope.analysis.recorded import bin_spikes, timescales_of
 from tauscope.analysis.resolution import resolution
 from tauscope.analysis.response import response_time
+from tauscope.analysis.ridge import fit_readout
 from tauscope.analysis.second_order import character_matrices, effective_rank, rank_truncation
 from tauscope.analysis.sequentiality import (
     peak_order,
@@ -47,22 +57,26 @@ from tauscope.analysis.wave_spectrum import wave_spectrum
 
 __all__ = [
     "Decoder",
+    "LyapunovNoise",
     "Protocol",
     "ablate",
     "ablation",
     "alignment",
     "balance",
+    "betweenness",
     "bin_spikes",
     "bits_per_character",
     "character_matrices",
     "connectivity",
     "credit",
+    "delocalise",
     "dimensionality",
     "dynamical_similarity",
     "effective_rank",
     "embedding",
     "evaluate",
     "fit_exponentials",
+    "fit_readout",
     "fixed_points",
     "freeze_tau",
     "gate_timescales",
@@ -72,18 +86,23 @@ __all__ = [
     "information_against_balance",
     "information_rate",
     "input_balance",
+    "inverse_participation",
     "is_described",
     "linear_information_rate",
     "linearise",
     "lyapunov",
+    "lyapunov_matrix",
     "memory_function",
     "modes",
+    "node_exponents",
+    "noise_probabilities",
     "parallelizability",
     "peak_order",
     "performance",
     "perturb",
     "perturbation",
     "perturbation_error",
+    "prune",
     "rank_truncation",
     "reactivation",
     "readout_basis",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ import xarray as xr
 from torch import Tensor
 
 from tauscope.analysis.checked import checked
+from tauscope.analysis.ridge import Sums, ridge_weights
 from tauscope.analysis.simulation import warm_up_for
 from tauscope.errors import InputError, require_at_least
 from tauscope.models.model import Model
@@ -103,79 +103,10 @@ def generalise(
     asked = task.replace(Ns=Ns, p=p, labels="every", length=warm_up + n_steps)
     errors, total = _cross_validated(_samples(model, asked, n_trials, warm_up, generator), n_trials, n_folds, ridges)
     best = errors.argmin(dim=0)
-    weights = _ridge_weights(total, ridges)[best, :, torch.arange(len(Ns), device=best.device)].T
+    weights = ridge_weights(total, ridges)[best, :, torch.arange(len(Ns), device=best.device)].T
     accuracy = _test_accuracy(model, asked, weights, n_trials, warm_up, generator)
     result = _dataset(accuracy, errors, best, asked, ridges)
     return result.assign_attrs(n_steps=n_steps, warm_up=warm_up, p=p, n_folds=n_folds, seed=str(seed))
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """Sums over samples, with a 1 behind the states: what least squares needs to know of them.
-
-    Attributes
-    ----------
-    gram : Tensor [state + 1, state + 1]
-    overlap : Tensor [state + 1, label]
-    energy : Tensor [label]
-    """
-
-    gram: Tensor
-    overlap: Tensor
-    energy: Tensor
-
-    @classmethod
-    def zeros(cls, n_states: int, n_labels: int) -> _Sums:
-        size = n_states + 1
-        zeros = torch.zeros(size, size + n_labels, dtype=torch.float64, device="cpu")
-        return cls(zeros[:, :size].clone(), zeros[:, size:].clone(), zeros[0, size:].clone())
-
-    def add(self, states: Tensor, labels: Tensor) -> None:
-        """Add samples ``states [sample, state]`` with ``labels [sample, label]``."""
-        x = torch.cat([states, states.new_ones(len(states), 1)], dim=1).double().cpu()
-        y = labels.double().cpu()
-        self.gram.addmm_(x.T, x)
-        self.overlap.addmm_(x.T, y)
-        self.energy.add_(y.square().sum(dim=0))
-
-    def __add__(self, other: _Sums) -> _Sums:
-        return _Sums(self.gram + other.gram, self.overlap + other.overlap, self.energy + other.energy)
-
-    def __sub__(self, other: _Sums) -> _Sums:
-        return _Sums(self.gram - other.gram, self.overlap - other.overlap, self.energy - other.energy)
-
-    def squared_error(self, weights: Tensor) -> Tensor:
-        """Return the sum of squared errors ``[ridge, label]`` of ``weights [ridge, state + 1, label]``."""
-        cross = (weights * self.overlap).sum(dim=1)
-        return self.energy - 2 * cross + (weights * (self.gram @ weights)).sum(dim=1)
-
-
-def _ridge_weights(sums: _Sums, ridges: Sequence[float]) -> Tensor:
-    """Solve ridge regression for several penalties at once, from one eigendecomposition.
-
-    Parameters
-    ----------
-    sums : _Sums
-        Of the samples.
-    ridges : sequence of float
-        Penalties, in units of the mean variance of the states.
-
-    Returns
-    -------
-    Tensor [ridge, state + 1, label]
-        Weights, the intercept last.
-    """
-    n = sums.gram[-1, -1]
-    mean, label_mean = sums.gram[-1, :-1] / n, sums.overlap[-1] / n
-    covariance = sums.gram[:-1, :-1] / n - torch.outer(mean, mean)
-    overlap = sums.overlap[:-1] / n - torch.outer(mean, label_mean)
-    values, vectors = torch.linalg.eigh(covariance)
-    penalties = values.new_tensor(ridges)[:, None] * values.mean()
-    # Directions without variance have no weight, whatever the penalty.
-    resolved = values > values[-1] * len(values) * torch.finfo(torch.float64).eps
-    gain = torch.where(resolved, 1 / torch.where(resolved, values + penalties, 1.0), 0.0)
-    weights = vectors @ (gain[:, :, None] * (vectors.T @ overlap))
-    return torch.cat([weights, (label_mean - mean @ weights)[:, None]], dim=1)
 
 
 def _samples(
@@ -213,16 +144,16 @@ def _test_accuracy(
 
 def _cross_validated(
     samples: Iterator[tuple[Tensor, Tensor]], n_trials: int, n_folds: int, ridges: Sequence[float]
-) -> tuple[Tensor, _Sums]:
+) -> tuple[Tensor, Sums]:
     """Return the mean squared error ``[ridge, label]`` on the folds left out, and the sums over all samples."""
     fold = torch.arange(n_trials, device="cpu") % n_folds
-    sums: list[_Sums] = []
+    sums: list[Sums] = []
     for states, labels in samples:
-        sums = sums or [_Sums.zeros(states.shape[-1], labels.shape[-1]) for _ in range(n_folds)]
+        sums = sums or [Sums.zeros(states.shape[-1], labels.shape[-1]) for _ in range(n_folds)]
         for k, own in enumerate(sums):
             own.add(states[:, fold == k].flatten(0, 1), labels[:, fold == k].flatten(0, 1))
     total = sum(sums[1:], sums[0])
-    errors = torch.stack([own.squared_error(_ridge_weights(total - own, ridges)) for own in sums]).sum(dim=0)
+    errors = torch.stack([own.squared_error(ridge_weights(total - own, ridges)) for own in sums]).sum(dim=0)
     return errors / total.gram[-1, -1], total
 
 

@@ -232,8 +232,12 @@ def _drive(model: Model, rule: str | LyapunovNoise, inputs: Tensor | None) -> li
 
 def _required(inputs: Tensor | None, method: str) -> Tensor:
     if inputs is None:
-        raise InputError(f"method {method!r} has no inputs: expected those that drive the network, [time, trial, channel]")
-    require_instance("inputs", inputs, Tensor, "a tensor [time, trial, channel], such as task.sample(8, generator).inputs")
+        raise InputError(
+            f"method {method!r} has no inputs: expected those that drive the network, [time, trial, channel]"
+        )
+    require_instance(
+        "inputs", inputs, Tensor, "a tensor [time, trial, channel], such as task.sample(8, generator).inputs"
+    )
     return inputs
 
 
@@ -357,7 +361,9 @@ def _put(cell: Cell, before: Array, after: Pruned, rescale: str) -> None:
         scales = (torch.ones_like(tensor) * weight.scale).chunk(n_gates)
         p = torch.as_tensor(after.probabilities).to(tensor)
         blocks = []
-        for block, value, scale in zip(tensor.chunk(n_gates), weight.value.detach().chunk(n_gates), scales, strict=True):
+        for block, value, scale in zip(
+            tensor.chunk(n_gates), weight.value.detach().chunk(n_gates), scales, strict=True
+        ):
             left = torch.where(kept & ~new, block, 0.0)
             if rescale == "probability":
                 left = left / p

@@ -5,6 +5,7 @@ from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity
 from tauscope.tasks.comparison import ChangeDetection, ChangeDetection2, Comparison, TwoAlternativeChoice
 from tauscope.tasks.cues import Copy, Cue, CueGame
 from tauscope.tasks.delayed import DelayedResponseTask
+from tauscope.tasks.digits import Digits
 from tauscope.tasks.environment import Environment, Turn
 from tauscope.tasks.estimation import DelayedEstimation, DelayedEstimation2, DelayedSine, GatedDelayedEstimation
 from tauscope.tasks.functional import Filter, Functional
@@ -13,6 +14,7 @@ from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
 from tauscope.tasks.navigation import CodedTask, HeadDirection, PathIntegration
 from tauscope.tasks.neurogym import Neurogym
+from tauscope.tasks.series import Series
 from tauscope.tasks.text import Text
 from tauscope.tasks.tracking import Tracking
 
@@ -39,6 +41,7 @@ __all__ = [
     "DelayedMatchToSample",
     "DelayedResponseTask",
     "DelayedSine",
+    "Digits",
     "Environment",
     "Filter",
     "Functional",
@@ -50,6 +53,7 @@ __all__ = [
     "Neurogym",
     "Parity",
     "PathIntegration",
+    "Series",
     "Stage",
     "Task",
     "Text",

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tauscope.errors import InputError
 from tauscope.learning.curricula import Criterion, Curriculum
 from tauscope.learning.recipe import Recipe
-from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK, RESIDUAL_ACTIVATIONS, TAU_MAPS
+from tauscope.models.names import ACTIVATION_NAMES, CELLS, FORMS, RANK, RESETS, RESIDUAL_ACTIVATIONS, TAU_MAPS
 from tauscope.runs.config.base import OWN_CLASS, OWN_NAME, check_options, has_default, option, values
 from tauscope.runs.config.own import refusing
 from tauscope.runs.config.recipes import RecipeOptions
@@ -65,6 +65,8 @@ SETUPS: dict[str, str] = {
     "cue": "tauscope.runs.setups.cues:CUE",
     "cue-game": "tauscope.runs.setups.cues:CUE_GAME",
     "gymnasium": "tauscope.runs.setups.cues:GYMNASIUM",
+    "series": "tauscope.runs.setups.series:SERIES",
+    "digits": "tauscope.runs.setups.series:DIGITS",
 }
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
 
@@ -112,6 +114,7 @@ class Teaching(Protocol):
 
 _LEAKY = ("leaky",)
 _RESIDUAL = ("residual",)
+_LIF = ("lif",)
 _WITH_MAPS = ("leaky", "residual", "ssm")
 
 
@@ -149,6 +152,8 @@ class Network:
         As in `tauscope.models.TauMap`; of leaky, residual and state-space cells alone.
     mixed_decay, published_start : bool
         As in `tauscope.models.ResidualCell`; no other cell has them. ``afunc`` is the residual cell's too.
+    mean_tau, tau_shape, clusters, slope, reset
+        As in `tauscope.models.LIFCell`; no other cell has them.
     head_bias : bool
         Whether read-outs have biases.
 
@@ -181,6 +186,15 @@ class Network:
                          cells=_RESIDUAL, added=True)  # fmt: skip
     published_start: bool = option(False, "start residual units as published, whatever the map", group="network",
                              cells=_RESIDUAL, added=True)  # fmt: skip
+    mean_tau: float = option(4.0, "mean timescale of spiking units, in steps, which is not trained", group="network",
+                             cells=_LIF, added=True)  # fmt: skip
+    tau_shape: float = option(1.5, "shape of the gamma distribution of the timescales of spiking units; 0 for one timescale",
+                              group="network", at_least=0.0, cells=_LIF, added=True)  # fmt: skip
+    clusters: int = option(1, "groups of spiking units with distributions of their own", group="network", at_least=1,
+                           cells=_LIF, added=True)  # fmt: skip
+    slope: float = option(5.0, "slope k of the surrogate derivative of spikes", group="network", cells=_LIF, added=True)
+    reset: str = option("subtract", "what a spike does to the membrane", choices=RESETS, group="network", cells=_LIF,
+                        added=True)  # fmt: skip
     head_bias: bool = option(True, "biases of the read-outs", group="network")
 
     def __post_init__(self) -> None:
