@@ -22,6 +22,7 @@ from tauscope.analysis.node_exponents import node_exponents
 from tauscope.analysis.parallelizability import parallelizability, trial_parallelizability
 from tauscope.analysis.performance import performance, scores
 from tauscope.analysis.perturbation_error import perturbation_error
+from tauscope.analysis.pruned import pruning_curves
 from tauscope.analysis.pruning import LyapunovNoise, prune
 from tauscope.analysis.pruning_rules import (
     betweenness,
@@ -103,6 +104,7 @@ __all__ = [
     "perturbation",
     "perturbation_error",
     "prune",
+    "pruning_curves",
     "rank_truncation",
     "reactivation",
     "readout_basis",

@@ -146,8 +146,8 @@ def noise_probabilities(weights: ArrayLike, keep: int, margin: float = MARGIN) -
     Examples
     --------
     >>> noise_probabilities([[0, 1], [3, 0]], 1).round(3)
-    array([[0.   , 0.214],
-           [0.786, 0.   ]])
+    array([[0.  , 0.25],
+           [0.75, 0.  ]])
     """
     weights = _matrix(weights)
     np.fill_diagonal(weights, 0.0)

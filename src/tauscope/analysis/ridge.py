@@ -36,6 +36,7 @@ class Sums:
 
     @classmethod
     def zeros(cls, n_states: int, n_labels: int) -> Sums:
+        """Return the sums over no samples."""
         size = n_states + 1
         zeros = torch.zeros(size, size + n_labels, dtype=torch.float64, device="cpu")
         return cls(zeros[:, :size].clone(), zeros[:, size:].clone(), zeros[0, size:].clone())
@@ -79,7 +80,7 @@ def ridge_weights(sums: Sums, ridges: Sequence[float]) -> Tensor:
     --------
     >>> sums = Sums.zeros(1, 1)
     >>> sums.add(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [3.0], [5.0]]))
-    >>> ridge_weights(sums, [0.0]).flatten()
+    >>> ridge_weights(sums, [0.0]).flatten().round(decimals=6)
     tensor([2., 1.], dtype=torch.float64)
     """
     n = sums.gram[-1, -1]

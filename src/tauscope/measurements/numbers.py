@@ -206,6 +206,20 @@ def credit_numbers(result: xr.Dataset) -> dict[str, float]:
     return found
 
 
+def pruning_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the mean score over heads and draws of the network, without recurrent weights, and by every rule at half its synapses."""
+    metric, score = str(result.attrs["metric"]).replace("_", " "), result["score"].mean(("head", "draw"))
+    half = score.sel(share=0.5, method="nearest")
+    return {
+        f"{metric}, not pruned": float(score.sel(share=1.0).mean()),
+        f"{metric} without recurrent weights": float(score.sel(share=0.0).mean()),
+        **{
+            f"{metric}, {float(half['share']):.0%} of the synapses kept ({name})": float(half[i])
+            for i, name in enumerate(result["method"].values)
+        },
+    }
+
+
 def forgetting_numbers(result: xr.Dataset) -> dict[str, float]:
     """Return the mean accuracy on smaller, trained and larger N."""
     Ns, trained = result["N"], result["trained"]

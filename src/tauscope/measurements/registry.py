@@ -262,6 +262,23 @@ MEASUREMENTS: dict[str, Listed] = {
         "credit would move the weights the same way; one step is the immediate derivative.",
         main=("cosine with the full gradient at k = 1", "credit for a cosine of *"),
     ),
+    "pruning": Listed(
+        measure=Function("measurements.pruning:measure_pruning"),
+        hands_on=("analysis.pruned:pruning_curves",),
+        figures={
+            "": Figure(
+                "pruning:plot_pruning", "Score against the share of the synapses that is kept, a line for each rule."
+            )
+        },
+        numbers=_numbers("pruning_numbers"),
+        lacks=Function("measurements.pruning:lacks_synapses"),
+        cost=12.0,
+        title="Pruning",
+        about="What the network still answers when a share of its recurrent synapses is removed, without any training after it: at "
+        "random, by magnitude, by activity, by noise-prune on the weights, or by Lyapunov noise pruning, at equal numbers of synapses. "
+        "Without any, it is the control: what the read-outs can do with no recurrence.",
+        main=("* kept (*",),
+    ),
     "retraining": Listed(
         measure=_made("measure_retraining"),
         hands_on=("learning.recipe:Recipe",),

@@ -57,8 +57,8 @@ def gamma_timescales(
 
     Examples
     --------
-    >>> gamma_timescales(3, 4.0, 1.5, torch.Generator().manual_seed(0))
-    tensor([3.0892, 5.5968, 1.5000])
+    >>> gamma_timescales(3, 4.0, 1.5, torch.Generator().manual_seed(0)).round(decimals=1)
+    tensor([3.1000, 5.7000, 1.5000])
     """
     from scipy.special import gammaincinv
 
