@@ -70,8 +70,8 @@ def pruning_curves(
 
     Returns
     -------
-    Dataset [method, share, draw, head]
-        ``score [method, share, draw, head]`` with the ``chance [head]``; ``exponent [method, share, draw]``, the largest Lyapunov
+    Dataset [rule, share, draw, head]
+        ``score [rule, share, draw, head]`` with the ``chance [head]``; ``exponent [rule, share, draw]``, the largest Lyapunov
         exponent along the trials, in nats a step; ``radius`` and ``participation``, the spectral radius of the recurrent weights of the
         first layer and the `inverse_participation` of their eigenvectors, of its first gate; ``tau_kept`` and ``tau_removed``, the mean τ
         of the units that are left and of the others, in steps.
@@ -87,7 +87,7 @@ def pruning_curves(
     >>> model = ts.LeakyRNN(8, n_heads=1, generator=torch.Generator().manual_seed(0))
     >>> result = pruning_curves(model, ts.Parity([2], length=20), methods=["random", "magnitude"], n_trials=20, n_draws=2)
     >>> dict(result.score.sizes), result.share.values.tolist()
-    ({'method': 2, 'share': 6, 'draw': 2, 'head': 1}, [1.0, 0.75, 0.5, 0.25, 0.1, 0.0])
+    ({'rule': 2, 'share': 6, 'draw': 2, 'head': 1}, [1.0, 0.75, 0.5, 0.25, 0.1, 0.0])
     """
     asked, kept = list(methods), sorted({1.0, 0.0, *map(float, shares)}, reverse=True)
     for method in asked:
@@ -110,14 +110,14 @@ def pruning_curves(
             score[m, s, d], numbers[m, s, d] = score[m, s, 0], numbers[m, s, 0]
         elif (variant := variants.of(method, share, draw)) is not None:
             score[m, s, d], numbers[m, s, d] = _score(variant, task, batch, seed), _numbers(variant, batch)
-    dims = ("method", "share", "draw")
+    dims = ("rule", "share", "draw")
     return xr.Dataset(
         {
             "score": ((*dims, "head"), score, {"long_name": task.metric.replace("_", " "), "units": task.unit}),
             **{name: (dims, numbers[..., i], about) for i, (name, about) in enumerate(_NUMBERS.items())},
             "chance": ("head", [head.chance for head in task.heads.values()]),
         },
-        coords={"method": asked, "share": kept, "head": list(task.heads)},
+        coords={"rule": asked, "share": kept, "head": list(task.heads)},
         attrs={"metric": task.metric, "keep_units": keep_units, "rescale": rescale, "n_trials": n_trials, "seed": str(seed)},
     )  # fmt: skip
 

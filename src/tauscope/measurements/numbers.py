@@ -215,7 +215,7 @@ def pruning_numbers(result: xr.Dataset) -> dict[str, float]:
         f"{metric} without recurrent weights": float(score.sel(share=0.0).mean()),
         **{
             f"{metric}, {float(half['share']):.0%} of the synapses kept ({name})": float(half[i])
-            for i, name in enumerate(result["method"].values)
+            for i, name in enumerate(result["rule"].values)
         },
     }
 

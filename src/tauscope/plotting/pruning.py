@@ -29,15 +29,15 @@ def plot_pruning(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> score = xr.DataArray([[[[1.0]], [[0.5]]]], {"method": ["random"], "share": [1.0, 0.0]}, ("method", "share", "draw", "head"))
+    >>> score = xr.DataArray([[[[1.0]], [[0.5]]]], {"rule": ["random"], "share": [1.0, 0.0]}, ("rule", "share", "draw", "head"))
     >>> result = xr.Dataset({"score": score, "chance": ("head", [0.5])}, attrs={"metric": "accuracy", "n_trials": 10})
     >>> plot_pruning(result).lines[0].get_ydata()
     array([1. , 0.5])
     """
     ax = ax or new_axes()
     score = result["score"].mean("head")
-    for i, method in enumerate(result["method"].values):
-        own = score.sel(method=method).transpose("draw", "share")
+    for i, method in enumerate(result["rule"].values):
+        own = score.sel(rule=method).transpose("draw", "share")
         draw_mean_and_range(
             ax, result["share"].values, own, "draw", str(method), CYCLE[i % len(CYCLE)], marker="o", ms=3
         )

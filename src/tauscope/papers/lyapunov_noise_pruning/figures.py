@@ -33,10 +33,10 @@ def errors(results: Results) -> Figure | None:
         for ax, (kind, system) in zip(axes, places, strict=True):
             own = found.sel(timescales=kind, system=system)
             for name, (colour, mark) in STYLES.items():
-                values = own.sel(method=name).transpose("network", "share")
+                values = own.sel(rule=name).transpose("network", "share")
                 draw_mean_and_range(ax, found.share.values, values, "network", name, colour, marker=mark, ms=3, lw=1)
             for share, line, label in ((1.0, "--", WHOLE), (0.0, ":", BARE)):
-                level = float(own.sel(share=share, method=DRAWN[0]).mean())
+                level = float(own.sel(share=share, rule=DRAWN[0]).mean())
                 ax.axhline(level, ls=line, lw=0.8, color="black", label=label)
             ax.set(xlabel="share of the synapses that is kept", ylabel="error (NRMSE)")
             ax.invert_xaxis()
@@ -50,7 +50,7 @@ def differences(results: Results) -> Figure | None:
     if "prunings" not in results.studies:
         return None
     found = results.studies["prunings"].nrmse.sel(timescales="gamma")
-    names = [str(name) for name in found.method.values if name != "random"]
+    names = [str(name) for name in found.rule.values if name != "random"]
     with panels(1, 3, 4.6) as (figure, axes):
         for ax, (setting, (synapses, units)) in zip(axes, SETTINGS.items(), strict=True):
             for j, (system, colour) in enumerate(zip(SYSTEMS, (COLOURS["blue"], COLOURS["orange"]), strict=True)):
@@ -65,11 +65,11 @@ def differences(results: Results) -> Figure | None:
 
 
 def _draw_differences(ax: Axes, own: xr.DataArray, names: list[str], offset: float, colour: str, label: str) -> None:
-    apart = (own - own.sel(method="random")).transpose("network", "method")
+    apart = (own - own.sel(rule="random")).transpose("network", "rule")
     n = apart.sizes["network"]
     width = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) / n**0.5 if n > 1 else 0.0
     for i, name in enumerate(names):
-        values = apart.sel(method=name).values
+        values = apart.sel(rule=name).values
         if np.isfinite(values).all():
             half = width * values.std(ddof=1) if n > 1 else 0.0
             ax.errorbar(values.mean(), i + offset, xerr=half, fmt="o", ms=3, lw=1, color=colour, label=label)
@@ -84,8 +84,8 @@ def spectra(results: Results) -> Figure | None:
     with panels(1, found.sizes["slope"], 2.9) as (figure, axes):
         place = np.arange(found.sizes["exponent"]) / found.sizes["exponent"]
         for ax, slope in zip(axes, found.slope.values, strict=True):
-            for i, name in enumerate(found.method.values):
-                values = found.exponents.sel(slope=slope, method=name).values
+            for i, name in enumerate(found.rule.values):
+                values = found.exponents.sel(slope=slope, rule=name).values
                 ax.plot(place, values, lw=1, color=CYCLE[i], ls="-" if i % 2 == 0 else "--", label=str(name))
             ax.plot(place, found.leak.values, ":", lw=1, color="black", label="-1/τ")
             ax.axhline(0, lw=0.6, color=COLOURS["grey"])
@@ -104,7 +104,7 @@ def units(results: Results) -> Figure | None:
     with panels(1, 3, 3.6) as (figure, (left, middle, right)):
         own = found.sel(setting="B", system="lorenz")
         for i, name in enumerate(_SPIKES_OF):
-            x, y = (own[what].sel(method=name).values for what in ("nrmse", "rate"))
+            x, y = (own[what].sel(rule=name).values for what in ("nrmse", "rate"))
             left.plot(x.mean(), y.mean(), "os^vD<>*"[i], ms=5, color=(*CYCLE, *CYCLE)[i], label=name)
             left.plot(x, y, ".", ms=2, color=(*CYCLE, *CYCLE)[i], alpha=0.6)
         left.set(xlabel="error (NRMSE, Lorenz63)", ylabel="spikes per step and unit")
@@ -114,7 +114,7 @@ def units(results: Results) -> Figure | None:
             ("tau_kept", -0.15, "blue", "kept"),
             ("tau_removed", 0.15, "orange", "removed"),
         ):
-            values = [found[what].sel(setting="B", method=name).values for name in chosen]
+            values = [found[what].sel(setting="B", rule=name).values for name in chosen]
             for i, each in enumerate(values):
                 middle.plot(np.full(len(each), i + offset), each, "o", ms=3, mew=0, alpha=0.8, color=COLOURS[colour],
                             label=label if i == 0 else None)  # fmt: skip
@@ -123,7 +123,7 @@ def units(results: Results) -> Figure | None:
         finish(middle, title=f"{found.sizes['network']} networks", n_columns=2)
         shown = (WHOLE, *RIVALS, LNP_1, LNP)
         for i, name in enumerate(shown):
-            values_of = found.participation.sel(setting="C", method=name).values
+            values_of = found.participation.sel(setting="C", rule=name).values
             right.plot(np.full(len(values_of), i), values_of, "o", ms=3, mew=0, alpha=0.8, color=COLOURS["blue"])
         right.set_xticks(range(len(shown)), shown, rotation=60, ha="right")
         right.set(ylabel="inverse participation ratio", ylim=(0, None))
@@ -140,8 +140,8 @@ def memories(results: Results) -> Figure | None:
         for ax, name in zip(axes, names, strict=True):
             networks = results.measured(q.PRUNING, name)
             scores = xr.concat([own["score"].mean(("draw", "head")) for own in networks], "network")
-            for i, method in enumerate(scores.method.values):
-                own = scores.sel(method=method).transpose("network", "share")
+            for i, method in enumerate(scores.rule.values):
+                own = scores.sel(rule=method).transpose("network", "share")
                 draw_mean_and_range(
                     ax, scores.share.values, own, "network", str(method), CYCLE[i], marker="osD^v"[i], ms=3, lw=1
                 )

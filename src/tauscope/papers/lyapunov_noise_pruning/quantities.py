@@ -51,7 +51,7 @@ def numbers(
         Coordinates of `studies.prunings`.
     """
     found = study(results, "prunings")[what]
-    values: NDArray[np.float64] = found.sel(method=method, system=system, setting=setting, timescales=timescales).values
+    values: NDArray[np.float64] = found.sel(rule=method, system=system, setting=setting, timescales=timescales).values
     return values
 
 
@@ -94,6 +94,5 @@ def trained(results: Results, condition: str, method: str, share: float) -> list
     """Return the mean score over heads and draws of every trained network, pruned by a method."""
     found = results.measured(PRUNING, condition)
     return [
-        float(own["score"].sel(method=method).sel(share=share, method="nearest").mean(("draw", "head")))
-        for own in found
+        float(own["score"].sel(rule=method).sel(share=share, method="nearest").mean(("draw", "head"))) for own in found
     ]

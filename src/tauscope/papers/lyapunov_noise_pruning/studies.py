@@ -78,17 +78,13 @@ def errors(traces: Tensor, targets: Tensor, alive: Tensor, steps: Sequence[int])
 class _Network:
     """A network with timescales of one kind, what drives it, and the exponents of its units."""
 
-    def __init__(
-        self, model: Model, number: int, steps: Sequence[int], exponent_steps: Sequence[int], node: bool
-    ) -> None:
+    def __init__(self, model: Model, number: int, steps: Sequence[int], exponent_steps: Sequence[int]) -> None:
         self.model, self.number, self.steps, self.exponent_steps = model, number, steps, exponent_steps
         self.tasks = {system: Series(system=system, series_number=number) for system in SYSTEMS}
         # The network is pruned once for both tasks, while it is driven by the first.
         self.inputs = self.shown("lorenz")[: sum(exponent_steps), None]
-        self.exponents: Any = None
-        if node:
-            found = node_exponents(model, self.inputs, burn_in=exponent_steps[0])
-            self.exponents = found["node_exponents"].values[0]
+        found = node_exponents(model, self.inputs, burn_in=exponent_steps[0])
+        self.exponents = found["node_exponents"].values[0]
 
     def shown(self, system: str) -> Tensor:
         """Return the input of every step, ``[time, channel]``."""
@@ -159,9 +155,9 @@ def prunings(
 
     Returns
     -------
-    Dataset [network, timescales, setting, method, system]
+    Dataset [network, timescales, setting, rule, system]
         ``nrmse``, ``rate`` in spikes a step and living unit, and ``exponent`` λ1 in nats a step at k = 5; of the network ``[network,
-        timescales, setting, method]`` the ``participation`` ratio, ``tau_kept``, ``tau_removed``, and how many ``synapses`` and
+        timescales, setting, rule]`` the ``participation`` ratio, ``tau_kept``, ``tau_removed``, and how many ``synapses`` and
         ``units`` are left. NaN where a method is the same as another one because no unit is removed.
     """
     names = [WHOLE, BARE, *VARIANTS]
@@ -169,8 +165,8 @@ def prunings(
     seeds = torch.randint(2**31, (n_networks,), generator=generator, device=generator.device).tolist()
     for i, (k, kind) in itertools.product(range(n_networks), enumerate(TIMESCALES)):
         model = made.spiking_network(n_units, n_neighbours, torch.Generator().manual_seed(seeds[i]))[kind]
-        network = _Network(model, i, steps, exponent_steps, True)
-        for s, (setting, shares) in enumerate(SETTINGS.items()):
+        network = _Network(model, i, steps, exponent_steps)
+        for s, shares in enumerate(SETTINGS.values()):
             variants = {WHOLE: (_ALL, (1.0, 1.0)), BARE: (_ALL, (0.0, shares[1]))}
             variants |= {
                 name: (variant, shares) for name, variant in VARIANTS.items() if shares[1] < 1 or name not in OF_UNITS
@@ -180,7 +176,7 @@ def prunings(
             for name, values in numbers.items():
                 shape = (n_networks, len(TIMESCALES), len(SETTINGS), len(names), *values.shape[1:])
                 found.setdefault(name, np.full(shape, np.nan))[i, k, s, places] = values
-    return _dataset(found, ("setting", "method"), {"setting": list(SETTINGS), "method": names}, n_units, seeds)
+    return _dataset(found, ("setting", "rule"), {"setting": list(SETTINGS), "rule": names}, n_units, seeds)
 
 
 UNITS = {"nrmse": "1", "rate": "spikes/step", "exponent": "nats/step", "participation": "1", "tau_kept": "steps",
@@ -225,7 +221,7 @@ def shares(
 
     Returns
     -------
-    Dataset [network, timescales, share, method, system]
+    Dataset [network, timescales, share, rule, system]
         As `prunings` gives it.
     """
     every = [1.0, *kept, 0.0]
@@ -233,14 +229,14 @@ def shares(
     seeds = torch.randint(2**31, (n_networks,), generator=generator, device=generator.device).tolist()
     for i, (k, kind) in itertools.product(range(n_networks), enumerate(TIMESCALES)):
         model = made.spiking_network(n_units, n_neighbours, torch.Generator().manual_seed(seeds[i]))[kind]
-        network = _Network(model, i, steps, exponent_steps, True)
+        network = _Network(model, i, steps, exponent_steps)
         for s, share in enumerate(every):
             one = _ALL if share in (0.0, 1.0) else None
             variants = {name: (one or VARIANTS[name], (share, 1.0)) for name in (DRAWN[:1] if one else DRAWN)}
             for name, values in network.measured(variants, seeds[i] + s).items():
                 shape = (n_networks, len(TIMESCALES), len(every), len(DRAWN), *values.shape[1:])
                 found.setdefault(name, np.full(shape, np.nan))[i, k, s] = values
-    return _dataset(found, ("share", "method"), {"share": every, "method": list(DRAWN)}, n_units, seeds)
+    return _dataset(found, ("share", "rule"), {"share": every, "rule": list(DRAWN)}, n_units, seeds)
 
 
 def spectra(
@@ -264,12 +260,12 @@ def spectra(
 
     Returns
     -------
-    Dataset [slope, method, exponent]
+    Dataset [slope, rule, exponent]
         ``exponents`` in nats a step along Lorenz's series, the largest first, and ``leak [exponent]``, the sorted -1/τ.
     """
     seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
     model = made.spiking_network(n_units, n_neighbours, torch.Generator().manual_seed(seed))["gamma"]
-    network = _Network(model, 0, (sum(exponent_steps),), exponent_steps, True)
+    network = _Network(model, 0, (sum(exponent_steps),), exponent_steps)
     chosen = {WHOLE: (_ALL, (1.0, 1.0)), **{name: (VARIANTS[name], SETTINGS["A"]) for name in (*made.RIVALS, made.LNP)}}
     models = [made.pruned(model, *variant, seed, network.inputs, network.exponents) for variant in chosen.values()]
     found = np.empty((len(slopes), len(chosen), n_units))
@@ -282,10 +278,10 @@ def spectra(
     leak = np.sort(-1 / model.layers[0].weights()["raw_tau"].value.numpy())[::-1]
     return xr.Dataset(
         {
-            "exponents": (("slope", "method", "exponent"), found, {"units": "nats/step"}),
+            "exponents": (("slope", "rule", "exponent"), found, {"units": "nats/step"}),
             "leak": ("exponent", leak, {"units": "1/step"}),
         },
-        coords={"slope": list(slopes), "method": list(chosen)},
+        coords={"slope": list(slopes), "rule": list(chosen)},
         attrs={"n_units": n_units, "n_steps": exponent_steps[1], "seed": str(seed)},
     )
 
