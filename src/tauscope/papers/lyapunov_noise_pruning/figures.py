@@ -32,16 +32,19 @@ def errors(results: Results) -> Figure | None:
         places = [(kind, system) for kind in found.timescales.values for system in SYSTEMS]
         for ax, (kind, system) in zip(axes, places, strict=True):
             own = found.sel(timescales=kind, system=system)
-            for name, (colour, mark) in STYLES.items():
+            for i, (name, (colour, mark)) in enumerate(STYLES.items()):
                 values = own.sel(rule=name).transpose("network", "share")
-                draw_mean_and_range(ax, found.share.values, values, "network", name, colour, marker=mark, ms=3, lw=1)
+                # Bars that would lie on each other stand side by side.
+                place = found.share.values + 0.006 * (i - 2)
+                spread = values.std("network", ddof=1) if values.sizes["network"] > 1 else 0 * values[0]
+                ax.errorbar(place, values.mean("network"), spread, fmt=f"{mark}-", ms=3, lw=1, color=colour, label=name)
             for share, line, label in ((1.0, "--", WHOLE), (0.0, ":", BARE)):
                 level = float(own.sel(share=share, rule=DRAWN[0]).mean())
                 ax.axhline(level, ls=line, lw=0.8, color="black", label=label)
             ax.set(xlabel="share of the synapses that is kept", ylabel="error (NRMSE)")
             ax.invert_xaxis()
             ax.set_title(f"{q.LABELS[system]}, {kind} τ", fontsize=8)
-        finish(axes[2], title=f"{found.sizes['network']} networks", n_columns=4)
+        finish(axes[2], title=f"{found.sizes['network']} networks", n_columns=3)
     return figure
 
 
@@ -57,6 +60,7 @@ def differences(results: Results) -> Figure | None:
                 own = found.sel(setting=setting, system=system)
                 _draw_differences(ax, own, names, 0.16 * (2 * j - 1), colour, q.LABELS[system])
             ax.axvline(0, lw=0.8, color="black")
+            _limit(ax, found.sel(setting=setting))
             ax.set(xlabel="error minus random", ylim=(len(names) - 0.5, -0.5))
             ax.set_yticks(range(len(names)), names if ax is axes[0] else [""] * len(names))
             ax.set_title(f"{setting}: {synapses:.0%} of the synapses,\n{units:.0%} of the units", fontsize=7)
@@ -74,6 +78,14 @@ def _draw_differences(ax: Axes, own: xr.DataArray, names: list[str], offset: flo
             half = width * values.std(ddof=1) if n > 1 else 0.0
             ax.errorbar(values.mean(), i + offset, xerr=half, fmt="o", ms=3, lw=1, color=colour, label=label)
             label = "_"
+
+
+def _limit(ax: Axes, found: xr.DataArray) -> None:
+    """Let an axis reach over all differences but those of weights over their probabilities, of which single ones are huge."""
+    apart = abs(found - found.sel(rule="random"))
+    shown = apart.isel(rule=[i for i, name in enumerate(found.rule.values) if "/ p" not in str(name)])
+    reach = 1.1 * float(shown.max()) or 1.0
+    ax.set_xlim(-reach, reach)
 
 
 def spectra(results: Results) -> Figure | None:
@@ -108,7 +120,8 @@ def units(results: Results) -> Figure | None:
             left.plot(x.mean(), y.mean(), "os^vD<>*"[i], ms=5, color=(*CYCLE, *CYCLE)[i], label=name)
             left.plot(x, y, ".", ms=2, color=(*CYCLE, *CYCLE)[i], alpha=0.6)
         left.set(xlabel="error (NRMSE, Lorenz63)", ylabel="spikes per step and unit")
-        finish(left, title="setting B", n_columns=2)
+        left.set_title("setting B", fontsize=8)
+        finish(left, n_columns=2)
         chosen = ("random", "activity", "LNP 2", LNP)
         for what, offset, colour, label in (
             ("tau_kept", -0.15, "blue", "kept"),
@@ -118,8 +131,9 @@ def units(results: Results) -> Figure | None:
             for i, each in enumerate(values):
                 middle.plot(np.full(len(each), i + offset), each, "o", ms=3, mew=0, alpha=0.8, color=COLOURS[colour],
                             label=label if i == 0 else None)  # fmt: skip
-        middle.set_xticks(range(len(chosen)), [name.replace(" ", "\n") for name in chosen])
-        middle.set(ylabel="mean τ of the units (steps)", ylim=(0, None), xlabel="setting B")
+        middle.set_xticks(range(len(chosen)), chosen, fontsize=6)
+        middle.set(ylabel="mean τ of the units (steps)", ylim=(0, None))
+        middle.set_title("setting B", fontsize=8)
         finish(middle, title=f"{found.sizes['network']} networks", n_columns=2)
         shown = (WHOLE, *RIVALS, LNP_1, LNP)
         for i, name in enumerate(shown):
@@ -157,7 +171,7 @@ FIGURES = (
     PaperFigure(
         "error_against_share",
         "Networks of spiking units, whose read-outs alone are fitted: error of predicting (x, y, z) five steps ahead from x, against the share of "
-        "the recurrent synapses that is kept. Lines are means over networks, shades their ranges; weights are rescaled to the spectral radius "
+        "the recurrent synapses that is kept. Means and standard deviations over networks; weights are rescaled to the spectral radius "
         "of the dense network, no unit is removed. Dashed: the dense network; dotted: no recurrent weights. Above, timescales from a gamma "
         "distribution; below, one timescale of the same mean.",
         errors,
