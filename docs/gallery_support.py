@@ -13,6 +13,7 @@ ORDER = (
     "measure_timescales.py",
     "your_own_network.py",
     "ablate_and_perturb.py",
+    "prune_a_network.py",
     "flip_flop.py",
     "step_function.py",
     "adapting_cell.py",

@@ -33,6 +33,7 @@ class Planted(Task):
         return {OUT: Head(2, 1.0, 0.0)}
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
+        del split
         inputs = torch.randn(30, batch_size, 1, generator=generator, dtype=torch.float64)
         targets = run(self.model, inputs, generator, heads=[OUT]).outputs.detach()
         weight = torch.ones(30, 1, 1)
