@@ -163,8 +163,8 @@ def test_new_synapses_delocalise() -> None:
 
 def test_a_pruned_network_can_be_pruned_again() -> None:
     once = prune(network("default"), "random", 0.5, 0.8, generator=generator())
-    twice = prune(once, "magnitude", 0.5, 0.5, "radius")
-    assert synapses(twice) == round(0.5 * synapses(once))
+    twice = prune(once, "magnitude", 0.1, 0.5, "radius")
+    assert synapses(twice) == round(0.1 * synapses(once))
     assert living(twice) == 4
     assert bool(((once.layers[0].mask - twice.layers[0].mask) >= 0).all())  # type: ignore[operator, union-attr]
 
