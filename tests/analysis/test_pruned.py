@@ -37,7 +37,7 @@ def test_all_and_none_are_the_network_and_the_control() -> None:
     assert (result.radius.sel(share=0.0) == 0).all()
     assert result.exponent.notnull().all()
     assert result.tau_removed.isnull().all()
-    np.testing.assert_allclose(result.tau_kept, float(model().tau.mean()), rtol=1e-6)
+    np.testing.assert_allclose(result.tau_kept, float(model().tau.detach().mean()), rtol=1e-6)
 
 
 def test_a_point_is_a_pruned_network() -> None:

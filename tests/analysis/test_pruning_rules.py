@@ -95,6 +95,16 @@ def test_probabilities_sum_to_what_is_kept_and_never_exceed_one(n: int, seed: in
         assert (p[weights != 0] > 0).all()
 
 
+def test_synapses_of_units_with_themselves_are_kept_too() -> None:
+    weights = sparse(6, 1) + np.diag(np.linspace(0.5, 1, 6))
+    total = int((weights != 0).sum())
+    for keep in (1, total // 2, total - 1):
+        p = noise_probabilities(weights, keep)
+        assert p.sum() == pytest.approx(keep)
+        assert (p.diagonal() > 0).all()
+    np.testing.assert_allclose(noise_probabilities(np.diag([1.0, 3.0]), 1), np.diag([0.25, 0.75]))
+
+
 def test_signs_count() -> None:
     """A synapse that makes its units alike counts less than one that makes them unlike."""
     weights = np.zeros((4, 4))

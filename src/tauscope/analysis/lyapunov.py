@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -171,11 +172,17 @@ def exponents_along(
     Q = torch.linalg.qr(start.to(z)).Q
     series = (itertools.repeat(None) if tensor is None else tensor for tensor in (noise, hold))
     shown = zip(inputs, *series, strict=False)
-    with warnings.catch_warnings():
-        # The first forward derivative of a process makes torch warn of what it does itself.
-        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+    with forward_derivatives():
         trace = _trace(flat_step, z, Q, shown, burn_in, n_steps)
     return _dataset(trace).assign_attrs(units="nats/step", n_steps=n_steps, burn_in=burn_in)
+
+
+@contextlib.contextmanager
+def forward_derivatives() -> Iterator[None]:
+    """Keep torch from warning, at the first forward derivative of a process, of what it does itself."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        yield
 
 
 def flatten(model: Model, state: tuple[State, ...]) -> tuple[Tensor, Callable[..., Tensor]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 import xarray as xr
@@ -11,7 +9,7 @@ from torch import Tensor, nn
 
 from tauscope._draws import normal
 from tauscope.analysis.checked import checked
-from tauscope.analysis.lyapunov import advance, flatten
+from tauscope.analysis.lyapunov import advance, flatten, forward_derivatives
 from tauscope.analysis.transforms import SilencedCell
 from tauscope.errors import InputError, require_at_least, require_count
 from tauscope.models.cell import Cell, State
@@ -96,16 +94,14 @@ def node_exponents(
     if n_exponents < z.shape[1]:
         Q = torch.linalg.qr(normal((*z.shape, n_exponents), generator).to(z)).Q
     growth, shares = torch.zeros_like(Q[:, 0], dtype=torch.float64), torch.zeros_like(Q, dtype=torch.float64)
-    for t, x in enumerate(inputs.to(z)):
-        with warnings.catch_warnings():
-            # The first forward derivative of a process makes torch warn of what it does itself.
-            warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+    with forward_derivatives():
+        for t, x in enumerate(inputs.to(z)):
             z, Q, logarithms = advance(step, x, z, Q, None if noise is None else noise[t])
-        if t >= burn_in:
-            growth += logarithms
-            shares += Q.double().square()
-        if not z.isfinite().all():
-            raise InputError(f"the network diverged within {t + 1} steps: expected finite states")
+            if t >= burn_in:
+                growth += logarithms
+                shares += Q.double().square()
+            if not z.isfinite().all():
+                raise InputError(f"the network diverged within {t + 1} steps: expected finite states")
     counted = n_steps - burn_in
     return _dataset(growth / counted, shares / counted, units, model.n_units).assign_attrs(
         n_steps=counted, burn_in=burn_in, seed=str(generator.initial_seed())

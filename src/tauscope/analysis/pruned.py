@@ -25,7 +25,7 @@ from tauscope.tasks.base import Batch, Task
 SHARES = (0.75, 0.5, 0.25, 0.1)
 """Shares of the synapses that are kept, beside all and none."""
 
-_DRIVEN = 4
+_DRIVEN = 2
 """Trials along which exponents and activity are measured."""
 
 
@@ -96,6 +96,8 @@ def pruning_curves(
         raise InputError(f"no methods: expected one or more of {', '.join(METHODS)}")
     if not 0 <= kept[-1] <= kept[0] <= 1:
         raise InputError(f"shares are {list(shares)}: expected shares of the synapses in [0, 1]")
+    if not 0 < keep_units <= 1:
+        raise InputError(f"keep_units is {keep_units}: expected a share of the units in (0, 1], such as 1.0")
     require_choice("rescale", rescale, RESCALES)
     require_count("number of draws", n_draws)
     require_count("number of trials", n_trials)
@@ -105,11 +107,12 @@ def pruning_curves(
     variants = _Variants(model, batch, keep_units, rescale)
     sizes = (len(asked), len(kept), n_draws)
     score, numbers = np.full((*sizes, len(task.heads)), np.nan), np.full((*sizes, len(_NUMBERS)), np.nan)
-    for (m, method), (s, share), (d, draw) in itertools.product(enumerate(asked), enumerate(kept), enumerate(seeds)):
-        if d and method == "magnitude" and keep_units == 1:
-            score[m, s, d], numbers[m, s, d] = score[m, s, 0], numbers[m, s, 0]
-        elif (variant := variants.of(method, share, draw)) is not None:
-            score[m, s, d], numbers[m, s, d] = _score(variant, task, batch, seed), _numbers(variant, batch)
+    for (m, rule), (s, share), (d, draw) in itertools.product(enumerate(asked), enumerate(kept), enumerate(seeds)):
+        place = (m, s, d)
+        if (first := _first_alike(place, rule, share, keep_units)) != place:
+            score[place], numbers[place] = score[first], numbers[first]
+        elif (variant := variants.of(rule, share, draw)) is not None:
+            score[place], numbers[place] = _score(variant, task, batch, seed), _numbers(variant, batch)
     dims = ("rule", "share", "draw")
     return xr.Dataset(
         {
@@ -129,6 +132,14 @@ _NUMBERS: dict[str, dict[str, str]] = {
     "tau_kept": {"long_name": "mean τ of the units that are left", "units": "steps"},
     "tau_removed": {"long_name": "mean τ of the units that are removed", "units": "steps"},
 }
+
+
+def _first_alike(place: tuple[int, int, int], rule: str, share: float, keep_units: float) -> tuple[int, int, int]:
+    """Return the first place ``(rule, share, draw)`` that has the same network: all synapses, none, or no chance."""
+    m, s, _ = place
+    if share == 1 or (share == 0 and keep_units == 1):
+        return 0, s, 0
+    return (m, s, 0) if rule == "magnitude" and keep_units == 1 else place
 
 
 class _Variants:

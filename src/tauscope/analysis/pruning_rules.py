@@ -130,7 +130,8 @@ def noise_probabilities(weights: ArrayLike, keep: int, margin: float = MARGIN) -
     -------
     array [to, from]
         p_ij ∝ |W_ij| (C_ii + C_jj - 2 sgn(W_ij) C_ij), at most 1, with the sum ``keep``; 0 where there is no synapse. C is the
-        `noise_covariance`: a synapse counts by how unlike the noise of its two units is.
+        `noise_covariance`: a synapse counts by how unlike the noise of its two units is. Of a synapse of a unit with itself, which
+        has no second one, the last term is left out.
 
     Raises
     ------
@@ -150,16 +151,18 @@ def noise_probabilities(weights: ArrayLike, keep: int, margin: float = MARGIN) -
            [0.75, 0.  ]])
     """
     weights = _matrix(weights)
-    np.fill_diagonal(weights, 0.0)
     require_count("number of synapses to keep", keep, 0)
     n_synapses = int((weights != 0).sum())
     if keep > n_synapses:
         raise InputError(f"{keep} synapses are to be kept of {n_synapses}: expected at most {n_synapses}")
     if keep in (0, n_synapses):
         return np.where(weights != 0, float(keep > 0), 0.0)
+    if not (weights - np.diag(weights.diagonal())).any():
+        return _capped(np.abs(weights), weights != 0, keep)
     C = noise_covariance(weights, margin)
-    variances = C.diagonal()
-    scores = np.abs(weights) * (variances[:, None] + variances - 2 * np.sign(weights) * C)
+    variances, signs = C.diagonal(), np.sign(weights)
+    np.fill_diagonal(signs, 0.0)
+    scores = np.abs(weights) * (variances[:, None] + variances - 2 * signs * C)
     return _capped(scores, weights != 0, keep)
 
 

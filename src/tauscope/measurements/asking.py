@@ -15,7 +15,8 @@ WHAT: dict[str, tuple[str, ...]] = {
     **{word: tuple(name for name in MEASUREMENTS if _WORDS[name] == word) for word in _WORDS.values()},
     "all": tuple(name for name, listed in MEASUREMENTS.items() if listed.in_all),
 }
-"""What can be asked for, and the measurements that it means: "all" but retraining, which takes longer than all the others."""
+"""What can be asked for, and the measurements that it means: "all" but pruning, and retraining, which takes longer than all
+the others."""
 
 
 def askable(subject: Subject) -> dict[str, tuple[str, ...]]:

@@ -278,6 +278,7 @@ MEASUREMENTS: dict[str, Listed] = {
         "random, by magnitude, by activity, by noise-prune on the weights, or by Lyapunov noise pruning, at equal numbers of synapses. "
         "Without any, it is the control: what the read-outs can do with no recurrence.",
         main=("* kept (*",),
+        in_all=False,
     ),
     "retraining": Listed(
         measure=_made("measure_retraining"),

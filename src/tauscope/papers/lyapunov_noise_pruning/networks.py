@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tauscope._draws import normal, uniform
-from tauscope.analysis.lyapunov import advance
+from tauscope.analysis.lyapunov import advance, forward_derivatives
 from tauscope.analysis.pruning import LyapunovNoise, prune
 from tauscope.analysis.transforms import SilencedCell
 from tauscope.models import Heads, LIFCell, Model, small_world
@@ -166,8 +166,9 @@ def exponents(stack: Stack, inputs: Tensor, n_exponents: int, burn_in: int, gene
     z = torch.zeros_like(stack.alive)
     Q = torch.linalg.qr(normal((*z.shape, n_exponents), generator).to(z)).Q
     growth = torch.zeros(len(z), n_exponents, dtype=torch.float64, device="cpu")
-    for t, current in enumerate(stack.current(inputs)):
-        z, Q, logarithms = advance(step, current, z, Q)
-        if t >= burn_in:
-            growth += logarithms
+    with forward_derivatives():
+        for t, current in enumerate(stack.current(inputs)):
+            z, Q, logarithms = advance(step, current, z, Q)
+            if t >= burn_in:
+                growth += logarithms
     return (growth / (len(inputs) - burn_in)).sort(dim=1, descending=True).values
