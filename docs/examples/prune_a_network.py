@@ -2,64 +2,68 @@
 Prune a trained network
 =======================
 
-A network that learned N-parity loses half of its recurrent synapses, by five rules at equal counts, and is asked again.
+A network that learned N-parity loses a tenth of its units and half of its recurrent synapses, by several rules at equal counts, and is
+asked again without any training.
 """
-
-from pathlib import Path
 
 import torch
 
 import tauscope as ts
-from tauscope.analysis import connectivity, evaluate, inverse_participation, lyapunov
+from tauscope.analysis import LyapunovNoise, connectivity, inverse_participation, lyapunov, pruning_curves
 from tauscope.plotting.pruning import plot_pruning
 
-# %%
-# A trained network
-# -----------------
-# It has a single head, and answers N = 5.
-
-if __name__ == "__main__":
-    here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
-    folder = next(path for path in (here, *here.parents) if (path / "trained_models").is_dir()) / "trained_models"
-    model = ts.load_model(folder / "single_parity_network_1" / "rnn_N5_N5")
-    task = ts.Parity([5])
-    bits = task.replace(length=60).sample(4, torch.Generator().manual_seed(0)).inputs
-    print(f"{model.n_units} units, mean τ {float(model.tau.mean()):.2f} steps")
+BASE = "../../trained_models"
+model = ts.load_model("single", "parity", network_number=1, N_max=5, base_path=BASE)
+task = ts.Parity([5], p=0.5)
 
 # %%
 # Prune it
 # --------
-# `ts.prune` returns a network of its own, which every analysis takes. The last one has no recurrent weights: what the read-out
-# can do without any.
+# `ts.prune` returns a network of its own, which every analysis takes. Activity and Lyapunov exponents are measured under random bits.
+# The last network has no recurrent weights: what the read-out can do without any.
 
-if __name__ == "__main__":
-    variants = {"dense": model}
-    for method in ("random", "magnitude", "activity", "noise"):
-        variants[method] = ts.prune(
-            model, method, keep_synapses=0.5, inputs=bits, generator=torch.Generator().manual_seed(1)
-        )
-    variants["no recurrent weights"] = ts.prune(model, "random", keep_synapses=0.0)
-    print("method                 accuracy     λ1  radius    IPR")
-    for name, network in variants.items():
-        accuracy = float(evaluate(network, task, [5], n_sequences=256).accuracy[0])
-        exponent = float(lyapunov(network, 1, n_trials=2, n_steps=100, burn_in=50).exponents.mean())
-        radius = float(connectivity(network).spectral_radius[0])
-        weights = network.layers[0].weights()["recurrent.weight"].value.detach()
-        print(f"{name:22} {accuracy:8.3f} {exponent:6.2f} {radius:7.2f} {inverse_participation(weights):6.3f}")
+bits = task.replace(length=60).sample(1, torch.Generator().manual_seed(0)).inputs
+rules = {
+    "random": "random",
+    "magnitude": "magnitude",
+    "activity": "activity",
+    "noise": "noise",
+    "lyapunov, steps 1 and 2": LyapunovNoise(steps=(1, 2)),
+}
+variants = {"dense": model}
+for name, rule in rules.items():
+    generator = torch.Generator().manual_seed(1)
+    variants[name] = ts.prune(model, rule, keep_synapses=0.5, keep_units=0.9, generator=generator, inputs=bits)
+variants["no recurrent weights"] = ts.prune(model, "random", keep_synapses=0.0)
+
+# %%
+# What is left
+# ------------
+# Accuracy, the mean timescale of the units that are left, the largest Lyapunov exponent, the spectral radius of the recurrent
+# weights, and how localised their eigenvectors are.
+
+print(f"{'':24} accuracy  tau      λ1  radius    IPR")
+for name, network in variants.items():
+    accuracy = float(ts.evaluate(network, task, [5], n_sequences=512)[0])
+    alive = network.layers[0].mask.bool() if name != "dense" else torch.ones(model.n_units, dtype=torch.bool)
+    tau = float(network.tau[alive].detach().mean())
+    exponent = float(lyapunov(network, 1, n_trials=2, n_steps=100, burn_in=50).exponents.mean())
+    radius = float(connectivity(network).spectral_radius[0])
+    weights = network.layers[0].weights()["recurrent.weight"].value.detach()[alive][:, alive]
+    participation = inverse_participation(weights) if weights.any() else float("nan")
+    print(f"{name:24} {accuracy:8.3f} {tau:4.2f} {exponent:7.3f} {radius:7.3f} {participation:6.4f}")
 
 # %%
 # At every share
 # --------------
-# The same for several shares and draws; ``tauscope analyze pruning RUN`` makes this figure. Lyapunov noise pruning, which measures
-# as many exponents as there are units, is one of the rules there.
+# ``tauscope analyze pruning RUN`` makes this figure of a network of a run, with more rules, shares and draws.
 
-if __name__ == "__main__":
-    result = ts.analysis.pruning_curves(
-        model,
-        task.replace(length=60),
-        methods=["random", "magnitude", "noise"],
-        shares=[0.75, 0.5, 0.25],
-        n_trials=300,
-        n_draws=2,
-    )
-    ax = plot_pruning(result)
+result = pruning_curves(
+    model,
+    task.replace(length=60),
+    methods=["random", "magnitude", "noise"],
+    shares=[0.5, 0.25],
+    n_trials=400,
+    n_draws=1,
+)
+of_rules = plot_pruning(result)

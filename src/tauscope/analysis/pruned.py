@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tauscope.analysis.connectivity import recurrent_matrices
 from tauscope.analysis.lyapunov import exponents_along
 from tauscope.analysis.node_exponents import BURN_IN, node_exponents, without_traces
 from tauscope.analysis.pruning import METHODS, RESCALES, LyapunovNoise, prune
-from tauscope.analysis.pruning_rules import inverse_participation
+from tauscope.analysis.pruning_rules import participation_of
 from tauscope.analysis.transforms import SilencedCell
 from tauscope.errors import InputError, require_choice, require_count
 from tauscope.models.model import Model
@@ -39,6 +40,7 @@ def pruning_curves(
     shares: Sequence[float] = SHARES,
     keep_units: float = 1.0,
     rescale: str = "none",
+    lnp_steps: Sequence[int] = (1, 2),
     n_draws: int = 3,
     n_trials: int = 500,
     generator: torch.Generator | None = None,
@@ -61,6 +63,8 @@ def pruning_curves(
         were asked, nothing is measured.
     rescale : {"none", "probability", "radius"}
         As of `tauscope.analysis.prune`.
+    lnp_steps : sequence of int
+        Steps of ``"lyapunov"``, see `tauscope.analysis.LyapunovNoise`. The third one computes all eigenvectors a hundred times.
     n_draws : int
         Networks that are drawn by each rule at each share, except by ``"magnitude"`` without removed units, which has no chance in it.
     n_trials : int
@@ -104,7 +108,7 @@ def pruning_curves(
     generator = generator_for(model, generator)
     seed, batch = generator.initial_seed(), task.sample(n_trials, generator)
     seeds = [int(draw) for draw in torch.randint(2**31, (n_draws,), generator=generator, device=generator.device)]
-    variants = _Variants(model, batch, keep_units, rescale)
+    variants = _Variants(model, batch, keep_units, rescale, LyapunovNoise(tuple(lnp_steps)))
     sizes = (len(asked), len(kept), n_draws)
     score, numbers = np.full((*sizes, len(task.heads)), np.nan), np.full((*sizes, len(_NUMBERS)), np.nan)
     for (m, rule), (s, share), (d, draw) in itertools.product(enumerate(asked), enumerate(kept), enumerate(seeds)):
@@ -145,18 +149,18 @@ def _first_alike(place: tuple[int, int, int], rule: str, share: float, keep_unit
 class _Variants:
     """Pruned networks, of which exponents and activity are measured once."""
 
-    def __init__(self, model: Model, batch: Batch, keep_units: float, rescale: str) -> None:
-        self.model, self.keep_units, self.rescale = model, keep_units, rescale
+    def __init__(self, model: Model, batch: Batch, keep_units: float, rescale: str, lnp: LyapunovNoise) -> None:
+        self.model, self.keep_units, self.rescale, self.lnp = model, keep_units, rescale, lnp
         self.inputs = batch.inputs[:, :_DRIVEN]
-        self.exponents: Any = None
 
     def of(self, method: str, share: float, seed: int) -> Model | None:
         """Return the network pruned by a rule; ``None`` where too few synapses are left between its units."""
         rule: str | LyapunovNoise = method
         if method == "lyapunov":
-            if self.exponents is None:
-                self.exponents = node_exponents(self.model, self.inputs)["node_exponents"].mean("trial").values
-            rule = LyapunovNoise(node_exponents=self.exponents)
+            if self.lnp.node_exponents is None:
+                found = node_exponents(self.model, self.inputs)["node_exponents"].mean("trial").values
+                self.lnp = replace(self.lnp, node_exponents=found)
+            rule = self.lnp
         whole = share == 1
         rescale = "none" if whole or (self.rescale == "probability" and method == "magnitude") else self.rescale
         try:
@@ -203,8 +207,8 @@ def _numbers(model: Model, batch: Batch) -> list[float]:
     matrix = next(iter(recurrent_matrices(model.layers[0]).values())).double().cpu().numpy()
     left = _alive(model.layers[0])
     matrix = matrix[np.ix_(left, left)]
-    radius = float(np.abs(np.linalg.eigvals(matrix)).max())
-    participation = inverse_participation(matrix) if matrix.any() else np.nan
+    values, vectors = np.linalg.eig(matrix)
+    radius, participation = float(np.abs(values).max()), participation_of(vectors) if matrix.any() else np.nan
     if model.tau is None:
         return [exponent, radius, participation, np.nan, np.nan]
     tau = model.tau.double().cpu().numpy()

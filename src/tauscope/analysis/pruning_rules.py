@@ -288,7 +288,17 @@ def inverse_participation(matrix: ArrayLike) -> float:
     >>> inverse_participation(np.diag([1.0, 2.0]))
     1.0
     """
-    vectors = np.linalg.eig(_matrix(matrix))[1]
+    return participation_of(np.linalg.eig(_matrix(matrix))[1])
+
+
+def participation_of(vectors: NDArray[np.complex128]) -> float:
+    """Return the mean inverse participation ratio of vectors ``[unit, vector]``, as `inverse_participation`.
+
+    Examples
+    --------
+    >>> participation_of(np.full((4, 1), 0.5 + 0j))
+    0.25
+    """
     squares = np.abs(vectors) ** 2
     return float((np.square(squares).sum(axis=0) / squares.sum(axis=0) ** 2).mean())
 

@@ -18,6 +18,8 @@ CONDITIONS = (
 
 MEASURES = (Measure("pruning", PARITY),)
 
+_ALL_STEPS: dict[str, Any] = {"lnp_steps": (1, 2, 3)}
+
 NOT_JUDGED = {
     "C8": "digits do not tell: without recurrent weights .93 of them are told, by the dense network .94 (trials before)",
     "C9": "CIFAR10, CIFAR100, stock prices and wind speed cannot be had from the package index; 57 % and 50 % are of networks of 5000 units",
@@ -33,7 +35,7 @@ SMOKE = Scale(
     options={"epochs": 2, "test_steps": 2},
     by_condition=dict.fromkeys(PARITY, _FEW),
     measurement_options={
-        "pruning": {"n_trials": 20, "n_draws": 1, "shares": (0.5,)},
+        "pruning": {"n_trials": 20, "n_draws": 1, "shares": (0.5,), **_ALL_STEPS},
         "prunings": {"n_networks": 2, **_SMALL},
         "shares": {"n_networks": 2, "kept": (0.5,), **_SMALL},
         "spectra": {"n_units": 16, "n_neighbours": 8, "exponent_steps": (10, 30), "slopes": (1.0, 5.0)},
@@ -66,6 +68,7 @@ QUICK = Scale(
     networks=3,
     options={},
     by_condition={"single": _LEAKY, "multi": _LEAKY, "multi_gru": _GATED},
+    measurement_options={"pruning": _ALL_STEPS},
     out_of_reach=NOT_JUDGED,
 )
 
@@ -79,6 +82,7 @@ PAPER_SCALE = Scale(
     options={},
     by_condition=QUICK.by_condition,
     measurement_options={
+        "pruning": _ALL_STEPS,
         "prunings": {"n_networks": 5, **_LARGE},
         "shares": {"n_networks": 3, **_LARGE},
         "spectra": _LARGE,
