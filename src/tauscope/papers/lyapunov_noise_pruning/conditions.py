@@ -63,7 +63,7 @@ _GATED = {"num_neurons": 32, "steps_per_epoch": 100, "test_steps": 10, "lr": 3e-
 
 QUICK = Scale(
     name="quick",
-    cost="an estimated 25 minutes of one processor, 50 MB of disk: 10 networks of 120 spiking units, of each with timescales of both kinds 44 "
+    cost="an estimated 35 minutes of one processor, 50 MB of disk: 10 networks of 120 spiking units, of each with timescales of both kinds 47 "
     "pruned variants, series of 4695 steps; N-parity with 64 leaky or 32 gated units, 100 steps an epoch",
     networks=3,
     options={},
