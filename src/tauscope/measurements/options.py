@@ -115,7 +115,7 @@ def _constant(module: str, value: ast.expr) -> str:
     if isinstance(value, ast.Constant):
         return "" if value.value is None else str(value.value)
     if isinstance(value, ast.Tuple) and all(isinstance(element, ast.Constant) for element in value.elts):
-        return ",".join(ast.unparse(element) for element in value.elts)
+        return ",".join(ast.unparse(element).strip("'") for element in value.elts)
     if isinstance(value, ast.Name):
         for node in _tree(module).body:
             if isinstance(node, ast.Assign) and any(ast.unparse(target) == value.id for target in node.targets):
