@@ -316,12 +316,13 @@ FIGURES = (
         "errors",
         "Linear networks, trained on their exact loss: the largest loss after 30 perturbations up to β, geometric means over networks, of all "
         "parameters (a, b) and of w alone (c, d). Dotted: a tenth of the loss of answering 0. Dashed: published logs (openreview yC2waD70Vj, "
-        "code), diagonal hardtanh networks that begin with dead integrators.",
+        "code), diagonal hardtanh networks that begin with dead integrators. Lines end where the loss exceeds 10⁷.",
         errors,
     ),
     PaperFigure(
         "memories",
-        "The same networks: the size of the weight of an input so many steps back, medians over networks; trials have 100 steps (dotted).",
+        "Linear networks of 8 units, trained in the same way: the size of the weight of an input so many steps back, medians over networks; "
+        "trials have 100 steps (dotted).",
         memories,
     ),
     PaperFigure(
