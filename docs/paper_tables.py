@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from tauscope.papers import paper
-from tauscope.papers.vocabulary import Paper
+from tauscope.papers.vocabulary import Paper, Scale
 
 Rows = Iterable[tuple[str, ...]]
 
@@ -49,7 +49,16 @@ def _scales(found: Paper, _: str) -> Rows:
             f"{', '.join(key for key, why in scale.out_of_reach.items() if why == reason)}: {reason}"
             for reason in reasons
         )
-        yield scale.name, scale.cost, trained, str(scale.networks), beyond or "none"
+        yield scale.name, scale.cost, trained, _networks(scale, found), beyond or "none"
+
+
+def _networks(scale: Scale, found: Paper) -> str:
+    """Return how many networks a condition has, from the fewest to the most."""
+    trained = [
+        condition.name for condition in found.conditions if scale.by_condition.get(condition.name, {}) is not None
+    ]
+    numbers = {len(scale.each.get(name, ())) or scale.networks for name in trained}
+    return " to ".join(map(str, sorted({min(numbers), max(numbers)})))
 
 
 def _claims(found: Paper, _: str) -> Rows:

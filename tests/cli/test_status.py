@@ -203,7 +203,9 @@ def test_links_are_followed_and_circles_are_not(tmp_path: Path, capsys: pytest.C
     assert len(found & {"again", "linked/far"}) == 1
     assert len(found) == 4
     (tmp_path / "shortcut").symlink_to(tmp_path / "runs")
-    assert table(tmp_path / "shortcut", capsys) == rows
+    again = table(tmp_path / "shortcut", capsys)
+    # A second may pass between the two tables, which the columns from the age on tell.
+    assert {name: row[:5] for name, row in again.items()} == {name: row[:5] for name, row in rows.items()}
 
 
 def test_a_run_whose_configuration_is_a_dangling_link_is_damaged(

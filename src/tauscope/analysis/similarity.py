@@ -78,9 +78,9 @@ def dynamical_similarity(
         raise InputError(
             f"rank is {rank}: expected at most {n_components * n_delays}, the numbers of {n_components} components in {n_delays} delays"
         )
-    kept = [_components(one, i, n_components) for i, one in enumerate(activity)]
+    kept = [_components(states, i, n_components) for i, states in enumerate(activity)]
     pairs = _pairs(groups, len(kept))
-    shortest = min(one.shape[1] for one in kept)
+    shortest = min(components.shape[1] for components in kept)
     if shortest <= n_delays:
         raise InputError(f"trials have {shortest} steps: expected more than the {n_delays} delays")
     distance, version = _distances(kept, {"n_delays": n_delays, "rank": rank, "score_method": score})
@@ -145,7 +145,7 @@ def _distances(activity: Sequence[Array], options: dict[str, Any]) -> tuple[Arra
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         try:
-            found = compare([torch.from_numpy(one).float() for one in activity], None, **options).fit_score()
+            found = compare([torch.from_numpy(states).float() for states in activity], None, **options).fit_score()
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(f"dsa-metric cannot compare these networks: {reason}; expected other options") from error

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _READING = ("dt", "time_unit", "variable", "bin_width", "step")
 _OPTIONS = ("max_lag", "fit_lags", "tau_max", "correct_bias", "bootstrap")
-_OF_NETWORKS = {"device": "auto", "jobs": 1, "epochs": 20, "cell": None, "task": None, "curriculum_type": None}
-"""Flags that a recording has no use for, and what they are if nobody gives them."""
+_OF_NETWORKS = ("device", "jobs", "epochs", "cell", "task", "curriculum_type")
+"""Flags that a recording has no use for."""
 
 
 def add(parser: flags.Parser) -> None:
@@ -69,8 +69,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """
     if options.what != "timescales":
         raise InputError(f"{options.what} of a recording: expected timescales, which alone needs no network")
-    for name, default in _OF_NETWORKS.items():
-        if getattr(options, name) != default:
+    for name in _OF_NETWORKS:
+        if getattr(options, name) != options.parser.get_default(name):
             raise InputError(f"--{name} {getattr(options, name)} with a recording: expected it with networks alone")
     results = [_kept(Path(path)) for path in options.paths]
     if options.step is not None:

@@ -104,7 +104,7 @@ class Layer:
             moved = parameter.clone()
             moved[..., :: self.n] += 1
             found = torch.cat(_pointwise(self.core, {**own, name: moved}, z, state, None), dim=1)
-            others = [one.unflatten(1, (-1, self.n))[:, :, 1:].nan_to_num() for one in (kept, found)]
+            others = [part.unflatten(1, (-1, self.n))[:, :, 1:].nan_to_num() for part in (kept, found)]
             if not torch.equal(*others):
                 raise InputError(
                     f"{name} of {type(self.core).__name__} mixes units: expected entries of which each unit uses its own"

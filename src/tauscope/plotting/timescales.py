@@ -70,16 +70,23 @@ def fit_counts(result: xr.Dataset) -> str:
     >>> result = xr.Dataset({"tau_net": ("unit", [2.0, 100.0, 3.0]), "at_bound": ("unit", [0, 1, 0])})
     >>> fit_counts(result.assign(poor_fit=("unit", [False, False, True]), oscillates=("unit", [False, False, True])))
     '2 of 3 units fitted well,\n1 poorly (1 oscillates), 1 at the bound'
+
+    The published method counts poor fits too.
+
+    >>> judged = result.assign(poor_fit=("unit", [False, False, True]), oscillates=("unit", [False, False, True]))
+    >>> fit_counts(judged.assign_attrs(method="published"))
+    '3 of 3 units fitted,\n1 poorly (1 oscillates), 1 at the bound'
     """
     known = with_goodness(result)
     described = is_described(known)
-    well, parts = f"{int(described.sum())} of {count(result.sizes['unit'], 'unit')} fitted well", []
+    fitted = "fitted" if result.attrs.get("method") == "published" else "fitted well"
+    counted, parts = f"{int(described.sum())} of {count(result.sizes['unit'], 'unit')} {fitted}", []
     if "poor_fit" in known and (poor := int(known["poor_fit"].sum())):
         oscillating = int(known["oscillates"].sum())
         parts.append(f"{poor} poorly" + (f" ({oscillating} oscillate{'s' * (oscillating == 1)})" * bool(oscillating)))
     if "at_bound" in known and (censored := int((described & (known["at_bound"] > 0)).sum())):
         parts.append(f"{censored} at the bound")
-    return ",\n".join([well, ", ".join(parts)] if parts else [well])
+    return ",\n".join([counted, ", ".join(parts)] if parts else [counted])
 
 
 @matplotlib.rc_context(RC)

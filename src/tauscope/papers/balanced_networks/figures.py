@@ -213,7 +213,7 @@ FIGURES = (
     PaperFigure(
         "timescales",
         "Network-mediated timescale τ_net, median over units, of the fluctuations under a constant mean input and private "
-        "noise, against the balance b and over training. A step is 0.2 time constants; a unit alone has τ_net near 5 steps.",
+        "noise, against the balance b and over training. A step is 0.2 time constants; a unit alone has 4.5 steps.",
         timescales,
     ),
     PaperFigure(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from tauscope.papers.emergent_timescales import figures, figures_robustness, figures_supplement
 from tauscope.papers.emergent_timescales.claims import CLAIMS
 from tauscope.papers.emergent_timescales.conditions import CONDITIONS, MEASURES, SCALES
+from tauscope.papers.emergent_timescales.drawing import MOST_N
 from tauscope.papers.vocabulary import Paper, PaperFigure
 
 _MARKS = (
     "Open markers: the paper's networks of 500 units, [D] computed from data that the authors published, [G] read off a "
     "published plot. Black edges, dashed: published networks that were measured by the same code (``--published``)."
 )
+_SHOWN = f"Values of the paper are shown up to N = {MOST_N}. "
 
 FIGURES = (
     PaperFigure(
@@ -31,7 +33,7 @@ FIGURES = (
     PaperFigure(
         "figure_4b_tau",
         "Mean and standard deviation over units of the trained timescale τ, against N. The first row is the main task "
-        "(N-parity), the second N-DMS. The number of networks is in the legend. " + _MARKS,
+        "(N-parity), the second N-DMS. The number of networks is in the legend. " + _SHOWN + _MARKS,
         figures.figure_4b,
     ),
     PaperFigure(
@@ -46,7 +48,7 @@ FIGURES = (
         "figure_5cd_tau_net",
         "Mean and standard deviation of the network-mediated timescale τ_net over the units with τ_net > 1, the paper's "
         "filter, against N. The first row is the main task (N-parity), the second N-DMS. The number of networks is in the "
-        "legend. " + _MARKS,
+        "legend. " + _SHOWN + _MARKS,
         figures.figure_5c_d,
     ),
     PaperFigure(
@@ -87,7 +89,7 @@ FIGURES = (
     PaperFigure(
         "supplement_mod",
         "Networks in which the nonlinearity φ acts on the drive alone, r ← (1 - 1/τ) r + φ(W r + …) / τ: largest N solved, a "
-        "line for each network, and mean τ_net of the units with τ_net > 1. " + _MARKS,
+        "line for each network, and mean τ_net of the units with τ_net > 1. " + _SHOWN + _MARKS,
         figures_supplement.mod,
     ),
     PaperFigure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -87,8 +87,9 @@ def matrix(results: Results) -> Figure | None:
 
 
 def _points(
-    ax: Axes, results: Results, names: Sequence[str], kinds: Sequence[tuple[str, Callable[[str], q.Number]]]
-) -> None:
+    ax: Axes, results: Results, names: Sequence[str], kinds: Sequence[tuple[str, Callable[[str], q.Number]]],
+    labels: Mapping[str, str] = _COLUMNS,
+) -> None:  # fmt: skip
     """Draw a number of every network, a column for each condition and a colour for each kind."""
     for kind, (said, number) in enumerate(kinds):
         for place, name in enumerate(names):
@@ -96,9 +97,7 @@ def _points(
             at = place + 0.22 * (kind - (len(kinds) - 1) / 2)
             ax.plot([at] * len(found), found, "o^sDv"[kind], ls="none", ms=3.5, mew=0, alpha=0.75, color=CYCLE[kind],
                     label=None if place else said)  # fmt: skip
-    ax.set_xticks(
-        range(len(names)), [_COLUMNS.get(name, SCALES_OF_TIME.get(name, name)) for name in names], rotation=20
-    )
+    ax.set_xticks(range(len(names)), [labels[name] for name in names], rotation=20)
     ax.set_xlim(-0.6, len(names) - 0.4)
 
 
@@ -198,13 +197,14 @@ def timescales(results: Results) -> Figure | None:
                 found[0]["lag"], msd.mean(axis=0), "o-", ms=3, lw=0.9, color=colour, label=SCALES_OF_TIME[name]
             )
         axes[0].set(xlabel="lag (steps)", ylabel="mean squared displacement (m²)", xscale="log", yscale="log")
-        _points(axes[1], results, names, [("variance", _run("variance", "active"))])
+        _points(axes[1], results, names, [("variance", _run("variance", "active"))], SCALES_OF_TIME)
         axes[1].set(ylabel="variance within a run (m²)")
         _points(
             axes[2],
             results,
             names,
             [("in the task", lambda _: q.scalar("tau_action")), ("in silence", lambda _: q.scalar("tau_silence"))],
+            SCALES_OF_TIME,
         )
         axes[2].set(ylabel="median τ_net (steps)", yscale="log")
         for ax in (axes[0], axes[2]):

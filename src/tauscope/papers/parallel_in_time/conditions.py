@@ -22,7 +22,7 @@ CONDITIONS = (
     Condition("multi", "multi-head", _parity("cumulative")),
     Condition("multi_gru", "multi-head, GRU", _parity("cumulative", cell="gru")),
     Condition("multi_lstm", "multi-head, LSTM", _parity("cumulative", cell="lstm")),
-    Condition("waves", "travelling waves (T2)", {"task": "history", "map": "cyclic"}),
+    Condition("waves", "travelling waves (T1c)", {"task": "history", "map": "cyclic"}),
 )
 
 MEASURES = (

@@ -12,7 +12,7 @@ SPAN = 20
 """Steps from the cue to the signal."""
 
 SEGMENTS = (5, 10, 25)
-"""Steps of a segment, M; the last ones are longer than an episode."""
+"""Steps of a segment, M; the last is longer than an episode."""
 
 
 def _game(method: str, every: int, **further: Any) -> dict[str, Any]:

@@ -90,13 +90,13 @@ def costs(results: Results) -> Figure | None:
 
 def parity(results: Results) -> Figure | None:
     """Draw the largest N of parity that networks have solved, and their timescales at the end."""
-    names = [condition.name for condition in PARITY if any(one.history for one in results.of(condition.name))]
+    names = [condition.name for condition in PARITY if any(network.history for network in results.of(condition.name))]
     if not names:
         return None
     with panels(1, 2, 3.2) as (figure, (ax, scales)):
         for i, name in enumerate(names):
             label, colour = results.label(name).removesuffix(" N-parity"), CYCLE[i]
-            for j, network in enumerate(one for one in results.of(name) if one.history):
+            for j, network in enumerate(network for network in results.of(name) if network.history):
                 solved = [record["Ns"][-1] if record["solved"] else 1 for record in network.history]
                 ax.plot(np.arange(1, len(solved) + 1), np.maximum.accumulate(solved), color=colour, lw=1.6 - 0.3 * i,
                         drawstyle="steps-post", ls="--" if "bptt" in name else "-", label=None if j else label)  # fmt: skip

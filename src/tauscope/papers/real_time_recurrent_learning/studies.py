@@ -81,7 +81,7 @@ def gradients(model: Model, task: Task, gradient: Gradient, seed: int, n_trials:
     with torch.enable_grad():
         for piece in Supervised(model, task, gradient=gradient).pieces(n_trials, draws):
             piece.backward()
-    return {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
 def _error(found: Gradients, exact: Gradients, start: str = "") -> float:
@@ -161,7 +161,7 @@ def dense_rtrl(model: Model, task: Task, seed: int, n_trials: int = 4) -> dict[s
     batch = task.sample(n_trials, draws)
     start = model.initial_state(n_trials, torch.Generator().manual_seed(seed))
     sizes = [part.shape[1] for layer in start for part in layer]
-    parameters = {name: one.detach() for name, one in model.named_parameters()}
+    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
     inputs = batch.inputs.to(start[0][0])
 
     def packed(state: tuple[tuple[Tensor, ...], ...]) -> Tensor:
@@ -175,8 +175,10 @@ def dense_rtrl(model: Model, task: Task, seed: int, n_trials: int = 4) -> dict[s
 
     derivatives = torch.func.vmap(torch.func.jacrev(step, argnums=(0, 1)), in_dims=(None, 0, 0))
     moves = torch.func.vmap(step, in_dims=(None, 0, 0))
-    state, total = packed(start), {name: torch.zeros_like(one) for name, one in parameters.items()}
-    carried = {name: one.new_zeros(n_trials, state.shape[1], one.numel()) for name, one in parameters.items()}
+    state, total = packed(start), {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+    carried = {
+        name: parameter.new_zeros(n_trials, state.shape[1], parameter.numel()) for name, parameter in parameters.items()
+    }
     for t, x in enumerate(inputs):
         fresh, J = derivatives(parameters, state, x)
         carried = {name: J @ carried[name] + fresh[name].flatten(2) for name in carried}
@@ -209,7 +211,7 @@ class _Step(torch.nn.Module):
 
 
 def _inside(parameters: Gradients) -> dict[str, Tensor]:
-    return {f"model.{name}": one for name, one in parameters.items()}
+    return {f"model.{name}": parameter for name, parameter in parameters.items()}
 
 
 def memory(generator: torch.Generator, *, lengths: Sequence[int] = (10, 100, 1000), every: int = 10) -> xr.Dataset:
@@ -249,7 +251,7 @@ def memory(generator: torch.Generator, *, lengths: Sequence[int] = (10, 100, 100
 
 def _kept(model: Model, task: Task, gradient: Gradient) -> int:
     """Return the largest number of bytes that the graph of an update keeps."""
-    own = {one.untyped_storage().data_ptr() for one in model.parameters()}
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept: dict[object, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -311,7 +313,7 @@ def _staleness(model: Model, task: Task, rate: float, seed: int) -> float:
         for piece in pieces:
             model.zero_grad()
             piece.backward()
-            carried, weights = _flat(model), [one.detach().clone() for one in model.parameters()]
+            carried, weights = _flat(model), [parameter.detach().clone() for parameter in model.parameters()]
             _descend(model, rate)
         # The weights of the last step, before the update that it brought.
         with torch.no_grad():
@@ -331,7 +333,7 @@ def _descend(model: Model, rate: float) -> None:
 
 
 def _flat(model: Model) -> Tensor:
-    return torch.cat([one.grad.flatten() for one in model.cells.parameters() if one.grad is not None])
+    return torch.cat([parameter.grad.flatten() for parameter in model.cells.parameters() if parameter.grad is not None])
 
 
 SIZES = ((16, 64, 17, 10), (32, 128, 64, 50), (8, 512, 64, 20))

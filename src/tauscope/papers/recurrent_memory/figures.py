@@ -266,9 +266,12 @@ FIGURES = (
     ),
     PaperFigure(
         "extremes",
-        "The least (above) and the most sequential network (below) of the basic condition. Left: mean activity of every "
+        "The least (above) and the most sequential network (below) of the basic condition. "
+        + _COUNTS
+        + "Left: mean activity of every "
         "active unit in parts of its peak, the earliest peak first. Right: mean recurrent weight against how much later the "
-        "receiving unit peaks than the sending one; dashed: means over all positive and all negative differences.",
+        "receiving unit peaks than the sending one, shaded: standard deviation over pairs; dashed: means over all positive and all "
+        "negative differences.",
         extremes,
     ),
     PaperFigure(
