@@ -137,6 +137,29 @@ class Clocked(Cell):
         return state[0] / 2 + x, state[1] / 2 + 1
 
 
+class Resetting(Cell):
+    """Units that halve their state, the first of which loses it where the input is above 0."""
+
+    def initial_state(self, batch_size: int, generator: torch.Generator | None = None) -> State:
+        del generator
+        return (torch.ones(batch_size, self.n_units, dtype=torch.float64),)
+
+    def step(self, x: torch.Tensor, state: State, noise: torch.Tensor | None = None) -> State:
+        del noise
+        kept = torch.cat([x[:, :1] <= 0, torch.ones_like(x[:, :1], dtype=torch.bool)], dim=1)
+        return (state[0] * kept / 2,)
+
+
+def test_a_step_that_collapses_a_direction_counts_as_rounding() -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = Model([Resetting(1, 2)], Heads(2, ["out"], 1, False, generator)).double()
+    inputs = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64).repeat(5)[:, None, None]
+    result = node_exponents(model, inputs, burn_in=4)
+    resetting = (np.log(np.finfo(np.float64).eps) + 3 * np.log(0.5)) / 4
+    np.testing.assert_allclose(result.node_exponents[0], [resetting, np.log(0.5)], rtol=1e-12)
+    np.testing.assert_allclose(result.exponents[0], [np.log(0.5), resetting], rtol=1e-12)
+
+
 def test_a_state_that_is_no_units_is_refused() -> None:
     generator = torch.Generator().manual_seed(0)
     model = Model([Clocked(1, 4)], Heads(4, ["out"], 1, False, generator))

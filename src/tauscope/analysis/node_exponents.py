@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import xarray as xr
@@ -65,7 +67,9 @@ def node_exponents(
     λ_i = Σ_k P_ik λ_k, with P_ik the time mean of (Q_t)_ik², summed over the coordinates of unit i, and Q_t the frame of
     `tauscope.analysis.lyapunov`. Of all exponents, the rows and columns of P over coordinates sum to 1, so that the sum is kept:
     Σ_i λ_i = Σ_k λ_k; of fewer, λ_i is divided by Σ_k P_ik. A full frame starts along the axes, so that units without a
-    connection never share. The papers that attach exponents to units do not say how; this is our definition.
+    connection never share. The papers that attach exponents to units do not say how; this is our definition. A step that
+    collapses a direction counts as ln ε, with ε the rounding of the state's dtype, instead of -inf: units that are silent in some
+    steps (ReLU) are told from units that are silent in all.
 
     Examples
     --------
@@ -90,6 +94,7 @@ def node_exponents(
     if n_exponents > z.shape[1]:
         raise InputError(f"{n_exponents} exponents of a state of size {z.shape[1]}: expected at most {z.shape[1]}")
     units = _units(model, state)
+    collapsed = math.log(torch.finfo(z.dtype).eps)
     Q = torch.eye(z.shape[1], dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
     if n_exponents < z.shape[1]:
         Q = torch.linalg.qr(normal((*z.shape, n_exponents), generator).to(z)).Q
@@ -98,7 +103,7 @@ def node_exponents(
         for t, x in enumerate(inputs.to(z)):
             z, Q, logarithms = advance(step, x, z, Q, None if noise is None else noise[t])
             if t >= burn_in:
-                growth += logarithms
+                growth += logarithms.clamp(min=collapsed)
                 shares += Q.double().square()
             if not z.isfinite().all():
                 raise InputError(f"the network diverged within {t + 1} steps: expected finite states")
@@ -145,8 +150,7 @@ def _units(model: Model, state: tuple[State, ...]) -> Tensor:
 def _dataset(exponents: Tensor, shares: Tensor, units: Tensor, n_units: int) -> xr.Dataset:
     """Return exponents ``[trial, exponent]`` and their shares ``[trial, coordinate, exponent]`` by units."""
     by_unit = shares.new_zeros(len(shares), n_units, shares.shape[2]).index_add_(1, units, shares)
-    # A direction that a step collapses has the exponent -inf, and may have no share in a unit.
-    parts = torch.where(by_unit > 0, by_unit * exponents[:, None], 0.0).sum(dim=2)
+    parts = (by_unit * exponents[:, None]).sum(dim=2)
     if shares.shape[1] > shares.shape[2]:
         parts = parts / by_unit.sum(dim=2)
     ordered = np.flip(np.sort(exponents.cpu().numpy(), axis=1), axis=1)
