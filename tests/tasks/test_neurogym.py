@@ -177,7 +177,7 @@ def test_the_name_of_an_environment_is_a_task_and_no_code_of_a_users_own() -> No
     assert config_of({"task": MEMORY, "seed": 0}).name == "neurogym-Memory-v0_network_1"
     assert config.identity()["task"] == MEMORY
     assert config.model().n_inputs == 3
-    with pytest.raises(ts.InputError, match=r"env_options is an option of the tasks neurogym:"):
+    with pytest.raises(ts.InputError, match=r"env_options is an option of task neurogym:"):
         config_of({"task": "copy", "env_options": ""})
     with pytest.raises(ts.InputError, match="did you mean 'neurogym:'"):
         config_of({"task": "neurogym"})

@@ -357,9 +357,9 @@ def _put(cell: Cell, before: Array, after: Pruned, rescale: str) -> None:
     for weight in [weight for weight in cell.intact.weights().values() if weight.role == "recurrent"]:
         tensor, n_gates = weight.tensor.detach(), max(len(weight.gates), 1)
         kept, new = (torch.as_tensor(mask, device=tensor.device) for mask in (after.weights != 0, fresh))
-        added = torch.as_tensor(after.weights / n_gates**0.5).to(tensor)
+        added = torch.as_tensor(after.weights / n_gates**0.5, device=tensor.device).to(tensor)
         scales = (torch.ones_like(tensor) * weight.scale).chunk(n_gates)
-        p = torch.as_tensor(after.probabilities).to(tensor)
+        p = torch.as_tensor(after.probabilities, device=tensor.device).to(tensor)
         blocks = []
         for block, value, scale in zip(
             tensor.chunk(n_gates), weight.value.detach().chunk(n_gates), scales, strict=True
@@ -376,7 +376,7 @@ def _put(cell: Cell, before: Array, after: Pruned, rescale: str) -> None:
         weight.put(torch.cat(blocks))
         weight.restrict(kept.repeat(n_gates, 1))
     assert isinstance(cell, SilencedCell)
-    cell.mask.copy_(torch.as_tensor(after.units))
+    cell.mask.copy_(torch.as_tensor(after.units, device=cell.mask.device))
 
 
 def _ratio(before: Tensor, after: Tensor) -> float:

@@ -72,7 +72,7 @@ def gamma_timescales(
     cluster = torch.arange(n_units, device="cpu") * clusters // n_units
     means = mean * (factors / factors.mean())[cluster]
     quantiles = gammaincinv(shape, uniform((n_units,), generator).double().cpu().numpy()) / shape
-    return (means * torch.as_tensor(quantiles)).clamp(min=LEAST_TAU).float().to(generator.device)
+    return (means * torch.as_tensor(quantiles, device="cpu")).clamp(min=LEAST_TAU).float().to(generator.device)
 
 
 def small_world(n_units: int, n_neighbours: int, rewired: float, generator: torch.Generator) -> Tensor:

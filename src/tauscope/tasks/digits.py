@@ -26,7 +26,8 @@ def _images() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
     found = load_digits()
-    return torch.as_tensor(found.images / 16, dtype=torch.float32), torch.as_tensor(found.target, dtype=torch.int64)
+    images = torch.as_tensor(found.images / 16, dtype=torch.float32, device="cpu")
+    return images, torch.as_tensor(found.target, dtype=torch.int64, device="cpu")
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def _standardised(system: str, series_number: int) -> Tensor:
     draw = normal((3,), torch.Generator("cpu").manual_seed(series_number)).double().numpy()
     states = runge_kutta(derivative, start + draw, dt, _TRANSIENT + N_STEPS)[_TRANSIENT:]
     part = states[slice(*STANDARD)]
-    return torch.as_tensor((states - part.mean(axis=0)) / part.std(axis=0))
+    return torch.as_tensor((states - part.mean(axis=0)) / part.std(axis=0), device="cpu")
 
 
 @dataclass(frozen=True)

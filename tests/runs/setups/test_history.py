@@ -79,7 +79,7 @@ def test_training_goes_on_after_the_last_horizon_is_solved(tmp_path: Path) -> No
 
 
 def test_a_horizon_is_set_by_the_stages_and_no_option() -> None:
-    with pytest.raises(InputError, match="option 'horizon' is unknown"):
+    with pytest.raises(InputError, match="horizon is an option of task series: expected none for task 'history'"):
         config_of(SMALL | {"horizon": 5})
 
 

@@ -115,7 +115,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> 
         ("--task path-integration --sigma -1", "sigma"),
         ("--task path-integration --n-cells 0", "n_cells"),
         ("--task path-integration --place-seed -1", "place_seed"),
-        ("--task head-direction --place-seed 1", "place_seed is an option of the tasks path-integration"),
+        ("--task head-direction --place-seed 1", "place_seed is an option of task path-integration"),
         ("--task head-direction --n-steps 0", "n_steps"),
         ("--task head-direction --cell noisy_gru --timescales trained", "timescales is trained, an option of"),
         ("--task head-direction --cell noisy_gruu", "did you mean 'noisy_gru'"),

@@ -57,7 +57,8 @@ def config_of(options: Mapping[str, Any]) -> Config:
             [] if name in kind.__dataclass_fields__ else [known for known in task_names() if name in fields_of(known)]
         )
         if others:
-            raise InputError(f"{name} is an option of the tasks {', '.join(others)}: expected none for task {task!r}")
+            tasks = "task" if len(others) == 1 else "tasks"
+            raise InputError(f"{name} is an option of {tasks} {', '.join(others)}: expected none for task {task!r}")
     return kind.from_dict({"task": task, **options})
 
 
