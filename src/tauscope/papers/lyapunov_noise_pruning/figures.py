@@ -200,7 +200,8 @@ FIGURES = (
     PaperFigure(
         "trained_memories",
         "Trained N-parity networks that are pruned and not trained again: mean accuracy over the N that they solved, against the share of the "
-        "recurrent synapses that is kept. Means over networks and their ranges; weights are not rescaled.",
+        "recurrent synapses that is kept. Means over networks and their ranges; weights are not rescaled. Random and activity are the same: no "
+        "unit is removed.",
         memories,
     ),
 )
