@@ -57,7 +57,7 @@ def config_of(options: Mapping[str, Any]) -> Config:
             [] if name in kind.__dataclass_fields__ else [known for known in task_names() if name in fields_of(known)]
         )
         if others:
-            tasks = "task" if len(others) == 1 else "tasks"
+            tasks = "task" if len(others) == 1 else "the tasks"
             raise InputError(f"{name} is an option of {tasks} {', '.join(others)}: expected none for task {task!r}")
     return kind.from_dict({"task": task, **options})
 
