@@ -49,7 +49,7 @@ def products(trial: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
 @settings(max_examples=25, deadline=None)
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6), max_lag=st.integers(1, 9), seed=st.integers(0, 99))
 def test_products_are_those_of_a_loop_over_pairs_of_steps(lengths: list[int], max_lag: int, seed: int) -> None:
-    lengths = [*lengths, max_lag + 1]
+    lengths = [*lengths, 2 * max_lag + 1]
     trials = autoregression(3.0, lengths, 2, seed)
     found = of_unequal(*padded(trials, beyond=np.nan), max_lag, correct_bias=False)
     for lag in range(max_lag + 1):

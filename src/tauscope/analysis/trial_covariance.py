@@ -70,7 +70,7 @@ def of_unequal(series: Tensor, lengths: Tensor, max_lag: int, correct_bias: bool
     lengths : Tensor [trial]
         Steps of every trial, at least 1.
     max_lag : int
-        Largest lag, in steps.
+        Largest lag, in steps, less than half of the longest trial: of all lags of a trial, what its mean has taken cannot be told.
     correct_bias : bool
         Add what removing the means of finite trials takes.
 
