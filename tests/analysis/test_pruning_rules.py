@@ -77,7 +77,8 @@ def test_the_edge_between_two_cliques_is_the_likeliest() -> None:
     inside = np.kron(np.eye(2), np.ones((6, 6))) * scores
     assert inside.max() == pytest.approx(0.153, abs=5e-4)
     p = noise_probabilities(weights, 20)
-    assert p[0, 6] == p.max()
+    # Both directions have the same probability, up to rounding.
+    assert np.unravel_index(p.argmax(), p.shape) in {(0, 6), (6, 0)}
     np.testing.assert_allclose(p, 20 * scores / scores.sum(), rtol=1e-10)
 
 
