@@ -59,6 +59,13 @@ def test_products_are_those_of_a_loop_over_pairs_of_steps(lengths: list[int], ma
     np.testing.assert_allclose(found.trials.mean(0), found.average, atol=1e-11)
 
 
+@pytest.mark.parametrize("max_lag", [3, 4, 5])
+def test_lags_of_half_of_the_longest_trial_are_refused(max_lag: int) -> None:
+    series, lengths = padded(autoregression(3.0, [1, 6], 2))
+    with pytest.raises(InputError, match="expected less than half of the longest trial, which has 6 steps"):
+        of_unequal(series, lengths, max_lag, correct_bias=False)
+
+
 @pytest.mark.parametrize("correct_bias", [True, False])
 def test_trials_of_one_length_are_measured_as_ever(correct_bias: bool) -> None:
     series, lengths = padded(autoregression(4.0, [50] * 7, 3))

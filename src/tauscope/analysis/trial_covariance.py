@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tauscope.analysis.autocorrelation import autocovariance, finite_length_bias, standard_error
+from tauscope.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ def of_unequal(series: Tensor, lengths: Tensor, max_lag: int, correct_bias: bool
     correct_bias : bool
         Add what removing the means of finite trials takes.
 
+    Raises
+    ------
+    InputError
+        If the largest lag is too large.
+
     Notes
     -----
     Every product of two steps of a trial, less the trial's mean, counts the same: Ĉ(k) = Σ_i S_i(k) / Σ_i (n_i - k), where trials
@@ -82,6 +88,10 @@ def of_unequal(series: Tensor, lengths: Tensor, max_lag: int, correct_bias: bool
     w_i(k) = (n_i - k)⁺ / Σ_i (n_i - k)⁺; C is solved for on the measured lags. For trials of one length this is
     `tauscope.analysis.autocorrelation.finite_length_bias`. A resample weighs trials by how often it holds them, to first order.
     """
+    if 2 * max_lag >= (longest := int(lengths.max())):
+        raise InputError(
+            f"max_lag is {max_lag}: expected less than half of the longest trial, which has {longest} steps"
+        )
     n_trials = len(series)
     lags = torch.arange(max_lag + 1, dtype=series.dtype, device=series.device)
     sizes = lengths.to(series)[:, None]
