@@ -37,8 +37,9 @@ with flushing() as flushed:
 """
 
 
-def test_the_mode_reaches_a_pool_that_exists_and_leaves_it_again() -> None:
-    child = subprocess.run([sys.executable, "-c", POOL], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("first", ["", "import sklearn.cluster"], ids=["alone", "beside another OpenMP library"])
+def test_the_mode_reaches_a_pool_that_exists_and_leaves_it_again(first: str) -> None:
+    child = subprocess.run([sys.executable, "-c", first + POOL], capture_output=True, text=True, check=True)
     assert child.stdout.splitlines() == [
         "[False, False] False",
         "True 0 True",

@@ -10,12 +10,11 @@ import contextlib
 import ctypes
 import functools
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-_MAPS = Path("/proc/self/maps")
 _TINY = 2.0**-126
 _POOL_SIZE = 1 << 16
 """Numbers in an operation that torch shares among its threads."""
@@ -93,26 +92,22 @@ def _halved(n: int) -> Tensor:
 def _set(on: bool) -> None:
     """Set the mode of the calling thread and of every thread of its pool."""
     torch.set_flush_denormal(on)
-    library = _openmp()
-    if torch.get_num_threads() == 1 or library is None:
+    in_every_thread = _parallel_region()
+    if torch.get_num_threads() == 1 or in_every_thread is None:
         return
     each = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: torch.set_flush_denormal(on) and None)
-    library.GOMP_parallel(each, None, ctypes.c_uint(torch.get_num_threads()), ctypes.c_uint(0))
+    in_every_thread(each, None, ctypes.c_uint(torch.get_num_threads()), ctypes.c_uint(0))
 
 
 @functools.cache
-def _openmp() -> ctypes.CDLL | None:
-    """Return the OpenMP library that torch has loaded, where it can be found.
+def _parallel_region() -> Any | None:
+    """Return the function by which torch opens a parallel region of OpenMP, where it can be found.
 
-    A new thread takes the mode of the thread that starts it; only a region of OpenMP's own reaches those that exist.
+    A new thread takes the mode of the thread that starts it; only a region of OpenMP's own reaches those that exist. A
+    process may hold other OpenMP libraries (scikit-learn brings its own), each with a pool that torch never uses; torch's is
+    found as the loader found it: in what the whole process shares, else in what torch itself is linked with.
     """
-    try:
-        mapped = {line.split()[-1] for line in _MAPS.read_text().splitlines()}
-    except OSError:
-        return None
-    for path in sorted(mapped):
-        if Path(path).name.startswith(("libgomp", "libiomp5")):
-            library = ctypes.CDLL(path)
-            if hasattr(library, "GOMP_parallel"):
-                return library
+    for library in (None, torch._C.__file__):
+        with contextlib.suppress(AttributeError, OSError, TypeError):
+            return ctypes.CDLL(library).GOMP_parallel
     return None
