@@ -13,6 +13,7 @@ from tauscope.cli import main
 from tauscope.errors import InputError
 from tauscope.learning.learners import BPTT, Supervised
 from tauscope.models.names import ENGINES
+from tauscope.models.parallel.engines import Parallel
 from tauscope.runs.config import config_of
 
 
@@ -39,6 +40,16 @@ def test_losses_of_all_engines_are_the_same() -> None:
         assert ("iterations" in record) == (engine == "parallel")
     assert 1 <= record["iterations"] < 12
     assert record["fallback_share"] == 0.0
+
+
+def test_an_engine_that_solves_nothing_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Parallel.__init__, "__defaults__", (1024, 1, None))
+    with pytest.warns(RuntimeWarning, match="Newton's method solved no trial of the first step") as told:
+        training, losses = trained("parallel", epochs=2)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert [record["fallback_share"] for record in training.history] == [1.0, 1.0]
+    assert losses == trained("adjoint", epochs=2)[1]
 
 
 def test_means_of_what_is_reported_survive_a_stop(tmp_path: Path) -> None:

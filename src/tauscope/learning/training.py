@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tauscope.models.model import Model
 
 CANNOT_FLUSH = "this processor cannot take subnormal numbers for zero: long sequences may train slowly"
+ALL_LOOPED = (
+    "Newton's method solved no trial of the first step, so that each ran as a loop as well: expected trials that it solves "
+    "(see 'tauscope analyze parallelizability'), or engine 'loop' or 'adjoint'"
+)
 
 
 class Store(Protocol):
@@ -212,6 +216,8 @@ def _step(training: Training) -> float:
             f"{type(training.task).__name__} asks nothing in the {recipe.batch_size} trials of epoch {training.epoch + 1}, step "
             f"{training.step + 1}: expected a weight above 0, try larger batches"
         )
+    if training.epoch == training.step == 0 and told[0].get("fallback_share") == 1.0:
+        warnings.warn(ALL_LOOPED, RuntimeWarning, stacklevel=4)
     for name in told[0]:
         training.told_sums[name] = training.told_sums.get(name, 0.0) + sum(info[name] for info in told) / len(told)
     return sum(losses) / len(losses)
