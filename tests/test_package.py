@@ -12,7 +12,7 @@ import pytest
 
 import tauscope as ts
 from tauscope.models import CELLS, ELEMENTWISE, GATED, SECOND_ORDER
-from tauscope.models.build import DECAYING, SPIKING
+from tauscope.models.build import CONTINUOUS, DECAYING, SPIKING
 from tauscope.models.kernels.activations import ACTIVATIONS
 from tauscope.models.names import ACTIVATION_NAMES
 from tauscope.papers import PAPERS, paper
@@ -68,6 +68,6 @@ def test_a_function_of_the_analyses_is_no_module_of_its_name() -> None:
 
 def test_names_that_are_known_without_torch_are_those_of_the_registries() -> None:
     assert tuple(ACTIVATIONS) == ACTIVATION_NAMES
-    assert ("leaky", *GATED, *SECOND_ORDER, *DECAYING, *ELEMENTWISE, *SPIKING) == CELLS
+    assert ("leaky", *GATED, *CONTINUOUS, *SECOND_ORDER, *DECAYING, *ELEMENTWISE, *SPIKING) == CELLS
     for name in PAPERS:
         assert set(paper(name).scales) <= set(SCALES)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Trace,
         TwoPartCell,
         build_model,
+        low_rank_sparse,
         run,
         solve,
     )
@@ -75,6 +76,7 @@ else:
                 "Trace",
                 "TwoPartCell",
                 "build_model",
+                "low_rank_sparse",
                 "run",
                 "solve",
             ),
@@ -124,6 +126,7 @@ __all__ = [
     "ladder",
     "load",
     "load_model",
+    "low_rank_sparse",
     "once",
     "prune",
     "read_stats",

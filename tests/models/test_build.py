@@ -86,11 +86,11 @@ def test_a_users_own_cell_trains() -> None:
     [
         (
             "leeky",
-            r"cell 'leeky' is unknown: expected one of leaky, gru, lstm, elman, cp, mi, second_order, bilinear, residual, ssm, elstm, egru, leaky_units, lif, module:Class; did you mean 'leaky'\?",
+            r"cell 'leeky' is unknown: expected one of leaky, gru, lstm, cfc, elman, cp, mi, second_order, bilinear, residual, ssm, elstm, egru, leaky_units, lif, module:Class; did you mean 'leaky'\?",
         ),
         (
             "LSTM",
-            r"cell 'LSTM' is unknown: expected one of leaky, gru, lstm, elman, cp, mi, second_order, bilinear, residual, ssm, elstm, egru, leaky_units, lif, module:Class",
+            r"cell 'LSTM' is unknown: expected one of leaky, gru, lstm, cfc, elman, cp, mi, second_order, bilinear, residual, ssm, elstm, egru, leaky_units, lif, module:Class",
         ),
         ("nowhere.at_all:Net", r"cell 'nowhere.at_all:Net': module 'nowhere.at_all' cannot be imported \(No module"),
         ("problems:LinearCel", r"cell 'problems:LinearCel': 'problems' has no 'LinearCel', .*mean 'LinearCell'\?"),

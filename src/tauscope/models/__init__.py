@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from tauscope.models.balanced import BalancedCell, BalancedRNN
     from tauscope.models.build import build_model, cell_maker, user_cell
     from tauscope.models.cell import Cell, State
+    from tauscope.models.cfc import CfCCell
     from tauscope.models.elementwise import ELEMENTWISE, ElementwiseCell, ElementwiseGRUCell, ELSTMCell, LeakyUnitsCell
     from tauscope.models.gated import GATED, GRUCell, LSTMCell
     from tauscope.models.leaky import LeakyCell, LeakyRNN
     from tauscope.models.lif import LIFCell, MembraneCell, gamma_timescales, small_world
+    from tauscope.models.low_rank import low_rank_sparse
     from tauscope.models.model import Model
     from tauscope.models.noisy import NoisyCell, NoisyGRUCell, NoisyRateCell
     from tauscope.models.parallel.engines import Adjoint, Parallel
@@ -42,6 +44,8 @@ else:
         {
             "tauscope.models.balanced": ("BalancedCell", "BalancedRNN"),
             "tauscope.models.cell": ("Cell", "State"),
+            "tauscope.models.cfc": ("CfCCell",),
+            "tauscope.models.low_rank": ("low_rank_sparse",),
             "tauscope.models.model": ("Model",),
             "tauscope.models.build": ("build_model", "cell_maker", "user_cell"),
             "tauscope.models.elementwise": (
@@ -91,6 +95,7 @@ __all__ = [
     "BilinearCell",
     "CPCell",
     "Cell",
+    "CfCCell",
     "ELSTMCell",
     "ElementwiseCell",
     "ElementwiseGRUCell",
@@ -132,6 +137,7 @@ __all__ = [
     "build_model",
     "cell_maker",
     "gamma_timescales",
+    "low_rank_sparse",
     "run",
     "small_world",
     "solve",

@@ -13,6 +13,7 @@ from tauscope._draws import require_generator
 from tauscope._named import imported
 from tauscope.errors import InputError, nearest, require_instance
 from tauscope.models.cell import Cell, layer_sizes
+from tauscope.models.cfc import CfCCell
 from tauscope.models.elementwise import ELEMENTWISE
 from tauscope.models.gated import GATED
 from tauscope.models.leaky import LeakyRNN
@@ -30,6 +31,9 @@ DECAYING: dict[str, Callable[..., Cell]] = {"residual": ResidualCell, "ssm": SSM
 SPIKING: dict[str, Callable[..., Cell]] = {"lif": LIFCell}
 """Cells that spike, whose options are their own."""
 
+CONTINUOUS: dict[str, Callable[..., Cell]] = {"cfc": CfCCell}
+"""Cells in closed form of continuous time."""
+
 CellMaker = Callable[[int, int, torch.Generator], Cell]
 """From channels of the input, number of units and the source of initial weights to a layer."""
 
@@ -40,7 +44,7 @@ def cell_maker(name: str, rank: int = RANK, **options: Any) -> CellMaker:
     Parameters
     ----------
     name : str
-        ``"gru"``, ``"lstm"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, ``"residual"``, ``"ssm"``,
+        ``"gru"``, ``"lstm"``, ``"cfc"``, ``"elman"``, ``"cp"``, ``"mi"``, ``"second_order"``, ``"bilinear"``, ``"residual"``, ``"ssm"``,
         ``"elstm"``, ``"egru"``, ``"leaky_units"``, ``"lif"``, or a user's own as ``"module:Class"``.
     rank : int
         Of the second-order term, for ``"cp"`` alone.
@@ -61,7 +65,7 @@ def cell_maker(name: str, rank: int = RANK, **options: Any) -> CellMaker:
         return partial(CPCell, rank=rank)
     if name in DECAYING | SPIKING:
         return partial((DECAYING | SPIKING)[name], **options)
-    known = GATED | SECOND_ORDER | ELEMENTWISE
+    known = GATED | CONTINUOUS | SECOND_ORDER | ELEMENTWISE
     if name not in known and ":" not in name:
         raise InputError(f"cell {name!r} is unknown: {nearest(name, [*CELLS, 'module:Class'])}")
     return cast(CellMaker, known.get(name) or user_cell(name))

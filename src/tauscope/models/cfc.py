@@ -76,6 +76,7 @@ class CfCCell(TwoPartCell):
 
     def pointwise(self, z: Tensor, state: State, noise: Tensor | None) -> State:
         """Return the next state, by the class's equation; z has the rows that `maps` says."""
+        del state  # what is kept is another candidate
         first, second, rate, offset = z[:, -len(GATES) * self.n_units :].chunk(len(GATES), dim=-1)
         if self.timed:
             rate = rate * z[:, : self.n_units]

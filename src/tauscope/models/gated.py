@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,13 @@ class _GatedCell(TwoPartCell):
         with torch.no_grad():
             for parameter in self.rnn.parameters():
                 parameter.copy_(init.uniform(tuple(parameter.shape), -bound, bound, generator))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        if parametrize.is_parametrized(self.rnn):
+            # What torch keeps for its kernel, which is not called then, cannot be copied while it has a gradient.
+            self.rnn._flat_weights = [weight.detach() for weight in cast(list[Tensor], self.rnn._flat_weights)]
+        return self
 
     def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the weights of input and units and the biases of both, as parametrisation and pruning leave them."""

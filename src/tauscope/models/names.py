@@ -33,7 +33,7 @@ SPIKING_CELLS = ("lif",)
 """Cells that spike, whose step jumps: gradients and Jacobians are those of a surrogate."""
 
 CELLS = (
-    *("leaky", "gru", "lstm", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm"),
+    *("leaky", "gru", "lstm", "cfc", "elman", "cp", "mi", "second_order", "bilinear", "residual", "ssm"),
     *ELEMENTWISE_CELLS,
     *SPIKING_CELLS,
 )
@@ -57,3 +57,6 @@ GRADIENTS = ("bptt", "rtrl", "immediate")
 """How the gradient through time can be found: `tauscope.learning.learners.BPTT`, `tauscope.learning.online`."""
 RESETS = ("subtract", "zero")
 """What a spike does to the membrane of a `tauscope.models.LIFCell`."""
+
+STARTS = ("own", "glorot", "orthogonal")
+"""Full matrices from which recurrent weights of low rank and sparse ones begin, see `tauscope.models.low_rank_sparse`."""

@@ -166,6 +166,8 @@ def _require_like(folder: Path, content: dict[str, Any]) -> None:
 
 def _network(model: Model) -> dict[str, Any]:
     """Return what a network is made of but its weights, after making it anew to see that nothing is missing."""
+    from tauscope.models.low_rank import structure
+
     if model.start is not None:
         raise InputError("the network makes its initial states of codes: expected one without a start to save")
     if getattr(models, type(model).__name__, None) is not type(model):
@@ -178,6 +180,8 @@ def _network(model: Model) -> dict[str, Any]:
         "skip_input": model.skip_input,
         "dtype": str(model.hidden(model.initial_state(1)).dtype).removeprefix("torch."),
     }
+    # Plain networks are told as in files of earlier versions.
+    described |= {"recurrent": recurrent} if (recurrent := structure(model)) else {}
     try:
         twin = _build(described)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -239,8 +243,12 @@ def _build(network: Mapping[str, Any]) -> Model:
         read: Any = RateHeads(n_units, heads["n_outputs"], heads["afunc"], generator)
     else:
         read = models.Heads(n_units, heads["names"], heads["n_outputs"], heads["shared"], generator, heads["bias"])
-    made: Model = models.Model(cells, read, network["skip_input"]).to(getattr(torch, network["dtype"]))
-    return made
+    made: Model = models.Model(cells, read, network["skip_input"])
+    if recurrent := network.get("recurrent"):
+        # The masks are among the weights.
+        sparsity = 0.5 if recurrent["masked"] else 0.0
+        made = models.low_rank_sparse(made, recurrent["rank"], sparsity, generator=generator)
+    return made.to(getattr(torch, network["dtype"]))
 
 
 def _require_equal(model: Model, twin: Model) -> None:

@@ -11,7 +11,7 @@ from dataclasses import Field, asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from tauscope._lazy import torch
-from tauscope.errors import InputError, nearest
+from tauscope.errors import InputError, nearest, require_at_most
 from tauscope.learning.curricula import Curriculum, range_name, require_asked, require_fitting
 from tauscope.learning.recipe import Recipe, generators
 from tauscope.runs.config import own
@@ -35,9 +35,12 @@ _UNNAMED = (
     "engine",
     "gradient",
     "every",
+    "recurrent_rank",
+    "sparsity",
+    "recurrent_start",
 )
 """Options that a folder's name does not tell as others: they stand elsewhere in it, or two runs that differ in them alone are
-one run, have other numbers, or read another text under the same name. `Config.name` tells engine and gradient itself."""
+one run, have other numbers, or read another text under the same name. `Config.name` tells those of every run itself."""
 _LONGEST = 160
 
 
@@ -57,6 +60,9 @@ class Config:
     engine: str
     gradient: str
     every: int | None
+    recurrent_rank: int | None
+    sparsity: float
+    recurrent_start: str
     cell: str
     num_neurons: int
 
@@ -77,6 +83,8 @@ class Config:
             ):
                 object.__setattr__(self, name, getattr(settled, name))
         check_cell(self)
+        require_at_most("sparsity", self.sparsity, 1.0)
+        require_at_most("recurrent_rank", self.recurrent_rank or 1, self.num_neurons)
         self.recipe()
         curriculum, template = self.curriculum(), self.template()
         if self._has_own_code:
@@ -92,10 +100,13 @@ class Config:
         """Name of the run's folder."""
         names = self.setup.names or default_names
         usual = self.__dataclass_fields__["engine"].default
-        engine = [] if self.engine == usual else [self.engine]
-        gradient = [self.gradient] if self.gradient != "bptt" else []
-        every = [f"every_{self.every}"] if self.every is not None else []
-        return "_".join([*names(self), *engine, *gradient, *every, f"network_{self.network_number}"])
+        told = [f"recurrent_rank_{self.recurrent_rank}"] if self.recurrent_rank is not None else []
+        told += [f"sparsity_{name_of(self.sparsity)}"] if self.sparsity else []
+        told += [f"recurrent_start_{self.recurrent_start}"] if self.recurrent_start != "own" else []
+        told += [self.engine] if self.engine != usual else []
+        told += [self.gradient] if self.gradient != "bptt" else []
+        told += [f"every_{self.every}"] if self.every is not None else []
+        return "_".join([*names(self), *told, f"network_{self.network_number}"])
 
     @property
     def n_heads(self) -> int | None:
@@ -152,7 +163,14 @@ class Config:
                 for task in tasks:
                     check_task(task)
         # Drawn on the CPU, so that a seed gives the same network on every device.
-        made: Model = self.part("network").build(tasks[0], heads, generators(self.seed or 0)["init"])
+        generator = generators(self.seed or 0)["init"]
+        made: Model = self.part("network").build(tasks[0], heads, generator)
+        if self.recurrent_rank is not None or self.sparsity or self.recurrent_start != "own":
+            from tauscope.models.low_rank import low_rank_sparse
+
+            made = low_rank_sparse(
+                made, self.recurrent_rank, self.sparsity, generator=generator, start=self.recurrent_start
+            )
         if self._has_own_code:
             require_fitting(curriculum, template, made)
         if self.gradient != "bptt":
@@ -184,7 +202,14 @@ class Config:
     def facts(self) -> list[tuple[str, str]]:
         """Return network, task and order of teaching in words, by what they are."""
         facts = self.setup.facts or _facts
-        return [*facts(self), ("Seed", str(self.seed))]
+        return [*facts(self), *self._recurrent(), ("Seed", str(self.seed))]
+
+    def _recurrent(self) -> list[tuple[str, str]]:
+        rank = [f"rank {self.recurrent_rank} before the mask"] if self.recurrent_rank is not None else []
+        sparse = [f"{self.sparsity:.0%} of them 0"] if self.sparsity else []
+        start = [f"from {self.recurrent_start} matrices"] if self.recurrent_start != "own" else []
+        told = ", ".join([*rank, *sparse, *start])
+        return [("Recurrent weights", told)] if told else []
 
     def identity(self) -> dict[str, Any]:
         """Return what a run cannot change once begun: all options but those that say how far it goes.

@@ -9,7 +9,7 @@ from typing import Any, cast
 from tauscope._named import imported
 from tauscope.errors import InputError, nearest
 from tauscope.learning.recipe import Recipe
-from tauscope.models.names import ENGINES, GRADIENTS
+from tauscope.models.names import ENGINES, GRADIENTS, STARTS
 from tauscope.runs.config import own
 from tauscope.runs.config.base import option, options_of
 from tauscope.runs.config.composed import Config
@@ -161,6 +161,11 @@ def kind_of_setup(task: str, setup: Setup) -> type[Config]:
                                  "(rtrl), or of the last step alone (immediate)", choices=GRADIENTS, group="training", added=True)),
         "every": (int | None, option(None, "steps of a segment of a trial, after which the weights are updated; by default a trial (bptt), or 1",
                                      group="training", at_least=1, added=True)),
+        "recurrent_rank": (int | None, option(None, "rank of the recurrent weights before their mask, which are then a product of two factors; by default "
+                                              "they are one matrix", group="network", at_least=1, added=True)),
+        "sparsity": (float, option(0.0, "share of the recurrent weights that is 0 and stays so: 0 … 1", group="network", at_least=0.0, added=True)),
+        "recurrent_start": (str, option("own", "matrix from which recurrent weights begin: the cell's own, with entries N(0, 1/units) (glorot), or orthogonal; "
+                                        "of low rank, the nearest to it", choices=STARTS, group="network", added=True)),
         "seed": (int | None, option(None, "root of all random numbers; by default a random one", "s", at_least=0)),
     }  # fmt: skip
     made = {name: options_of(part, setup.taught if name == "task" else (), name) for name, part in setup.parts.items()}
@@ -182,6 +187,7 @@ def _engine_option(setup: Setup) -> Any:
 def _require_names_of_their_own(task: str, setup: Setup, made: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse an option that another part of a setup, every run or the command line has too, and a setup that lacks one."""
     taken = {*RESERVED, "task", "network_number", "seed", "curriculum_type", "engine", "gradient", "every"}
+    taken |= {"recurrent_rank", "sparsity", "recurrent_start"}
     # A clash is the mistake of the part that users write most often.
     for name in ("training", "network", "curriculum", "task"):
         part = setup.parts[name]
