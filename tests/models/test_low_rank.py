@@ -204,7 +204,7 @@ def test_a_run_is_resumed_loaded_and_measured(tmp_path: Path) -> None:
     assert states[0] is not None
     assert states[1] is not None
     assert all(map(torch.equal, states[0]["model"].values(), states[1]["model"].values()))
-    assert main(["analyze", "connectivity", str(tmp_path / "whole" / name / "rnn_init")]) == 0
+    assert ts.analysis.connectivity(whole).gate.values.tolist() == ["reset", "update", "new"]
 
 
 @pytest.mark.parametrize(
