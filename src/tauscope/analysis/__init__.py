@@ -5,11 +5,13 @@ from tauscope.analysis.balance import balance, input_balance
 from tauscope.analysis.connectivity import connectivity
 from tauscope.analysis.credit import credit
 from tauscope.analysis.dimensionality import dimensionality
+from tauscope.analysis.drives import drives
 from tauscope.analysis.exponential_fits import fit_exponentials
 from tauscope.analysis.fit_quality import is_described, with_goodness
 from tauscope.analysis.fixed_points import fixed_points
 from tauscope.analysis.gates import gate_timescales
 from tauscope.analysis.generalisation import generalise
+from tauscope.analysis.gradient_decay import gradient_decay
 from tauscope.analysis.gradients import gradient_over_weight
 from tauscope.analysis.information import information, information_rate, linear_information_rate
 from tauscope.analysis.interventions import Protocol, ablation, perturbation
@@ -72,6 +74,7 @@ __all__ = [
     "credit",
     "delocalise",
     "dimensionality",
+    "drives",
     "dynamical_similarity",
     "effective_rank",
     "embedding",
@@ -82,6 +85,7 @@ __all__ = [
     "freeze_tau",
     "gate_timescales",
     "generalise",
+    "gradient_decay",
     "gradient_over_weight",
     "information",
     "information_against_balance",

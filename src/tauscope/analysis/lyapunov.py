@@ -255,14 +255,28 @@ def advance(
     >>> grown.exp()
     tensor([[2.]], dtype=torch.float64)
     """
-
-    def push(direction: Tensor) -> tuple[Tensor, Tensor]:
-        moved, stretched = jvp(lambda point: step(x, point, noise), (z,), (direction,))[:2]
-        return moved, stretched
-
-    moved, stretched = vmap(push, in_dims=2, out_dims=(None, 2))(Q)  # type: ignore[arg-type]
+    moved, stretched = push(step, x, z, Q, noise)
     Q, R = torch.linalg.qr(stretched)
     return moved, Q, R.diagonal(dim1=1, dim2=2).abs().double().log()
+
+
+def push(
+    step: Callable[..., Tensor], x: Tensor, z: Tensor, directions: Tensor, noise: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Take a step, and tangent vectors with it: as `advance`, with what becomes of ``directions [trial, coordinate, vector]``.
+
+    Examples
+    --------
+    >>> push(lambda x, z, noise: 2 * z, torch.ones(1, 1), torch.ones(1, 1), torch.ones(1, 1, 1))[1]
+    tensor([[[2.]]])
+    """
+
+    def along(direction: Tensor) -> tuple[Tensor, Tensor]:
+        moved, pushed = jvp(lambda point: step(x, point, noise), (z,), (direction,))[:2]
+        return moved, pushed
+
+    moved, pushed = vmap(along, in_dims=2, out_dims=(None, 2))(directions)  # type: ignore[arg-type]
+    return moved, pushed
 
 
 def _inputs(

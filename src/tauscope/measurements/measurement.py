@@ -132,3 +132,13 @@ class Listed(Measurement):
         """Return the descriptions of the measurement that apply to the networks of some results."""
         kinds = dict.fromkeys(self.about_trials if "task" in result.attrs else "" for result in results)
         return " ".join(dict.fromkeys(kind or self.about for kind in kinds))
+
+
+def made(name: str, **given: str) -> Function:
+    """Return the function of `tauscope.measurements.making` that measures, or says what is lacking."""
+    return Function(f"measurements.making:{name}", given)
+
+
+def numbers_of(name: str) -> Function:
+    """Return the function of `tauscope.measurements.numbers` that sums a result up."""
+    return Function(f"measurements.numbers:{name}")

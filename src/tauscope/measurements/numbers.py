@@ -330,3 +330,16 @@ def number_table(numbers: dict[str, float]) -> list[tuple[str, str]]:
         (name, f"{value:.0f}" if np.isfinite(value) and value == round(value) and abs(value) >= 2 else f"{value:.4g}")
         for name, value in numbers.items()
     ]
+
+
+def gradient_decay_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the rate, averaged over trials."""
+    return {"decay of the gradient (nats/step)": float(result["rate"].mean())}
+
+
+def drives_numbers(result: xr.Dataset) -> dict[str, float]:
+    """Return the share of the variance that the first components hold, of every part."""
+    n = result.attrs["n_components"]
+    parts = zip(result["source"].values, result["gate"].values, result["share"].values, strict=True)
+    named = {" ".join(dict.fromkeys((source, gate))).strip(): float(share) for source, gate, share in parts}
+    return {f"share of the variance in {n} components, {name}": share for name, share in named.items()}
