@@ -93,7 +93,7 @@ def connectivity(model: Model) -> xr.Dataset:
     Dataset [matrix, eigenvalue, part]
         One ``matrix`` for each layer, and for gated cells for each gate of each layer, with coordinates ``layer``
         (from 1) and ``gate``. Of the weights off the diagonal, ``mean``, ``std`` (of the population) and
-        ``share_positive``; of the whole matrix, ``spectral_radius`` and the ``eigenvalues`` as real and imaginary
+        ``share_positive``; of the whole matrix, ``spectral_radius``, ``norm`` (the largest singular value) and the ``eigenvalues`` as real and imaginary
         part, the largest first; ``step_spectral_radius`` and ``step_eigenvalues`` of the step at unit gain,
         diag(1 - 1/τ) + diag(1/τ) W, NaN for gated cells. Where layers differ in size, NaN fills up.
 
@@ -144,6 +144,7 @@ def _measure(weights: NDArray[np.float64], step: NDArray[np.float64] | None) -> 
         "std": some.std(),
         "share_positive": (off_diagonal > 0).mean() if off_diagonal.size else np.nan,
         "spectral_radius": np.hypot(*eigenvalues[0]),
+        "norm": np.linalg.norm(weights, 2),
         "step_spectral_radius": np.hypot(*step_eigenvalues[0]),
         "eigenvalues": eigenvalues,
         "step_eigenvalues": step_eigenvalues,
@@ -162,6 +163,7 @@ _LONG_NAMES = {
     "std": ("standard deviation of the recurrent weights", "weight"),
     "share_positive": ("share of positive recurrent weights", "1"),
     "spectral_radius": ("spectral radius of the recurrent weights", "1"),
+    "norm": ("largest singular value of the recurrent weights", "1"),
     "step_spectral_radius": ("spectral radius of the step at unit gain", "1/step"),
     "eigenvalues": ("eigenvalues of the recurrent weights", "1"),
     "step_eigenvalues": ("eigenvalues of the step at unit gain", "1/step"),

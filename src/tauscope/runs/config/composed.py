@@ -38,6 +38,7 @@ _UNNAMED = (
     "recurrent_rank",
     "sparsity",
     "recurrent_start",
+    "recurrent_rescale",
 )
 """Options that a folder's name does not tell as others: they stand elsewhere in it, or two runs that differ in them alone are
 one run, have other numbers, or read another text under the same name. `Config.name` tells those of every run itself."""
@@ -63,6 +64,7 @@ class Config:
     recurrent_rank: int | None
     sparsity: float
     recurrent_start: str
+    recurrent_rescale: bool
     cell: str
     num_neurons: int
 
@@ -103,6 +105,7 @@ class Config:
         told = [f"recurrent_rank_{self.recurrent_rank}"] if self.recurrent_rank is not None else []
         told += [f"sparsity_{name_of(self.sparsity)}"] if self.sparsity else []
         told += [f"recurrent_start_{self.recurrent_start}"] if self.recurrent_start != "own" else []
+        told += ["rescaled"] if self.recurrent_rescale else []
         told += [self.engine] if self.engine != usual else []
         told += [self.gradient] if self.gradient != "bptt" else []
         told += [f"every_{self.every}"] if self.every is not None else []
@@ -165,11 +168,16 @@ class Config:
         # Drawn on the CPU, so that a seed gives the same network on every device.
         generator = generators(self.seed or 0)["init"]
         made: Model = self.part("network").build(tasks[0], heads, generator)
-        if self.recurrent_rank is not None or self.sparsity or self.recurrent_start != "own":
+        if self._recurrent():
             from tauscope.models.low_rank import low_rank_sparse
 
             made = low_rank_sparse(
-                made, self.recurrent_rank, self.sparsity, generator=generator, start=self.recurrent_start
+                made,
+                self.recurrent_rank,
+                self.sparsity,
+                generator=generator,
+                start=self.recurrent_start,
+                rescale=self.recurrent_rescale,
             )
         if self._has_own_code:
             require_fitting(curriculum, template, made)
@@ -208,6 +216,7 @@ class Config:
         rank = [f"rank {self.recurrent_rank} before the mask"] if self.recurrent_rank is not None else []
         sparse = [f"{self.sparsity:.0%} of them 0"] if self.sparsity else []
         start = [f"from {self.recurrent_start} matrices"] if self.recurrent_start != "own" else []
+        start += ["rescaled at the start"] if self.recurrent_rescale else []
         told = ", ".join([*rank, *sparse, *start])
         return [("Recurrent weights", told)] if told else []
 

@@ -166,6 +166,8 @@ def kind_of_setup(task: str, setup: Setup) -> type[Config]:
         "sparsity": (float, option(0.0, "share of the recurrent weights that is 0 and stays so: 0 … 1", group="network", at_least=0.0, added=True)),
         "recurrent_start": (str, option("own", "matrix from which recurrent weights begin: the cell's own, with entries N(0, 1/units) (glorot), or orthogonal; "
                                         "of low rank, the nearest to it", choices=STARTS, group="network", added=True)),
+        "recurrent_rescale": (bool, option(False, "scale the recurrent weights at the start to the spectral radius of the full matrix", group="network",
+                                           added=True)),
         "seed": (int | None, option(None, "root of all random numbers; by default a random one", "s", at_least=0)),
     }  # fmt: skip
     made = {name: options_of(part, setup.taught if name == "task" else (), name) for name, part in setup.parts.items()}
@@ -187,7 +189,7 @@ def _engine_option(setup: Setup) -> Any:
 def _require_names_of_their_own(task: str, setup: Setup, made: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse an option that another part of a setup, every run or the command line has too, and a setup that lacks one."""
     taken = {*RESERVED, "task", "network_number", "seed", "curriculum_type", "engine", "gradient", "every"}
-    taken |= {"recurrent_rank", "sparsity", "recurrent_start"}
+    taken |= {"recurrent_rank", "sparsity", "recurrent_start", "recurrent_rescale"}
     # A clash is the mistake of the part that users write most often.
     for name in ("training", "network", "curriculum", "task"):
         part = setup.parts[name]
