@@ -152,7 +152,7 @@ def _restructure(
         full = weight.tensor.detach().clone()
         n_gates, n = max(len(weight.gates), 1), full.shape[1]
         if start != "own":
-            full = torch.cat([_drawn(n, start, generator) for _ in range(n_gates)]).to(full)
+            full = torch.cat([full_matrix(n, start, generator) for _ in range(n_gates)]).to(full)
             weight.put(full)
         if rank is not None and rank < n:
             parametrize.register_parametrization(weight.module, weight.name, LowRank(rank, n_gates))
@@ -162,8 +162,24 @@ def _restructure(
             _rescale(weight, full.unflatten(0, (n_gates, n)))
 
 
-def _drawn(n: int, start: str, generator: torch.Generator) -> Tensor:
-    """Draw a full matrix."""
+def full_matrix(n: int, start: str, generator: torch.Generator) -> Tensor:
+    """Draw a square matrix in float64.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    start : {"glorot", "orthogonal"}
+        Entries N(0, 1/n), or uniform over all rotations and reflections.
+    generator : torch.Generator
+        Source of chance.
+
+    Examples
+    --------
+    >>> Q = full_matrix(4, "orthogonal", torch.Generator().manual_seed(0))
+    >>> torch.allclose(Q @ Q.t(), torch.eye(4, dtype=Q.dtype))
+    True
+    """
     gaussian = normal((n, n), generator).double()
     if start == "glorot":
         return gaussian / n**0.5

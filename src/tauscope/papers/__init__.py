@@ -17,6 +17,7 @@ PAPERS = {
     "offline-reactivation": "tauscope.papers.offline_reactivation:PAPER",
     "parallel-in-time": "tauscope.papers.parallel_in_time:PAPER",
     "real-time-recurrent-learning": "tauscope.papers.real_time_recurrent_learning:PAPER",
+    "closed-loop-control": "tauscope.papers.closed_loop_control:PAPER",
     "lyapunov-noise-pruning": "tauscope.papers.lyapunov_noise_pruning:PAPER",
 }
 """Object of each paper, as ``module:NAME``."""
