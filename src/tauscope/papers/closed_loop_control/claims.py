@@ -22,6 +22,7 @@ from tauscope.papers.closed_loop_control.conditions import (
     MEMORYLESS,
     MIDDLE,
     RESCALED,
+    Structure,
     name_of,
     told,
 )
@@ -116,7 +117,7 @@ def _in_distribution(results: Results) -> list[Finding]:
     return findings
 
 
-def _gain(results: Results, cell: str, structure: tuple[int | None, float], where: str, **which: object) -> Finding:
+def _gain(results: Results, cell: str, structure: Structure, where: str, **which: object) -> Finding:
     """Return the judgement that a structure keeps more under shifts than the dense network of the same cell."""
     dense, structured = name_of(cell, DENSE), name_of(cell, structure)
     ours, theirs = ([q.kept(result, **which) for result in each]  # type: ignore[arg-type]

@@ -9,22 +9,23 @@ from tauscope.papers.vocabulary import Condition, Measure, Scale
 CELLS = {"cfc": "CfC", "elman": "RNN", "lstm": "LSTM", "gru": "GRU"}
 """Cells that are cloned into, and their names in words."""
 
-FULL: None = None
-"""Rank of recurrent weights that are no product."""
+Structure = tuple[int | None, float]
+"""Rank of the recurrent weights before their mask, ``None`` where they are no product, and sparsity of the mask."""
 
-DENSE, MIDDLE, LOW = (FULL, 0.0), (16, 0.5), (4, 0.5)
-"""Rank and sparsity of the structures that every cell has."""
+DENSE: Structure = (None, 0.0)
+MIDDLE: Structure = (16, 0.5)
+LOW: Structure = (4, 0.5)
 
-GRID = (DENSE, (FULL, 0.5), (FULL, 0.8), (16, 0.0), MIDDLE, (4, 0.0), LOW, (4, 0.8))
+GRID: tuple[Structure, ...] = (DENSE, (None, 0.5), (None, 0.8), (16, 0.0), MIDDLE, (4, 0.0), LOW, (4, 0.8))
 """Structures of CfC cells."""
 
 MEMORYLESS = "cfc_without_memory"
 
-RESCALED = {MIDDLE: "cfc_16_0.5_rescaled", LOW: "cfc_4_0.5_rescaled"}
+RESCALED: dict[Structure, str] = {MIDDLE: "cfc_16_0.5_rescaled", LOW: "cfc_4_0.5_rescaled"}
 """CfC cells whose recurrent weights start with the spectral radius of the full matrix: the start's scale without its structure."""
 
 
-def name_of(cell: str, structure: tuple[int | None, float]) -> str:
+def name_of(cell: str, structure: Structure) -> str:
     """Return the name of a condition.
 
     Examples
@@ -36,7 +37,7 @@ def name_of(cell: str, structure: tuple[int | None, float]) -> str:
     return f"{cell}_{'full' if rank is None else rank}_{sparsity:g}"
 
 
-def told(structure: tuple[int | None, float]) -> str:
+def told(structure: Structure) -> str:
     """Return a structure in words.
 
     Examples
@@ -48,13 +49,13 @@ def told(structure: tuple[int | None, float]) -> str:
     return "dense" if rank is None and not sparsity else f"r = {'n' if rank is None else rank}, s = {sparsity:g}"
 
 
-def _condition(cell: str, structure: tuple[int | None, float], **further: Any) -> Condition:
+def _condition(cell: str, structure: Structure, **further: Any) -> Condition:
     rank, sparsity = structure
     options = {"cell": cell, "recurrent_start": "glorot", "recurrent_rank": rank, "sparsity": sparsity, **further}
     return Condition(name_of(cell, structure), f"{CELLS[cell]}, {told(structure)}", options)
 
 
-def _rescaled(structure: tuple[int | None, float]) -> Condition:
+def _rescaled(structure: Structure) -> Condition:
     plain = _condition("cfc", structure, recurrent_rescale=True)
     return Condition(RESCALED[structure], f"{plain.label}, start rescaled", plain.options)
 

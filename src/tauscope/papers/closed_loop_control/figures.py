@@ -17,6 +17,7 @@ from tauscope.papers.closed_loop_control.conditions import (
     LOW,
     MEMORYLESS,
     MIDDLE,
+    Structure,
     name_of,
     told,
 )
@@ -102,7 +103,7 @@ def grid(results: Results) -> Figure | None:
         return None
     ranks = q.mean_ranks(results, ALL)
     titles = ("return, no shift", "return, mean of the shifts", "mean rank, 1 is best")
-    numbers: dict[str, dict[tuple[int | None, float], float]] = {title: {} for title in titles}
+    numbers: dict[str, dict[Structure, float]] = {title: {} for title in titles}
     for structure in GRID:
         found = list(q.by_seed(results, "closed_loop", name_of("cfc", structure)).values())
         if not found:
@@ -122,7 +123,7 @@ def grid(results: Results) -> Figure | None:
     return figure
 
 
-def _draw_grid(ax: Axes, values: dict[tuple[int | None, float], float]) -> None:
+def _draw_grid(ax: Axes, values: dict[Structure, float]) -> None:
     rows, columns = list(dict.fromkeys(r for r, _ in GRID)), sorted({s for _, s in GRID})
     table = np.array([[values.get((r, s), np.nan) for s in columns] for r in rows])
     ax.imshow(table, cmap="viridis", aspect="auto")
