@@ -96,7 +96,7 @@ SMOKE = Scale(
         "starts": {"n_units": 32, "n_matrices": 20},
     },
     out_of_reach={
-        **dict.fromkeys((*(f"C{i}" for i in range(4, 11)), "C6r", "C6b", "C6s", "X1", "X2"), _MACHINERY),
+        **dict.fromkeys((*(f"C{i}" for i in range(4, 11)), "C6r", "C6b", "C6s", "C8n", "X1", "X2"), _MACHINERY),
         **NOT_JUDGED,
     },
 )  # fmt: skip
