@@ -9,6 +9,7 @@ from tauscope.errors import DamagedFileError, DivergedError, InputError
 if TYPE_CHECKING:
     from tauscope import analysis
     from tauscope.analysis.accuracy import evaluate
+    from tauscope.analysis.closed_loop import closed_loop
     from tauscope.analysis.pruning import prune
     from tauscope.analysis.ridge import fit_readout
     from tauscope.learning.curricula import Criterion, Curriculum, cumulative, ladder, once, single, sliding
@@ -47,6 +48,7 @@ else:
         {
             "tauscope.analysis": ("analysis",),
             "tauscope.analysis.accuracy": ("evaluate",),
+            "tauscope.analysis.closed_loop": ("closed_loop",),
             "tauscope.analysis.pruning": ("prune",),
             "tauscope.analysis.ridge": ("fit_readout",),
             "tauscope.learning.curricula": (
@@ -119,6 +121,7 @@ __all__ = [
     "__version__",
     "analysis",
     "build_model",
+    "closed_loop",
     "cumulative",
     "evaluate",
     "fit_readout",

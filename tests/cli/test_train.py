@@ -433,7 +433,7 @@ def test_tensorboard_gets_every_record(tmp_path: Path) -> None:
     [
         (
             "-t paritty",
-            "task 'paritty' is unknown: expected one of parity, dms, de1, de2, cd, cd2, gde, 2afc, sine, comp, tracking, history, text, functional, filter, path-integration, head-direction, copy, cue, cue-game, gymnasium, series, digits, neurogym:; did you mean 'parity'?",
+            "task 'paritty' is unknown: expected one of parity, dms, de1, de2, cd, cd2, gde, 2afc, sine, comp, tracking, history, text, functional, filter, path-integration, head-direction, copy, cue, cue-game, gymnasium, series, digits, cloning, neurogym:; did you mean 'parity'?",
         ),
         ("-c cumulativ", "did you mean 'cumulative'?"),
         ("-m modd", "did you mean 'mod'?"),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tauscope as ts
-from tauscope.learning.schedules import Plateau, Steps, epochs_without_gain
+from tauscope.learning.schedules import Geometric, Plateau, Steps, epochs_without_gain
 
 SCORES = st.lists(st.floats(0.01, 10), min_size=1, max_size=40)
 
@@ -45,6 +45,21 @@ def test_steps_multiply_from_their_epoch_on() -> None:
     assert rates == [3.0, 1.5, 1.5, 0.375, 0.375]
 
 
+@given(share=st.floats(1e-3, 2.0), epochs=st.integers(2, 50))
+def test_a_geometric_fall_is_that_of_torch_and_ends_at_its_share(share: float, epochs: int) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    oracle = torch.optim.lr_scheduler.ExponentialLR(optimizer, share ** (1 / (epochs - 1)))
+    fall = Geometric(share, epochs)
+    rates = [fall.rate(1.0, [[0.0] * (n // 2), [0.0] * (n - n // 2)], "less") for n in range(epochs + 3)]
+    for rate in rates[:epochs]:
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        optimizer.step()
+        oracle.step()
+    assert rates[epochs - 1] == pytest.approx(share)
+    assert rates[epochs:] == [rates[epochs - 1]] * 3
+    assert Geometric(share, 1).rate(1.0, [[]], "less") == 1.0
+
+
 def test_what_steps_are_made_of_is_copied() -> None:
     factors = {1: 0.5}
     steps = Steps(factors)
@@ -71,6 +86,8 @@ def test_epochs_without_gain_are_those_since_the_last_record(
         (lambda: Steps({3: 0.0}), r"factor is 0.0: expected a number above 0"),
         (lambda: Plateau(1.5), r"factor is 1.5: expected a number between 0 and 1"),
         (lambda: Plateau(math.nan), "factor is nan"),
+        (lambda: Geometric(0.0, 5), "share is 0.0: expected a number above 0"),
+        (lambda: Geometric(0.1, 0), "epochs is 0: expected at least 1"),
         (lambda: Plateau(0.5, patience=-1), "patience is -1"),
         (lambda: Plateau(0.5, min_lr=-1.0), "min_lr is -1"),
         (lambda: ts.Recipe(patience=0), "patience is 0: expected at least 1"),
@@ -114,6 +131,7 @@ def comparable(training: ts.Training) -> Any:
     "options",
     [
         {"schedule": Plateau(0.5, patience=0)},
+        {"schedule": Geometric(0.1, 6)},
         {"schedule": Steps({2: 0.1, 3: 10.0, 5: 0.5}), "optimizer": "adam", "betas": (0.5, 0.6), "eps": 1e-3},
         {"schedule": Plateau(0.5, patience=1), "patience": 4},
         {"patience": 2, "gain": 0.3, "dtype": "float64"},

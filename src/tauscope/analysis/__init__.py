@@ -2,6 +2,7 @@
 
 from tauscope.analysis.accuracy import evaluate
 from tauscope.analysis.balance import balance, input_balance
+from tauscope.analysis.closed_loop import closed_loop
 from tauscope.analysis.connectivity import connectivity
 from tauscope.analysis.credit import credit
 from tauscope.analysis.dimensionality import dimensionality
@@ -70,6 +71,7 @@ __all__ = [
     "bin_spikes",
     "bits_per_character",
     "character_matrices",
+    "closed_loop",
     "connectivity",
     "credit",
     "delocalise",

@@ -63,7 +63,7 @@ class Recipe:
     terms : tuple of Term
         Further penalties.
     schedule : Schedule, optional
-        How the learning rate changes between epochs: `tauscope.learning.schedules.Steps` or `Plateau`; not at all if
+        How the learning rate changes between epochs: `tauscope.learning.schedules.Steps`, `Geometric` or `Plateau`; not at all if
         not given.
     patience : int, optional
         Training ends after so many epochs of a stage without a gain; its record says so under ``stopped_early``.

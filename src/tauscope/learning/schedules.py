@@ -64,6 +64,37 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Geometric:
+    """The learning rate falls by the same factor after every epoch.
+
+    Attributes
+    ----------
+    share : float
+        Of the learning rate that is left in the last epoch.
+    epochs : int
+        Of the run, the first with the whole learning rate; it stays where it is after the last.
+
+    Examples
+    --------
+    >>> [round(Geometric(0.01, 3).rate(1.0, [[0.5] * n], "less"), 6) for n in range(4)]
+    [1.0, 0.1, 0.01, 0.01]
+    """
+
+    share: float
+    epochs: int
+
+    def __post_init__(self) -> None:
+        require_positive("share", self.share)
+        require_count("epochs", self.epochs)
+
+    def rate(self, lr: float, scores: Sequence[Sequence[float]], better: Better) -> float:
+        """Return the learning rate of the next epoch, as `Schedule`."""
+        del better
+        last = max(self.epochs - 1, 1)
+        return lr * self.share ** (min(sum(map(len, scores)), last) / last)
+
+
+@dataclass(frozen=True)
 class Plateau:
     """The learning rate falls when the score no longer improves, as `torch.optim.lr_scheduler.ReduceLROnPlateau`.
 

@@ -2,6 +2,7 @@
 
 from tauscope.tasks.base import METRICS, OUT, Batch, ClassificationTask, Head, Stage, Task
 from tauscope.tasks.binary import BinaryMemoryTask, DelayedMatchToSample, Parity, head_name
+from tauscope.tasks.cloning import Cloning
 from tauscope.tasks.comparison import ChangeDetection, ChangeDetection2, Comparison, TwoAlternativeChoice
 from tauscope.tasks.cues import Copy, Cue, CueGame
 from tauscope.tasks.delayed import DelayedResponseTask
@@ -14,6 +15,7 @@ from tauscope.tasks.history import History
 from tauscope.tasks.naming import POPULATION_TASKS, PUBLISHED_CODES, population_task_name
 from tauscope.tasks.navigation import CodedTask, HeadDirection, PathIntegration
 from tauscope.tasks.neurogym import Neurogym
+from tauscope.tasks.plants import Springs
 from tauscope.tasks.series import Series
 from tauscope.tasks.text import Text
 from tauscope.tasks.tracking import Tracking
@@ -31,6 +33,7 @@ __all__ = [
     "ChangeDetection",
     "ChangeDetection2",
     "ClassificationTask",
+    "Cloning",
     "CodedTask",
     "Comparison",
     "Copy",
@@ -54,6 +57,7 @@ __all__ = [
     "Parity",
     "PathIntegration",
     "Series",
+    "Springs",
     "Stage",
     "Task",
     "Text",

@@ -80,6 +80,13 @@ class Environment(Task):
         """The only head: a logit for every action (mean and spread of every number), and behind them the value of the state."""
         return {OUT: Head(self.n_actions * (1 + self.continuous) + 1, self.chance, self.optimum)}
 
+    def altered(self, name: str, factor: float) -> Environment:
+        """Return the environment with a part of its body, such as its mass, multiplied by a factor; most have none."""
+        del factor
+        raise NotApplicableError(
+            f"{type(self).__name__} has no {name} that can be changed: expected a body, such as of Springs"
+        )
+
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
         """Draw episodes in which all actions are random, as the analyses show them to a network.
 

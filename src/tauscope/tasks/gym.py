@@ -8,29 +8,35 @@ import math
 import re
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tauscope._draws import require_draw
 from tauscope._lazy import torch
-from tauscope.errors import InputError
+from tauscope.errors import InputError, NotApplicableError, require_choice
 from tauscope.tasks.base import require_fields
 from tauscope.tasks.environment import Environment, Turn
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-RL = "tauscope[rl]"
+RL, CONTROL = "tauscope[rl]", "tauscope[control]"
+
+_MUJOCO = ("HalfCheetah-", "Hopper-", "Walker2d-", "Swimmer-", "Ant-", "Humanoid", "Reacher-", "Pusher-", "Inverted")
 
 PACKAGES = {
     "popgym-": ("popgym", RL),
     "MiniGrid-": ("minigrid", RL),
     "BabyAI-": ("minigrid", RL),
     "ALE/": ("ale_py", "ale-py"),
+    **dict.fromkeys(_MUJOCO, ("mujoco", CONTROL)),
 }
 """Which package has the environments whose names begin so, and how it is installed; Gymnasium has all others."""
+
+BODY = {"mass": ("body_mass", "body_inertia"), "gear": ("actuator_gear",)}
+"""Arrays of a model of MuJoCo that make a part of its body: what it weighs, and how strong its actuators are."""
 
 OPTIONS = {"ALE/": {"obs_type": "ram"}}
 """How some of them are made: games of ALE are seen by their 128 bytes of memory, since the cells here have no convolutions."""
@@ -78,9 +84,9 @@ class Gymnasium(Environment):
     def make(self) -> Any:
         """Return a new environment, with ``observation_space``, ``action_space``, ``reset`` and ``step`` as Gymnasium has them."""
         start = next((start for start in PACKAGES if self.environment.startswith(start)), "")
-        gymnasium = _imported("gymnasium", RL)
-        if start:
-            _imported(*PACKAGES[start])
+        package, extra = PACKAGES.get(start, ("gymnasium", RL))
+        gymnasium = _imported("gymnasium", CONTROL if extra == CONTROL else RL)
+        _imported(package, extra)
         try:
             made = gymnasium.make(self.environment, disable_env_checker=True, **OPTIONS.get(start, {}))
         except (gymnasium.error.Error, ImportError) as error:
@@ -122,6 +128,27 @@ class Gymnasium(Environment):
                 episodes.step(past)
         return self._turn(episodes, episodes.step(list(map(self._spaces.actions.named, actions.tolist()))), generator)
 
+    def altered(self, name: str, factor: float) -> Gymnasium:
+        """Return the environment with a part of its body multiplied by a factor, if it is one of MuJoCo.
+
+        Raises
+        ------
+        InputError
+            If there is no such part; a `NotApplicableError` if it has no body.
+        """
+        require_choice("part of the body", name, BODY)
+        if self._model(self.make()) is None:
+            raise NotApplicableError(
+                f"{self._named} has no {name} that can be changed: expected an environment of MuJoCo"
+            )
+        return Altered(self, name, factor)
+
+    @staticmethod
+    def _model(made: Any) -> Any:
+        """Return what MuJoCo knows of a body; nothing of other environments."""
+        model = getattr(getattr(made, "unwrapped", made), "model", None)
+        return model if all(hasattr(model, array) for arrays in BODY.values() for array in arrays) else None
+
     @functools.cached_property
     def _spaces(self) -> _Spaces:
         made = self.make()
@@ -155,6 +182,37 @@ class Gymnasium(Environment):
         arrays = (observation, reward.astype("float32"), done)
         seen, earned, ended = (torch.from_numpy(array).to(generator.device) for array in arrays)
         return Turn(seen, earned, ended, (episodes, len(episodes.past)))
+
+
+@dataclass(frozen=True)
+class Altered(Gymnasium):
+    """An environment of MuJoCo with a part of its body multiplied by a factor.
+
+    Attributes
+    ----------
+    of : Gymnasium
+        the environment
+    part : str
+        key of `BODY`
+    factor : float
+        of all numbers of that part
+    """
+
+    of: Gymnasium = field(default_factory=Gymnasium)
+    part: str = "mass"
+    factor: float = 1.0
+
+    def __init__(self, of: Gymnasium, part: str, factor: float) -> None:
+        for name, value in {"environment": of.environment, "of": of, "part": part, "factor": factor}.items():
+            object.__setattr__(self, name, value)
+
+    def make(self) -> Any:
+        """Return a new environment with another body."""
+        made = self.of.make()
+        model = self._model(made)
+        for name in BODY[self.part]:
+            getattr(model, name)[:] *= self.factor
+        return made
 
 
 class _Episodes:

@@ -116,6 +116,24 @@ ANSWERS: dict[str, Listed] = {
         main=("* kept (*",),
         in_all=False,
     ),
+    "closed_loop": Listed(
+        measure=Function("measurements.closed_loop:measure_closed_loop"),
+        hands_on=("analysis.closed_loop:closed_loop",),
+        figures={
+            "": Figure(
+                "closed_loop:plot_closed_loop",
+                "Return under every shift: bars are means of the network's episodes (dots), lines those of its expert's.",
+            )
+        },
+        numbers=Function("measurements.closed_loop:closed_loop_numbers"),
+        lacks=Function("measurements.closed_loop:lacks_loop"),
+        cost=5.0,
+        title="Closed loop",
+        about="How a clone acts in the environment of its expert, where its own errors change what it sees: the return of an episode, "
+        "as it is and when sensors or body are others than in the demonstrations, beside the return of the expert under the same "
+        "shift from the same start.",
+        main=("return, *, in parts of the expert's",),
+    ),
     "retraining": Listed(
         measure=made("measure_retraining"),
         hands_on=("learning.recipe:Recipe",),

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from tauscope.learning.recipe import OPTIMIZERS, Recipe
-from tauscope.learning.schedules import Plateau, Schedule, Steps
+from tauscope.learning.schedules import Geometric, Plateau, Schedule, Steps
 from tauscope.runs.config.base import option
 
 SCHEDULES: dict[str, Callable[[int], Schedule | None]] = {
     "none": lambda _: None,
     "steps": lambda epochs: Steps({max(round(share * epochs), 1): 0.3 for share in (0.6, 0.85)}),
+    "geometric": lambda epochs: Geometric(0.1, epochs),
     "plateau": lambda _: Plateau(0.5, patience=2, threshold=0.01, min_lr=2e-5),
 }
-"""How the learning rate changes, by name, from the epochs of a run: not at all, to 30 % after 60 and after 85 % of them, or to a
-half when 2 epochs were no better by 1 %."""
+"""How the learning rate changes, by name, from the epochs of a run: not at all, to 30 % after 60 and after 85 % of them, by a
+factor an epoch to 10 % in the last, or to a half when 2 epochs were no better by 1 %."""
 
 
 def recipe_with(options: object, base: Recipe, **further: Any) -> Recipe:
@@ -44,8 +45,8 @@ class RecipeOptions:
     lr: float = option(0.001, "learning rate", group="training")
     momentum: float = option(0.1, "Nesterov momentum of sgd", group="training")
     clip: float | None = option(None, "largest global gradient norm; by default any", group="training")
-    schedule: str = option("none", "how the learning rate falls: to 30 % after 60 and after 85 % of the epochs (steps), or to "
-                           "a half when 2 epochs were no better by 1 % (plateau)", choices=tuple(SCHEDULES),
+    schedule: str = option("none", "how the learning rate falls: to 30 % after 60 and after 85 % of the epochs (steps), to 10 % by a "
+                           "factor an epoch (geometric), or to a half when 2 epochs were no better by 1 % (plateau)", choices=tuple(SCHEDULES),
                            group="training")  # fmt: skip
     patience: int | None = option(None, "epochs without a gain after which training ends; by default it does not",
                                   group="training", at_least=1)  # fmt: skip
@@ -65,7 +66,7 @@ class RecipeOptions:
     @property
     def follows_epochs(self) -> bool:
         """Whether another number of epochs changes those before the last one."""
-        return self.schedule == "steps"
+        return self.schedule in ("steps", "geometric")
 
     def build(self) -> Recipe:
         """Return the recipe."""

@@ -67,6 +67,7 @@ SETUPS: dict[str, str] = {
     "gymnasium": "tauscope.runs.setups.cues:GYMNASIUM",
     "series": "tauscope.runs.setups.series:SERIES",
     "digits": "tauscope.runs.setups.series:DIGITS",
+    "cloning": "tauscope.runs.setups.cloning:CLONING",
 }
 """Where the setup of a task lies, as ``module:NAME``, by the task's name; imported when the task is asked for."""
 
