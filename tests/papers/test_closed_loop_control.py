@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from tauscope.papers.closed_loop_control.conditions import (
     name_of,
 )
 from tauscope.papers.reproduce.judging import judge
+from tauscope.papers.reproduce.planning import make_plan
 from tauscope.papers.vocabulary import Results, Trained
 from tauscope.runs.config import config_of
 
@@ -190,6 +192,10 @@ def _quantile(density: Any, p: float) -> float:
     return low
 
 
+def test_small_matrices_have_each_rank_once() -> None:
+    assert studies.starts(generator(), 16, 2)["rank"].values.tolist() == [16, 4, 2]
+
+
 def test_matrices_at_the_start_are_those_of_networks() -> None:
     """Theory, norms that do not depend on the rank, and the theorem's exception: an orthogonal start under a mask."""
     found = studies.starts(generator(), 64, 12)
@@ -205,6 +211,21 @@ def test_matrices_at_the_start_are_those_of_networks() -> None:
     assert judged["C2"].verdict == judged["C3"].verdict == "holds"
     # Twelve matrices do not decide every difference of the radius.
     assert judged["C1"].verdict in ("holds", "inconclusive")
+
+
+def test_networks_of_one_seed_meet_the_same_world_in_every_condition(tmp_path: Path) -> None:
+    plan = make_plan("closed-loop-control", "smoke", tmp_path)
+    records = [{"epoch": 1, "stage": "task", "solved": False}]
+    seeds: dict[str, set[tuple[int, int]]] = {}
+    for network in plan.networks:
+        for (what, N), asked in network.asked(records).items():
+            assert N == 1
+            seeds.setdefault(what, set()).add((network.config.seed or 0, asked.seed))
+    # Two seeds of training, and as many of each paired measurement; connectivity is measured without chance.
+    assert {what: len(found) for what, found in seeds.items() if what != "connectivity"} == dict.fromkeys(
+        ("closed_loop", "gradient_decay", "drives"), 2
+    )
+    assert len(seeds["connectivity"]) == len(plan.networks) - 2
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=list(SCALES))

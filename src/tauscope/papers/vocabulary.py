@@ -58,11 +58,15 @@ class Measure:
     at : {"each", "last"}
         Checkpoints to measure: ``"each"`` of the scale's ``measured_Ns`` that a network solved, and its largest N; or
         the largest N alone (``"last"``).
+    paired : bool
+        Whether networks of the same seed are measured on the same streams in all conditions, so that their difference is
+        one of the networks alone; otherwise each has streams of its own.
     """
 
     what: str
     conditions: tuple[str, ...]
     at: Literal["each", "last"] = "last"
+    paired: bool = False
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,10 @@ ALL = tuple(condition.name for condition in CONDITIONS)
 OF_CFC = tuple(name_of("cfc", structure) for structure in GRID)
 
 MEASURES = (
-    Measure("closed_loop", ALL),
+    Measure("closed_loop", ALL, paired=True),
     Measure("connectivity", tuple(name for name in ALL if name != MEMORYLESS)),
-    Measure("gradient_decay", OF_CFC),
-    Measure("drives", OF_CFC),
+    Measure("gradient_decay", OF_CFC, paired=True),
+    Measure("drives", OF_CFC, paired=True),
 )
 
 NOT_JUDGED = {

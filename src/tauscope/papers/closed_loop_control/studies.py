@@ -81,9 +81,9 @@ def starts(generator: torch.Generator, n_units: int = 64, n_matrices: int = 200)
     --------
     >>> found = starts(torch.Generator().manual_seed(0), 16, 2)
     >>> dict(found.sizes)
-    {'start': 2, 'matrix': 2, 'rank': 5, 'sparsity': 5}
+    {'start': 2, 'matrix': 2, 'rank': 3, 'sparsity': 5}
     """
-    ranks = [min(n_units if rank is None else rank, n_units) for rank in RANKS]
+    ranks = list(dict.fromkeys(min(rank or n_units, n_units) for rank in RANKS))
     radius, norm = (np.empty((len(STARTS), n_matrices, len(ranks), len(SPARSITIES))) for _ in range(2))
     for i, start in enumerate(STARTS):
         for j in range(n_matrices):

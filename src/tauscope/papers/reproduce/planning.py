@@ -74,7 +74,10 @@ class Network:
 
         What all networks were measured on would never enter the spread between them.
         """
-        entropy = (self.config.seed or 0, zlib.crc32(self.config.name.encode()))
+        return self._seed(self.config.name)
+
+    def _seed(self, name: str) -> int:
+        entropy = (self.config.seed or 0, zlib.crc32(name.encode()))
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def records(self) -> tuple[list[dict[str, Any]], bool]:
@@ -87,7 +90,8 @@ class Network:
         names = dict.fromkeys(
             checkpoint_name(record["stage"]) for record in records if criterion.keeps(record["solved"])
         )
-        solved = {Ns[1]: name for name in names if (Ns := trained_Ns(Path(name)))}
+        # A stage without a number in its name counts as N = 1, as in `Trained.solved`.
+        solved = {(trained_Ns(Path(name)) or (1, 1))[1]: name for name in names}
         wanted = {
             (measure.what, N): solved[N]
             for measure in self.measures
@@ -95,12 +99,14 @@ class Network:
             if self._is_measured(measure, N, max(solved))
         }
         own = paper(self.paper).measurements
+        # Networks of one seed share that of a measurement by which conditions are compared pair by pair.
+        paired = {measure.what for measure in self.measures if measure.paired}
         return {
             (what, N): Asked(
                 self.folder / name,
                 what,
                 target(self.folder / name, what, self.results),
-                seed=self.measurement_seed,
+                seed=self._seed(what) if what in paired else self.measurement_seed,
                 options=self.measurement_options.get(what, {}),
                 measurement=own.get(what),
             )
