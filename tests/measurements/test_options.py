@@ -52,8 +52,8 @@ def test_options_are_the_keywords_that_the_functions_have(name: str) -> None:
             if parameter.default is not inspect.Parameter.empty and parameter.name not in DECIDED:
                 declared.setdefault(parameter.name, parameter.default)
     options = options_of(name)
-    # What a text cannot say is no option: pairs, penalties and schedules.
-    assert set(options) == set(declared) - {"betas", "terms", "schedule"}
+    # What a text cannot say is no option: pairs, penalties, schedules and shifts.
+    assert set(options) == set(declared) - {"betas", "terms", "schedule", "shifts"}
     for option in options.values():
         assert option.help.endswith("."), "each is explained"
         default = declared[option.name]
