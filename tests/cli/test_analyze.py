@@ -215,7 +215,9 @@ def test_bad_input_is_one_line_and_writes_nothing(
 
 
 def test_everything_but_perturbation_is_asked_by_its_own_name() -> None:
-    assert {*WHAT["all"], "pruning", "retraining"} == set(MEASUREMENTS), "all leaves out what is asked by its own name"
+    assert {*WHAT["all"], "pruning", "closed_loop", "retraining"} == set(MEASUREMENTS), (
+        "all leaves out what is asked by its own name"
+    )
     assert {name for names in WHAT.values() for name in names} == set(MEASUREMENTS)
     assert WHAT["perturbation"] == ("perturbation_recurrent", "perturbation_tau")
 

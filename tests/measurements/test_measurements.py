@@ -49,8 +49,8 @@ def test_the_documentation_has_a_row_for_everything_that_can_be_asked_for() -> N
 
 def test_a_network_is_asked_for_what_it_can_answer() -> None:
     several_N = {"ablation", "perturbation", "retraining", "forgetting", "generalisation", "resolution"}
-    assert set(WHAT) - set(askable(of_trials())) == {"all", "reactivation"} | several_N
-    assert set(WHAT) - set(askable(of_bits())) == {"all", "performance", "resolution", "reactivation"}
+    assert set(WHAT) - set(askable(of_trials())) == {"all", "reactivation", "closed_loop"} | several_N
+    assert set(WHAT) - set(askable(of_bits())) == {"all", "performance", "resolution", "reactivation", "closed_loop"}
     assert askable(of_bits())["perturbation"] == ("perturbation_recurrent", "perturbation_tau")
     gru = of_bits(build_model("gru", 6, n_heads=4, generator=generator()))
     assert askable(gru)["perturbation"] == ("perturbation_recurrent",)
@@ -58,7 +58,9 @@ def test_a_network_is_asked_for_what_it_can_answer() -> None:
     assert "resolution" in askable(continuous)
 
 
-@pytest.mark.parametrize("name", sorted(set(MEASUREMENTS) - set(applicable(of_trials())) - {"reactivation"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(MEASUREMENTS) - set(applicable(of_trials())) - {"reactivation", "closed_loop"})
+)
 def test_what_needs_several_N_is_refused_in_one_line(name: str) -> None:
     subject = of_trials()
     assert "trained on N-parity or N-DMS" in MEASUREMENTS[name].lacks(subject)

@@ -15,8 +15,8 @@ WHAT: dict[str, tuple[str, ...]] = {
     **{word: tuple(name for name in MEASUREMENTS if _WORDS[name] == word) for word in _WORDS.values()},
     "all": tuple(name for name, listed in MEASUREMENTS.items() if listed.in_all),
 }
-"""What can be asked for, and the measurements that it means: "all" but pruning, and retraining, which takes longer than all
-the others."""
+"""What can be asked for, and the measurements that it means: "all" but pruning, closed loops of clones, and retraining, which takes
+longer than all the others."""
 
 
 def askable(subject: Subject) -> dict[str, tuple[str, ...]]:
@@ -28,7 +28,7 @@ def askable(subject: Subject) -> dict[str, tuple[str, ...]]:
     >>> from tauscope.measurements import Subject
     >>> model = ts.LeakyRNN(8, generator=torch.Generator().manual_seed(0))
     >>> [what for what in WHAT if what not in askable(Subject(model, ts.Parity(), (2, 3), seed=0))]
-    ['performance', 'resolution', 'reactivation', 'all']
+    ['performance', 'closed_loop', 'resolution', 'reactivation', 'all']
     """
     kept = {
         what: tuple(name for name in names if not MEASUREMENTS[name].lacks(subject))

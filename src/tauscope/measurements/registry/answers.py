@@ -133,6 +133,7 @@ ANSWERS: dict[str, Listed] = {
         "as it is and when sensors or body are others than in the demonstrations, beside the return of the expert under the same "
         "shift from the same start.",
         main=("return, *, in parts of the expert's",),
+        in_all=False,
     ),
     "retraining": Listed(
         measure=made("measure_retraining"),
