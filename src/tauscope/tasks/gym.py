@@ -86,7 +86,9 @@ class Gymnasium(Environment):
         start = next((start for start in PACKAGES if self.environment.startswith(start)), "")
         package, extra = PACKAGES.get(start, ("gymnasium", RL))
         gymnasium = _imported("gymnasium", CONTROL if extra == CONTROL else RL)
-        _imported(package, extra)
+        found = _imported(package, extra)
+        if package == "mujoco":
+            _take_warnings(found)
         try:
             made = gymnasium.make(self.environment, disable_env_checker=True, **OPTIONS.get(start, {}))
         except (gymnasium.error.Error, ImportError) as error:
@@ -343,6 +345,13 @@ def _parts(name: str, method: str, returned: Any, n: int) -> Any:
         expected = "observation and info" if n == 2 else "observation, reward, terminated, truncated and info"
         raise InputError(f"{method} of {name} returned {found}: expected {expected}, as in Gymnasium")
     return returned
+
+
+def _take_warnings(mujoco: Any) -> None:
+    """Keep MuJoCo from writing every warning into a file of the working folder, unless somebody else takes them."""
+    taken = getattr(mujoco, "get_mju_user_warning", lambda: True)
+    if not taken():
+        mujoco.set_mju_user_warning(lambda _: None)
 
 
 def _imported(package: str, installed_as: str) -> Any:
