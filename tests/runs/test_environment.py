@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from tauscope.models.kernels import gemm, subnormals
 from tauscope.models.kernels.subnormals import can_flush
 from tauscope.runs import checkpoints
 from tauscope.runs.config import kind_of
+from tauscope.runs.environment import SIMULATORS, environment
 from tauscope.runs.run import Run
 
 TrainConfig = kind_of("parity")
@@ -43,6 +46,15 @@ def test_the_environment_names_the_products_the_subnormals_and_the_processor(tmp
     assert set(session["products"]) == {"float32", "bfloat16"}
     assert set(session["products"].values()) <= {"mkl", "onednn"}
     assert session["processor_model"]
+
+
+def test_the_environment_names_the_packages_that_environments_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SIMULATORS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert not set(SIMULATORS) & set(environment("cpu"))
+    monkeypatch.setitem(sys.modules, "mujoco", ModuleType("mujoco"))
+    monkeypatch.setattr("tauscope.runs.environment.version", {"mujoco": "4.0.0"}.__getitem__)
+    assert environment("cpu")["mujoco"] == "4.0.0"
 
 
 def test_a_run_of_version_0_1_goes_on_with_subnormals(tmp_path: Path) -> None:

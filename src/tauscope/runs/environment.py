@@ -6,6 +6,7 @@ import datetime
 import platform
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import numpy as np
 
 from tauscope._lazy import torch
 from tauscope.runs.config.own import package_of
+
+SIMULATORS = ("gymnasium", "mujoco", "popgym", "minigrid", "ale_py")
+"""Packages that environments come from or are computed by: returns differ between their versions."""
 
 FLUSHED, KEPT = "flushed", "kept"
 """What becomes of subnormal numbers, see `tauscope.models.kernels.subnormals`."""
@@ -31,7 +35,7 @@ def environment(device: str, task: str = "") -> dict[str, Any]:
     Returns
     -------
     dict
-        Versions, git commit of the package, threads, device, processor, the path of its products, whether it flushes
+        Versions, also of the packages of environments that this process has imported, git commit of the package, threads, device, processor, the path of its products, whether it flushes
         subnormal numbers where it trains or differentiates, time.
 
     Examples
@@ -67,6 +71,7 @@ def environment(device: str, task: str = "") -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "started": now(),
+        **{name: version(name) for name in SIMULATORS if name in sys.modules},
         **drawn_by,
     }
 
