@@ -123,7 +123,7 @@ QUICK = Scale(
     "MuJoCo, pip install 'tauscope[control]'",
     networks=16,
     options=_CLONES,
-    measurement_options={"closed_loop": {"episodes": 5}},
+    measurement_options={"closed_loop": {"episodes": 5}, "gradient_decay": {"n_trials": 20}},
     out_of_reach=NOT_JUDGED,
 )
 
