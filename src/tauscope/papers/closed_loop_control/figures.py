@@ -69,11 +69,11 @@ def returns(results: Results) -> Figure | None:
                 if found:
                     _draw_returns(ax, found, 0.2 * (i - 1), colour, mark, told(structure))
             if cell == "cfc" and (found := list(q.by_seed(results, "closed_loop", MEMORYLESS).values())):
-                _draw_returns(ax, found, 0.4, COLOURS["grey"], "x", "no memory")
+                _draw_returns(ax, found, 0.4, COLOURS["grey"], "x", "CfC without memory")
             ax.set_title(CELLS[cell], fontsize=8)
             ax.set(ylabel="return (expert without shift = 1)")
         n = len(q.by_seed(results, "closed_loop", name_of(cells[0], DENSE)))
-        finish(axes[2], title=f"{n} networks of each kind; line: the expert", n_columns=2)
+        finish(axes[0], title=f"{n} networks of each kind", n_columns=3)
         for ax in axes[len(cells) :]:
             ax.set_axis_off()
     return figure
@@ -92,7 +92,8 @@ def _draw_returns(ax: Axes, found: list[xr.Dataset], offset: float, colour: str,
     halves = [_interval(column) for column in rows.T]
     ax.errorbar(place + offset, rows.mean(axis=0), halves, fmt=mark, ms=3, lw=1, color=colour, label=label)
     level = (of_expert / of_expert.sel(shift=q.UNSHIFTED)).mean("network").values
-    ax.hlines(level, place - 0.45, place + 0.45, color=COLOURS["green"], lw=0.8)
+    known = "expert" in ax.get_legend_handles_labels()[1]
+    ax.hlines(level, place - 0.45, place + 0.45, color=COLOURS["green"], lw=0.8, label="_" if known else "expert")
     ax.set_xticks(place, [_WORDS.get(str(name), str(name)) for name in shifts], rotation=30)
     ax.axhline(0, lw=0.6, color="black")
 
