@@ -76,7 +76,8 @@ def test_every_link_leads_to_a_file_or_a_section(full_run, full_page, read):
 def test_every_measurement_has_its_figures_and_captions(full_page, read):
     page = read(full_page)
     ids = [section["id"] for section in page.all("section")]
-    assert set(MEASUREMENTS) - {"performance", "reactivation"} <= set(ids), "all but those of trials and of noise"
+    others = {"performance", "reactivation", "closed_loop"}
+    assert set(MEASUREMENTS) - others <= set(ids), "all but those of trials, of noise and of clones"
     measured = [name for name in ids if name in MEASUREMENTS]
     assert measured == sorted(measured, key=list(MEASUREMENTS).index)
     for name in measured:

@@ -206,7 +206,7 @@ CHANGES: dict[str, Any] = {
     "num_neurons": 5, "num_layers": 2, "tau": 2.0, "cell": "gru", "precision": "bf16", "steps_per_epoch": 5,
     "batch_size": 3, "test_steps": 2, "optimizer": "adam", "lr": 0.1, "momentum": 0.2, "clip": 1.0, "tau_map": "best",
     "engine": "adjoint",
-    "gradient": "immediate", "every": 5,
+    "gradient": "immediate", "every": 5, "recurrent_rank": 2, "sparsity": 0.5, "recurrent_start": "glorot", "recurrent_rescale": True,
 }  # fmt: skip
 
 

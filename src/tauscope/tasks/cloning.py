@@ -163,7 +163,7 @@ class Cloning(ClassificationTask):
     @property
     def n_inputs(self) -> int:  # type: ignore[override]
         """Number of channels that are shown."""
-        n_channels = self._n_channels
+        n_channels = self._sizes[0]
         if self.shown > n_channels:
             raise InputError(
                 f"shown is {self.shown} of {n_channels} channels of {self.environment}: expected at most {n_channels}"
@@ -176,14 +176,24 @@ class Cloning(ClassificationTask):
             return int(json.loads(SHIPPED[self.environment].read_text(encoding="utf-8"))["shown"])
         return n_channels
 
-    @property
-    def _n_channels(self) -> int:
-        return self.demonstrations().observations.shape[-1] if self.is_recorded else self.acted_in().n_inputs
+    @functools.cached_property
+    def _sizes(self) -> tuple[int, int, bool]:
+        """Channels that there are, numbers of an action or choices, and whether actions are real numbers."""
+        if self.is_recorded:
+            kept = self.demonstrations()
+            return kept.observations.shape[-1], kept.n_actions, kept.continuous
+        if self.environment in SHIPPED:
+            # Known without the packages of the environment, so that what needs them can be planned.
+            policy = LinearPolicy.from_json(SHIPPED[self.environment].read_text(encoding="utf-8"), self.environment)
+            n_actions, n_channels = policy.gain.shape
+            return n_channels, n_actions, policy.continuous
+        environment = self.acted_in()
+        return environment.n_inputs, environment.n_actions, environment.continuous
 
     @property
     def continuous(self) -> bool:
         """Whether actions are real numbers."""
-        return self.demonstrations().continuous if self.is_recorded else self.acted_in().continuous
+        return self._sizes[2]
 
     @property
     def metric(self) -> str:  # type: ignore[override]
@@ -193,7 +203,7 @@ class Cloning(ClassificationTask):
     @property
     def heads(self) -> dict[str, Head]:
         """The only head: a number for every number of an action, or a logit for every choice."""
-        n_actions = self.demonstrations().n_actions if self.is_recorded else self.acted_in().n_actions
+        n_actions = self._sizes[1]
         return {OUT: Head(n_actions, 1.0, 0.0) if self.continuous else Head(n_actions, 1 / n_actions, 1.0)}
 
     def sample(self, batch_size: int, generator: torch.Generator, split: str = "train") -> Batch:
@@ -224,8 +234,8 @@ class Cloning(ClassificationTask):
     def _windows(self) -> dict[str, Tensor]:
         """First step and episode of all windows of every split, ``[window, 2]``."""
         kept = self.demonstrations()
-        fits = torch.arange(len(kept.observations))[:, None] + self.window <= kept.lengths
-        trained = torch.arange(len(kept.lengths)) < kept.n_train
+        fits = torch.arange(len(kept.observations), device="cpu")[:, None] + self.window <= kept.lengths
+        trained = torch.arange(len(kept.lengths), device="cpu") < kept.n_train
         found = {"train": (fits & trained).nonzero(), "test": (fits & ~trained).nonzero()}
         for split, windows in found.items():
             if not len(windows):

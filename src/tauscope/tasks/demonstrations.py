@@ -67,7 +67,7 @@ class Demonstrations:
 
     def learnt(self, series: Tensor) -> Tensor:
         """Return the rows ``[row, …]`` of a series ``[time, episode, …]`` that are learnt from."""
-        going = torch.arange(len(series))[:, None] < self.lengths[: self.n_train]
+        going = torch.arange(len(series), device="cpu")[:, None] < self.lengths[: self.n_train]
         return series[:, : self.n_train][going]
 
     def standard(self) -> Standard:
@@ -170,7 +170,9 @@ def _recorded(file: str, n_episodes: int, n_steps: int, stamp: tuple[int, int]) 
     if not choices and done.ndim == 2:
         actions = actions.unsqueeze(-1)
     observations = torch.from_numpy(seen.astype(np.float32))
-    return Demonstrations(observations, actions, torch.full((seen.shape[1],), len(seen)), n_train)
+    return Demonstrations(
+        observations, actions, torch.full((seen.shape[1],), len(seen), dtype=torch.int64, device="cpu"), n_train
+    )
 
 
 MOST_CHOICES = 10_000

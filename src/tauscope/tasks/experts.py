@@ -248,7 +248,7 @@ def augmented_random_search(
         require_count(name, value)
     require_count("n_directions", n_directions, n_best)
     n_channels, n_actions = environment.n_inputs, environment.n_actions
-    gain = torch.zeros(n_actions, n_channels, dtype=torch.float64)
+    gain = torch.zeros(n_actions, n_channels, dtype=torch.float64, device="cpu")
     seen = _Moments(n_channels)
     for _ in range(n_updates):
         directions = normal((n_directions, n_actions, n_channels), generator).double().cpu()
@@ -269,8 +269,8 @@ class _Moments:
     """Number, mean and squared deviations of what was seen; standard deviations of 1 where nothing varied."""
 
     def __init__(self, n_channels: int) -> None:
-        self.n, self.mean = 0, torch.zeros(n_channels, dtype=torch.float64)
-        self.squares = torch.zeros(n_channels, dtype=torch.float64)
+        self.n, self.mean = 0, torch.zeros(n_channels, dtype=torch.float64, device="cpu")
+        self.squares = torch.zeros(n_channels, dtype=torch.float64, device="cpu")
 
     @property
     def scale(self) -> Tensor:

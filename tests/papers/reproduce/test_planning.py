@@ -217,8 +217,12 @@ def test_every_paper_can_be_planned_at_each_of_its_scales() -> None:
             found = make_plan(name, scale, Path("base"))
             assert found.networks
             task = {"emergent-timescales": "dms"}.get(name)
-            # These papers are about cells of their own: that add noise to their state, and that act unit by unit.
-            own = {"offline-reactivation": ("noisy_gru",), "real-time-recurrent-learning": ()}
+            # These papers are about cells of their own: that add noise to their state, that act unit by unit, that are compared.
+            own = {
+                "offline-reactivation": ("noisy_gru",),
+                "real-time-recurrent-learning": (),
+                "closed-loop-control": (),
+            }
             for cell in own.get(name, ("gru", "lstm")):
                 assert make_plan(name, scale, Path("base"), Choice(cell=cell, task=task)).networks
             json.dumps([network.config.to_dict() for network in found.networks])
