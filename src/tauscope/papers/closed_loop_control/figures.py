@@ -195,13 +195,6 @@ def dynamics(results: Results) -> Figure | None:
 
 FIGURES = (
     PaperFigure(
-        "starts",
-        "Recurrent matrices at the start: spectral radius (above) and norm (below, the largest singular value) against the sparsity of the mask, "
-        "by the rank of the product under it, from Gaussian (Glorot) and orthogonal full matrices. Means and standard deviations over "
-        "matrices; dashed, theory for many units, √(1 - s) ‖A B‖_F / √n.",
-        starts,
-    ),
-    PaperFigure(
         "returns",
         "Return in the closed loop without and with each shift, in parts of the expert's return without a shift: means and 95 % intervals over "
         "networks of dense, r = 16 and r = 4 recurrent weights, by cell. Green lines: the expert itself under the same shift. Shifts of the "
@@ -228,5 +221,12 @@ FIGURES = (
         "that k steps earlier, geometric mean over networks; (c) share of the variance in five principal components, of W h of the first candidate "
         "(circles) and of the units (triangles). Bars: standard deviation over networks.",
         dynamics,
+    ),
+    PaperFigure(
+        "starts",
+        "Recurrent matrices at the start: spectral radius (above) and norm (below, the largest singular value) against the sparsity of the mask, "
+        "by the rank of the product under it, from Gaussian (Glorot) and orthogonal full matrices. Means and standard deviations over "
+        "matrices; dashed, theory for many units, √(1 - s) ‖A B‖_F / √n.",
+        starts,
     ),
 )
