@@ -151,6 +151,14 @@ def test_a_start_can_have_the_radius_of_the_full_matrix(rank: int | None, sparsi
     torch.testing.assert_close(scaled / scaled.norm(), plain / plain.norm(), rtol=0, atol=1e-6)
 
 
+def test_a_matrix_that_lies_transposed_can_be_rescaled() -> None:
+    relu = ts.models.ReluRNN(
+        8, n_inputs=1, n_outputs=1, lambda_0=0.9, start="orthogonal", generator=torch.Generator().manual_seed(0)
+    )
+    made = low_rank_sparse(relu, None, 0.3, generator=torch.Generator().manual_seed(1), rescale=True)
+    assert radius(recurrent(made)[0].detach()) == pytest.approx(radius(recurrent(relu)[0].detach()), rel=1e-5)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**16), st.integers(1, 12), st.floats(0, 1), st.sampled_from(["own", "glorot", "orthogonal"]))
 def test_masks_and_ranks_hold_for_whatever_is_asked(seed: int, rank: int, sparsity: float, start: str) -> None:

@@ -204,7 +204,8 @@ def _rescale(weight: Weight, full: Tensor) -> None:
     scale = torch.tensor(factors, dtype=full.dtype, device=full.device)
     for parameter in weight.parameters:
         share = scale ** (1 / len(weight.parameters))
-        parameter.view(n_gates, -1).mul_(share[:, None])
+        blocks = parameter.unflatten(0, (n_gates, -1)) if parameter.dim() == 2 else parameter
+        blocks.mul_(share[:, None, None])
 
 
 def _radius(matrix: Tensor) -> float:
