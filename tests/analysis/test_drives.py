@@ -11,7 +11,8 @@ from problems import Accumulator
 from tauscope.analysis.drives import drives
 from tauscope.errors import InputError, NotApplicableError
 from tauscope.measurements import MEASUREMENTS, Subject
-from tauscope.models import low_rank_sparse
+from tauscope.models import CfCCell, low_rank_sparse
+from tauscope.tasks import Tracking
 
 TASK = ts.Parity([3], length=40)
 
@@ -37,7 +38,7 @@ def test_shares_are_those_of_covariances_written_out(cell: str, gates: int) -> N
     generator = torch.Generator().manual_seed(5)
     batch = TASK.sample(10, generator)
     states = ts.run(model, batch, generator).states.detach()
-    weight = next(one for one in model.weights().values() if one.role == "recurrent").value.detach()
+    weight = next(weight for weight in model.weights().values() if weight.role == "recurrent").value.detach()
     drive = (states[4:-1] @ weight.t()).reshape(-1, weight.shape[0]).numpy()
     for gate in range(gates):
         own = np.sort(np.linalg.eigvalsh(np.cov(drive[:, 12 * gate : 12 * (gate + 1)].T)))[::-1]
@@ -60,6 +61,9 @@ def test_networks_without_known_matrices_and_wrong_options_are_refused() -> None
     accumulator = ts.Model([Accumulator(1, 1)], ts.Heads(1, ["N3"], 2, False, torch.Generator()))
     with pytest.raises(NotApplicableError, match="no recurrent matrices"):
         drives(accumulator, TASK)
+    timed = ts.Model([CfCCell(2, 4, torch.Generator(), timed=True)], ts.Heads(4, ["out"], 2, False, torch.Generator()))
+    with pytest.raises(NotApplicableError, match="see 1 of 2 channels"):
+        drives(timed, Tracking(n_signals=2))
     for options, expected in (
         ({"n_components": 0}, "components"),
         ({"burn_in": 39}, "at least two steps more"),

@@ -110,6 +110,12 @@ def test_norms_are_those_of_derivatives_by_autograd(name: str, held: float) -> N
     np.testing.assert_allclose(result.log_norm, expected, rtol=0, atol=1e-7)
 
 
+def test_derivatives_over_many_steps_do_not_vanish_by_rounding() -> None:
+    W = 0.1 * torch.eye(4, dtype=torch.float64)
+    result = gradient_decay(linear(W).float(), Noise(length=130), n_trials=2, n_lags=120)
+    np.testing.assert_allclose(result.rate, -np.log(0.1), rtol=1e-5)
+
+
 def test_short_trials_have_fewer_lags() -> None:
     result = gradient_decay(linear(symmetric()), Noise(length=9), n_trials=2)
     assert (result.sizes["lag"], result.attrs["burn_in"], result.attrs["first_lag"]) == (6, 3, 1)

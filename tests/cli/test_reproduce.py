@@ -286,3 +286,15 @@ def test_a_queued_network_is_trained_and_measured_and_the_rest_is_judged_by_the_
     assert ours["claims"] == theirs["claims"]
     assert ours["measurements.csv"] == theirs["measurements.csv"]
     capsys.readouterr()
+
+
+def test_a_paper_whose_task_needs_a_package_that_is_missing_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    base = tmp_path / "runs"
+    arguments = ["reproduce", "closed-loop-control", "--scale", "quick", "-b", str(base)]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert main(arguments) == 2
+    assert "gymnasium is not installed: expected pip install 'tauscope[control]'" in capsys.readouterr().err
+    assert not base.exists()

@@ -201,7 +201,7 @@ def test_matrices_at_the_start_are_those_of_networks() -> None:
     found = studies.starts(generator(), 64, 12)
     means, error = found.radius.mean("matrix"), found.radius.std("matrix", ddof=1) / 12**0.5
     few = found["rank"] >= 4
-    # Matrices of 64 units are up to 8 % above the limit of many; means of twelve have an error of their own.
+    # Matrices of 64 units are above the limit of many; means of twelve have an error of their own.
     assert bool((abs(means - found.theory) <= 0.08 * found.theory + 4 * error).sel(rank=found["rank"][few]).all())
     norms = found.norm.sel(sparsity=0.0)
     assert float(abs(norms - norms.isel(rank=0)).max()) < EXACT

@@ -221,3 +221,22 @@ def _still() -> ts.Model:
     from tauscope.models import build_model
 
     return build_model("gru", 3, n_inputs=2, n_outputs=2, n_heads=1, shared_head=True, generator=draws())
+
+
+def test_a_recording_that_is_no_archive_or_damaged_or_too_large_for_single_precision_is_refused(tmp_path: Path) -> None:
+    seen, done = np.random.default_rng(0).random((4, 40, 3)), np.random.default_rng(1).random((4, 40, 2))
+    alone = tmp_path / "alone.npz"
+    with alone.open("wb") as file:
+        np.save(file, seen)
+    damaged = tmp_path / "damaged.npz"
+    np.savez_compressed(damaged, observations=seen, actions=done)
+    content = bytearray(damaged.read_bytes())
+    content[200:260] = bytes(60)
+    damaged.write_bytes(content)
+    for file_ in (alone, damaged):
+        with pytest.raises(InputError, match=r"expected an \.npz"):
+            Cloning(str(file_)).sample(2, draws())
+    seen[0, 0, 0] = 1e300
+    np.savez(tmp_path / "large.npz", observations=seen, actions=done)
+    with pytest.raises(InputError, match=r"observations of .* are not finite in single precision"):
+        Cloning(str(tmp_path / "large.npz")).sample(2, draws())

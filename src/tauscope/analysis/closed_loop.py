@@ -77,6 +77,8 @@ def closed_loop(
     if not isinstance(task, Cloning):
         raise NotApplicableError(f"{type(task).__name__} is no task with a closed loop: expected Cloning")
     require_count("episodes", episodes)
+    if shifts is not None:
+        require_instance("shifts", shifts, Mapping, "shifts by name, such as tauscope.tasks.shifts.SHIFTS")
     environment, expert = task.acted_in(), task.policy()
     if model.n_inputs != task.n_inputs:
         raise InputError(

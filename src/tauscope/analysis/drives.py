@@ -82,6 +82,11 @@ def drives(
     if len(shown) < 2:
         raise InputError(f"{len(states)} steps with a burn-in of {burn_in}: expected at least two steps more")
     received = {"recurrent": before, "input": shown}
+    for source, gate, W in matrices:
+        if W.shape[1] != received[source].shape[-1]:
+            raise NotApplicableError(
+                f"the {source} weights of {gate} see {W.shape[1]} of {received[source].shape[-1]} channels: expected matrices of all"
+            )
     rows = [(source, gate, received[source] @ W.t()) for source, gate, W in matrices] + [
         ("state", "", states[burn_in:])
     ]

@@ -128,6 +128,8 @@ def _log_norms(
     z, step = flatten(model, state)
     one = torch.eye(z.shape[1], dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
     product, norms, windows = one, list[Tensor](), list[Tensor]()
+    # Products are kept at norm 1, so that those over many steps do not become subnormal.
+    grown = z.new_zeros(len(z), dtype=torch.float64)
     with forward_derivatives():
         for t, x in enumerate(batch.inputs):
             before, private = (z, product), None if noise is None else noise[t]
@@ -139,10 +141,13 @@ def _log_norms(
                 raise InputError(f"the network diverged within {t + 1} steps: expected finite states")
             if t < burn_in:
                 continue
-            norms.append(torch.linalg.matrix_norm(product.double()).log())
+            norm = torch.linalg.matrix_norm(product.double())
+            grown = grown + norm.log()
+            norms.append(grown)
+            product = product / torch.where(norm > 0, norm, 1.0).to(product)[:, None, None]
             if len(norms) == n_lags:
                 windows.append(torch.stack(norms, dim=1))
-                product, norms = one, []
+                product, norms, grown = one, [], torch.zeros_like(grown)
     return torch.stack(windows).mean(dim=0)
 
 

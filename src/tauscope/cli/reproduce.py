@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from tauscope._lazy import torch
 from tauscope._streams import command_line
 from tauscope._words import count
 from tauscope.cli import flags, slurm_flags
 from tauscope.cli.progress import NetworksDisplay
-from tauscope.errors import require_at_least, require_choice
+from tauscope.errors import InputError, require_at_least, require_choice
 from tauscope.jobs.pool import processors, share
 from tauscope.jobs.signals import collect_signals
 from tauscope.jobs.slurm import script
@@ -90,6 +91,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         if request is not None:
             print(script(request, plan.base, min(len(plan.networks), request.array_size)))
         return 0
+    _require_a_task(plan)
     if request is not None and _queue(request, plan, options, console):
         return 0
     with collect_signals() as caught, NetworksDisplay(console) as display:
@@ -146,6 +148,19 @@ def _refuse(options: argparse.Namespace) -> None:
     for folder in (options.base_path, options.output):
         if folder is not None:
             require_writable(folder)
+
+
+def _require_a_task(plan: Plan) -> None:
+    """Refuse a plan of which no task can be drawn here, as for want of a package, before anything is written."""
+    tasks = {repr(network.config.template()): network.config.template() for network in plan.networks}
+    problems = []
+    for task in tasks.values():
+        try:
+            task.sample(1, torch.Generator().manual_seed(0))
+        except InputError as error:
+            problems.append(error)
+    if problems and len(problems) == len(tasks):
+        raise problems[0]
 
 
 def _list(console: Console) -> None:

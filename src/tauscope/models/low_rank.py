@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from tauscope._draws import normal, require_generator, uniform
-from tauscope.errors import InputError, require_choice, require_count, require_probability
+from tauscope.errors import InputError, require_choice, require_count, require_instance, require_probability
 from tauscope.models.model import Model, require_model
 from tauscope.models.names import STARTS
 from tauscope.models.weights import Weight, masked_copy
@@ -86,7 +86,8 @@ def low_rank_sparse(
     Raises
     ------
     InputError
-        If an option is out of range, or the network has no recurrent matrices.
+        If an option is out of range, or the network has no recurrent matrices, or some that are pruned, parametrised or not
+        finite.
 
     Notes
     -----
@@ -105,8 +106,12 @@ def low_rank_sparse(
     require_generator(generator)
     require_probability("sparsity", sparsity)
     require_choice("start", start, STARTS)
+    require_instance("rescale", rescale, bool, "true or false")
     if rank is not None:
         require_count("rank", rank)
+    for name, weight in model.weights().items():
+        if weight.role == "recurrent":
+            _require_plain(name, weight)
     twin = masked_copy(model)
     weights = [weight for weight in twin.weights().values() if weight.role == "recurrent"]
     if not weights or not all(map(_is_square, weights)):
@@ -130,12 +135,26 @@ def structure(model: Model) -> dict[str, Any]:
     >>> structure(model), structure(low_rank_sparse(model, 2, generator=generator))
     ({}, {'rank': 2, 'masked': False})
     """
-    for weight in model.weights().values():
-        if weight.role == "recurrent" and parametrize.is_parametrized(weight.module, weight.name):
-            made: Any = weight.module.parametrizations[weight.name]  # type: ignore[index]
-            ranks = [part.rank for part in made if isinstance(part, LowRank)]
-            return {"rank": ranks[0] if ranks else None, "masked": len(made) > len(ranks)}
-    return {}
+    made = [
+        part
+        for weight in model.weights().values()
+        if weight.role == "recurrent" and parametrize.is_parametrized(weight.module, weight.name)
+        for part in cast(nn.ModuleDict, weight.module.parametrizations)[weight.name].children()
+    ]
+    # Layers with fewer units than the rank are one matrix.
+    ranks = [part.rank for part in made if isinstance(part, LowRank)]
+    return {"rank": max(ranks, default=None), "masked": len(made) > len(ranks)} if made else {}
+
+
+def _require_plain(name: str, weight: Weight) -> None:
+    """Refuse a weight that something stands behind already."""
+    kept = {**dict(weight.module.named_parameters(recurse=False)), **dict(weight.module.named_buffers(recurse=False))}
+    if weight.name not in kept:
+        raise InputError(
+            f"{name} is parametrised or pruned already: expected plain recurrent weights, of a fresh network"
+        )
+    if not bool(weight.tensor.isfinite().all()):
+        raise InputError(f"{name} is not finite: expected finite recurrent weights")
 
 
 def _is_square(weight: Weight) -> bool:

@@ -180,7 +180,7 @@ def rollout(
             break
         actions = policy(turn.observation)
         after = environment.step(turn, actions, generator)
-        rows.append((turn.observation, actions, after.reward * going, going))
+        rows.append((turn.observation, actions, torch.where(going, after.reward, 0.0), going))
         turn, going = after, going & ~after.done
     observations, taken, rewards, before_end = map(torch.stack, zip(*rows, strict=True))
     return observations, taken, rewards, before_end

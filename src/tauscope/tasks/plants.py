@@ -34,7 +34,7 @@ class Springs(Environment):
 
     A row of equal masses hangs between two walls and from one another by springs; an action is a force on each, within -1 … 1 times
     ``gear``, that is held for a step of 0.2. Positions are seen, and behind them velocities. The reward of a step is
-    1 - 4 (mean squared position + 0.1 mean squared action), of the position before the step: who does nothing gets about 0 an episode.
+    1 - 4 (mean squared position + 0.1 mean squared action), of the position before the step: who does nothing gets less than 0 an episode.
 
     Attributes
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,6 +14,7 @@ from tauscope.errors import (
     InputError,
     NotApplicableError,
     require_at_least,
+    require_choice,
     require_count,
     require_instance,
     require_positive,
@@ -45,6 +47,16 @@ class Standard:
     def __call__(self, observation: Tensor) -> Tensor:
         """Return observations in standard deviations from the mean."""
         return (observation - self.mean.to(observation)) / self.scale.to(observation)
+
+
+PARTS = ("mass", "gear")
+"""Parts of a body that can be changed: what it weighs, and how strong its actuators are."""
+
+
+def _require_size(name: str, value: float) -> None:
+    require_at_least(name, value, 0.0)
+    if not math.isfinite(value):
+        raise InputError(f"{name} is {value}: expected a finite number")
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,7 @@ class ObservationNoise(Shift):
     kind = "sensors"
 
     def __post_init__(self) -> None:
-        require_at_least("sigma", self.sigma, 0.0)
+        _require_size("sigma", self.sigma)
 
     def observe(
         self, now: Tensor, past: Any, standard: Standard, chance: Callable[[], torch.Generator]
@@ -123,7 +135,7 @@ class Bias(Shift):
     kind = "sensors"
 
     def __post_init__(self) -> None:
-        require_at_least("size", self.size, 0.0)
+        _require_size("size", self.size)
 
     def observe(
         self, now: Tensor, past: Any, standard: Standard, chance: Callable[[], torch.Generator]
@@ -224,7 +236,7 @@ class ActionNoise(Shift):
     kind = "body"
 
     def __post_init__(self) -> None:
-        require_at_least("sigma", self.sigma, 0.0)
+        _require_size("sigma", self.sigma)
 
     def apply(self, environment: Environment, standard: Standard) -> Environment:
         """Return the environment with noisy actions, which must be numbers."""
@@ -258,7 +270,8 @@ class Dynamics(Shift):
     kind = "body"
 
     def __post_init__(self) -> None:
-        require_positive("factor", self.factor)
+        require_choice("part of the body", self.name, PARTS)
+        require_positive("factor", self.factor, finite=True)
 
     def apply(self, environment: Environment, standard: Standard) -> Environment:
         """Return the environment with another body, as it says by ``altered``."""

@@ -1,7 +1,7 @@
 """The claims as inequalities, fixed before anything is run; those of C1 to C10 were settled after trials by another implementation.
 
 Networks of one seed see the same windows of the same demonstrations, start in the same states of the environment and meet the same
-disturbances: what is compared is paired by seed.
+disturbances: what is compared is paired by seed, but for the gains of different cells in C7.
 """
 
 from __future__ import annotations

@@ -118,19 +118,19 @@ def grid(results: Results) -> Figure | None:
             numbers[title][structure] = sum(values) / len(values)
     with panels(1, 3, 2.6) as (figure, axes):
         for ax, (title, table) in zip(axes, numbers.items(), strict=True):
-            _draw_grid(ax, table)
+            _draw_grid(ax, table, "viridis_r" if "rank" in title else "viridis")
             ax.set_title(title, fontsize=8)
         axes[0].set_ylabel("rank r")
     return figure
 
 
-def _draw_grid(ax: Axes, values: dict[Structure, float]) -> None:
+def _draw_grid(ax: Axes, values: dict[Structure, float], colours: str) -> None:
     rows, columns = list(dict.fromkeys(r for r, _ in GRID)), sorted({s for _, s in GRID})
     table = np.array([[values.get((r, s), np.nan) for s in columns] for r in rows])
-    ax.imshow(table, cmap="viridis", aspect="auto")
-    middle = (np.nanmin(table) + np.nanmax(table)) / 2
+    image = ax.imshow(table, cmap=colours, aspect="auto")
     for i, j in zip(*np.nonzero(np.isfinite(table)), strict=True):
-        shade = "white" if table[i, j] < middle else "black"
+        red, green, blue, _ = image.cmap(image.norm(table[i, j]))
+        shade = "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.5 else "black"
         ax.text(j, i, f"{table[i, j]:.3g}", ha="center", va="center", fontsize=7, color=shade)
     ax.set_xticks(range(len(columns)), [f"{s:g}" for s in columns])
     ax.set_yticks(range(len(rows)), ["n" if r is None else str(r) for r in rows])
