@@ -52,9 +52,14 @@ def test_the_environment_names_the_packages_that_environments_come_from(monkeypa
     for name in SIMULATORS:
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert not set(SIMULATORS) & set(environment("cpu"))
-    monkeypatch.setitem(sys.modules, "mujoco", ModuleType("mujoco"))
-    monkeypatch.setattr("tauscope.runs.environment.version", {"mujoco": "4.0.0"}.__getitem__)
-    assert environment("cpu")["mujoco"] == "4.0.0"
+    imported = ModuleType("mujoco")
+    imported.__dict__["__version__"] = "4.0.0"
+    monkeypatch.setitem(sys.modules, "mujoco", imported)
+    # A module that could not be imported stands there as None.
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    assert {name: environment("cpu").get(name) for name in SIMULATORS} == dict.fromkeys(SIMULATORS) | {
+        "mujoco": "4.0.0"
+    }
 
 
 def test_a_run_of_version_0_1_goes_on_with_subnormals(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import datetime
 import platform
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ def environment(device: str, task: str = "") -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "started": now(),
-        **{name: version(name) for name in SIMULATORS if name in sys.modules},
+        **{name: told for name in SIMULATORS if (told := getattr(sys.modules.get(name), "__version__", None))},
         **drawn_by,
     }
 
