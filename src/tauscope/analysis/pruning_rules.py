@@ -38,7 +38,7 @@ def lyapunov_matrix(weights: ArrayLike, node_exponents: ArrayLike, epsilon: floa
     Returns
     -------
     array [to, from]
-        L_ij, the harmonic mean of |λ| + ε over the neighbours of i and those of j (units joined by a synapse of either direction;
+        L_ij, the harmonic mean of ``|λ| + ε`` over the neighbours of i and those of j (units joined by a synapse of either direction;
         common ones count twice), in nats a step; 0 where there is no synapse.
 
     Raises
@@ -48,8 +48,8 @@ def lyapunov_matrix(weights: ArrayLike, node_exponents: ArrayLike, epsilon: floa
 
     Notes
     -----
-    Source: Chakraborty et al., ICLR 2024, as its reviews describe it; |λ| and ε are ours, because a harmonic mean of numbers of both
-    signs has no bound. Where exponents are -1/τ, the smallest |λ| are those of the slowest units.
+    Source: Chakraborty et al., ICLR 2024, as its reviews describe it; ``|λ|`` and ε are ours, because a harmonic mean of numbers of both
+    signs has no bound. Where exponents are -1/τ, the smallest ``|λ|`` are those of the slowest units.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def noise_covariance(weights: ArrayLike, margin: float = MARGIN) -> Array:
     weights : array [to, from]
         W; its diagonal does not count.
     margin : float
-        By how much D_ii exceeds Σ_j |W_ij|, in parts of the mean of these sums; above 0.
+        By how much D_ii exceeds ``Σ_j |W_ij|``, in parts of the mean of these sums; above 0.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def noise_probabilities(weights: ArrayLike, keep: int, margin: float = MARGIN) -
     Returns
     -------
     array [to, from]
-        p_ij ∝ |W_ij| (C_ii + C_jj - 2 sgn(W_ij) C_ij), at most 1, with the sum ``keep``; 0 where there is no synapse. C is the
+        ``p_ij ∝ |W_ij| (C_ii + C_jj - 2 sgn(W_ij) C_ij)``, at most 1, with the sum ``keep``; 0 where there is no synapse. C is the
         `noise_covariance`: a synapse counts by how unlike the noise of its two units is. Of a synapse of a unit with itself, which
         has no second one, the last term is left out.
 
@@ -226,7 +226,7 @@ def betweenness(weights: ArrayLike) -> Array:
     Parameters
     ----------
     weights : array [to, from]
-        Weights of a directed graph; the length of a synapse is 1/|weight|.
+        Weights of a directed graph; the length of a synapse is ``1/|weight|``.
 
     Returns
     -------
@@ -280,7 +280,7 @@ def inverse_participation(matrix: ArrayLike) -> float:
     Returns
     -------
     float
-        Mean over eigenvectors u of Σ_i |u_i|⁴ / (Σ_i |u_i|²)²: 1 where each is of a single unit, 1/N where all units have
+        Mean over eigenvectors u of ``Σ_i |u_i|⁴ / (Σ_i |u_i|²)²``: 1 where each is of a single unit, 1/N where all units have
         equal parts.
 
     Examples
