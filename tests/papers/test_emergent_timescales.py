@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,9 @@ from tauscope.papers.emergent_timescales.conditions import CONDITIONS, NO_CURRIC
 from tauscope.papers.emergent_timescales.quantities import published
 from tauscope.papers.reproduce.judging import judge
 from tauscope.papers.reproduce.planning import Choice, Plan, make_plan
+from tauscope.papers.reproduce.running import look
 from tauscope.papers.vocabulary import Finding, Results, Trained, verdict
+from tauscope.runs.environment import environment
 
 KEYS = [f"C{i}" for i in range(1, 15)]
 CLAIMS = {claim.key: claim for claim in PAPER.claims}
@@ -41,6 +44,10 @@ def plan(scale: str, base: Path, choice: Choice | None = None) -> Plan:
 
 def left_out(scale: str) -> tuple[str, ...]:
     return tuple(name for name, options in SCALES[scale].by_condition.items() if options is None)
+
+
+MEASURED = sorted((Path(__file__).parents[2] / "docs/results/emergent-timescales/standard-networks").glob("*.zip"))
+"""Networks of the scale standard that were trained and measured, without their checkpoints."""
 
 
 # --- scales -----------------------------------------------------------------------------------------------------------
@@ -120,6 +127,18 @@ def test_costly_measurements_are_made_where_the_scale_says_and_others_at_each_N(
     assert asked == {"retraining": [8], "timescales": [2, 5, 10, 11], "forgetting": [11]}
     assert not networks["multi_lstm", 1].asked(records)
     assert not networks["single", 1].asked([{"stage": "N2_N2", "solved": False}])
+
+
+def test_committed_networks_are_all_that_the_scale_asks_of_them(tmp_path: Path) -> None:
+    for path in MEASURED:
+        with zipfile.ZipFile(path) as packed:
+            packed.extractall(tmp_path)
+    here = environment("cpu")
+    found = {network.name: look(network, here) for network in plan("standard", tmp_path).networks}
+    complete = {name for name, network in found.items() if network.complete}
+    assert len(complete) == len(MEASURED)
+    assert complete >= {f"single {i}" for i in range(1, 5)}
+    assert all(("timescales", 16) in found[f"single {i}"].measured for i in range(1, 5))
 
 
 def test_another_cell_or_task_is_asked_what_it_has(tmp_path: Path) -> None:

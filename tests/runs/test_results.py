@@ -89,6 +89,18 @@ def test_a_result_is_current_for_the_same_network_options_and_version_alone(chec
     assert current_result(path, source(checkpoint)) is None
 
 
+def test_without_its_checkpoint_a_result_is_current_for_the_network_of_that_name(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.nc"
+    save_result(path, result(), source(checkpoint))
+    checkpoint.unlink()
+    assert source(checkpoint)["sha256"] is None
+    assert current_result(path, source(checkpoint)) is not None
+    assert current_result(path, source(checkpoint, options={"seed": 1})) is None
+    assert current_result(path, source(checkpoint.with_name("other"))) is None
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200))
 def test_any_other_file_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:

@@ -61,6 +61,8 @@ class Asked:
     def current(self, environment: dict[str, Any]) -> xr.Dataset | None:
         """Return the result that is on disk, if it is one of this measurement, network, options and version.
 
+        A network whose checkpoint is gone is known by the names of its run and checkpoint.
+
         Raises
         ------
         DamagedFileError

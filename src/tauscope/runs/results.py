@@ -41,11 +41,12 @@ def provenance(checkpoint: Path, analysis: str, options: dict[str, Any], environ
     Returns
     -------
     dict
-        ``checkpoint`` (name), ``sha256`` (of its content), ``analysis``, ``options``, ``environment``.
+        ``checkpoint`` (name), ``sha256`` (of its content; ``None`` if the file is gone), ``analysis``, ``options``,
+        ``environment``.
     """
     return {
         "checkpoint": f"{checkpoint.parent.name}/{checkpoint.name}",
-        "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest() if checkpoint.exists() else None,
         "analysis": analysis,
         # Through JSON, because options are read back from JSON, where tuples are lists.
         "options": json.loads(json.dumps(options)),
@@ -132,6 +133,8 @@ def _require_modest(content: bytes) -> None:
 def current_result(path: Path, source: dict[str, Any]) -> xr.Dataset | None:
     """Return the result in a file if its measurement, options, network and version are those of ``source``.
 
+    Results outlive their checkpoint, the larger file: where it is gone, the network's name is compared, not its content.
+
     Parameters
     ----------
     path : Path
@@ -147,5 +150,6 @@ def current_result(path: Path, source: dict[str, Any]) -> xr.Dataset | None:
     if not path.exists():
         return None
     result, stored = load_result(path)
-    same = all(stored.get(key) == source[key] for key in ("sha256", "analysis", "options"))
+    network = "checkpoint" if source["sha256"] is None else "sha256"
+    same = all(stored.get(key) == source[key] for key in (network, "analysis", "options"))
     return result if same and stored["environment"].get("tauscope") == source["environment"]["tauscope"] else None

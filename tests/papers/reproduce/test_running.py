@@ -131,6 +131,25 @@ def test_only_what_is_missing_or_not_current_is_done(done: Path) -> None:
     assert changed == {"rnn_N2_N2_connectivity.nc"}
 
 
+def test_measured_networks_are_judged_without_their_checkpoints(done: Path, tmp_path: Path) -> None:
+    """What is left is small enough to be carried to another machine, where another network goes on beside it."""
+    whole = results_of(make_plan(TINY, "quick", done))
+    carried = tmp_path / "carried"
+    ignore = shutil.ignore_patterns("state*", "rnn_init", "rnn_N?_N?", "stats.npy")
+    shutil.copytree(done, carried, ignore=ignore)
+    assert not [path for path in carried.rglob("rnn_*") if not path.suffix]
+    plan = make_plan(TINY, "quick", carried)
+    remaining = []
+    again = results_of(plan, on_plan=lambda left, _: remaining.append(left))
+    assert remaining == [0]
+    for condition, networks in whole.networks.items():
+        for ours, theirs in zip(networks, again.networks[condition], strict=True):
+            assert ours.history == theirs.history
+            assert ours.measured.keys() == theirs.measured.keys()
+            for key, measured in ours.measured.items():
+                xr.testing.assert_identical(measured, theirs.measured[key])
+
+
 def test_a_run_that_went_further_counts_as_far_as_is_asked(done: Path) -> None:
     plan = make_plan(TINY, "quick", done)
     shorter = replace(plan.networks[0], config=replace(plan.networks[0].config, epochs=2))

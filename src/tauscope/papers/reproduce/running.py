@@ -63,7 +63,7 @@ def _measured(wanted: Mapping[tuple[str, int], Asked], here: dict[str, Any]) -> 
 def _current(asked: Asked, here: dict[str, Any]) -> xr.Dataset | None:
     """Return the result of a measurement if it is current; ``None`` for a damaged file, so that it is measured again."""
     try:
-        return asked.current(here) if asked.checkpoint.exists() else None
+        return asked.current(here)
     except DamagedFileError:
         return None
 
